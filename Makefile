@@ -1,0 +1,54 @@
+# `make book` and `make test` need nothing but Python 3.11 or newer.
+PYTHON ?= python3
+# On Linux the plain torch brings several GB of CUDA. For the small CPU build:
+#   make book TORCH_INDEX=https://download.pytorch.org/whl/cpu
+TORCH_INDEX ?=
+PORT ?= 8000
+BIN := .venv/bin
+NOTEBOOKS := $(wildcard book/*.ipynb)
+
+.PHONY: help book test lab serve clean
+help:
+	@echo "make book   build the book into _build/html (installs .venv the first time)"
+	@echo "make test   run every test and every notebook"
+	@echo "make lab    open the notebooks in JupyterLab"
+	@echo "make serve  serve the built book at http://localhost:$(PORT)"
+	@echo "make clean  remove what was built (not .venv)"
+	@echo "Variables: PYTHON=python3.12   TORCH_INDEX=https://download.pytorch.org/whl/cpu   PORT=8000"
+
+book: .venv/.book
+	@echo "== building the book"
+	$(BIN)/jupyter-book build . -n -W --keep-going
+	@echo "== done: open _build/html/index.html"
+
+test: .venv/.dev
+	@echo "== tests, then every notebook under --nbval"
+	$(BIN)/ruff check .
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile -W error tests
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile --nbval $(NOTEBOOKS)
+
+lab: .venv/.book
+	$(BIN)/jupyter lab book
+
+serve: .venv/.book
+	$(BIN)/python -m http.server $(PORT) --directory _build/html
+
+clean:
+	rm -rf _build
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
+	  { echo "coursekit needs Python 3.11 or newer, and $(PYTHON) is not; try: make $(MAKECMDGOALS) PYTHON=python3.11"; exit 1; }
+	@echo "== making .venv"
+	$(PYTHON) -m venv .venv
+
+.venv/.book: .venv/bin/python requirements.txt pyproject.toml
+	@echo "== installing requirements.txt into .venv"
+	$(if $(TORCH_INDEX),$(BIN)/python -m pip install -q --disable-pip-version-check torch==2.13.0 --index-url $(TORCH_INDEX))
+	$(BIN)/python -m pip install -q --disable-pip-version-check -r requirements.txt
+	@touch $@
+
+.venv/.dev: .venv/.book requirements-dev.txt
+	@echo "== installing requirements-dev.txt into .venv"
+	$(BIN)/python -m pip install -q --disable-pip-version-check -r requirements-dev.txt
+	@touch $@

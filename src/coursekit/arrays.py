@@ -1,0 +1,146 @@
+"""Which array library, checks at the door, and means that respect a mask.
+
+Every formula of the course is written once for numpy and torch. The checks look at shapes, dtypes and
+ranges, never at contents: a NaN is the caller's business until a mask says that it must not count.
+"""
+
+import math
+
+import numpy as np
+from array_api_compat import array_namespace, device, is_array_api_obj
+
+
+def as_arrays(floating=(), boolean=(), **named):
+    """Return (library, arrays): the named arrays, checked to fit each other.
+
+    Args:
+        floating, boolean: names of the arguments that must hold floats / flags.
+        named: arrays of one shape (..., T), T >= 1, all numpy or all torch; lists become numpy arrays.
+    Returns:
+        The array namespace (numpy or torch, by array-api-compat) and the list of arrays, in order.
+    Raises:
+        ValueError: names the argument, what arrived, and the way out.
+    """
+    arrays = {name: _as_array(name, value) for name, value in named.items()}
+    first, reference = next(iter(arrays.items()))
+    try:
+        xp = array_namespace(*arrays.values())
+    except TypeError:
+        kinds = ", ".join(f"{name} is {type(a).__module__.split('.')[0]}" for name, a in arrays.items())
+        raise ValueError(f"one array library at a time, got a mix ({kinds}); convert them to one") from None
+    for name, array in arrays.items():
+        if array.ndim == 0 or 0 in array.shape:
+            raise ValueError(f"{name} must be (..., T) with at least one step, got shape {tuple(array.shape)}")
+        if array.shape != reference.shape:
+            raise ValueError(f"{name} must have the shape of {first}, {tuple(reference.shape)}, got "
+                             f"{tuple(array.shape)}; pass one entry for every step")
+        if device(array) != device(reference):
+            raise ValueError(f"{name} is on {device(array)}, {first} on {device(reference)}; move one of them")
+        if name in boolean and not xp.isdtype(array.dtype, "bool"):
+            raise ValueError(f"{name} must be boolean, got {_dtype(array)}; pass {name} != 0")
+        if name in floating:
+            _check_float(xp, name, array, first, reference)
+    return xp, list(arrays.values())
+
+
+def fraction(**named):
+    """Return one number in [0, 1] as a Python float, which keeps float32 arrays float32.
+
+    Raises:
+        ValueError: it is no number, or leaves [0, 1].
+    """
+    (name, value), = named.items()
+    number = _number(name, value)
+    if not 0.0 <= number <= 1.0:  # False for NaN as well
+        raise ValueError(f"{name} must lie in [0, 1], got {value!r}; a typical value is 0.99")
+    return number
+
+
+def masked_mean(x, mask=None):
+    """Mean over the entries where mask is True; what lies elsewhere, NaN included, does not count.
+
+        mean = sum_{i: mask_i} x_i / |mask|
+
+    Args:
+        x: floats of any shape (numpy or torch). mask: bools of the same shape, or None for all.
+    Returns:
+        A 0-d array of the library and dtype of x.
+    Raises:
+        ValueError: shapes differ, mask is not boolean, or nothing counts.
+    """
+    xp, x, mask = _with_mask(x, mask)
+    return xp.sum(xp.where(mask, x, 0.0)) / _count(xp, mask, 1)
+
+
+def whiten(x, mask=None, *, eps=1e-8):
+    """Shift and scale x to mean 0 and standard deviation 1 over the entries that count; 0 elsewhere.
+
+        y = (x − mean) / (sd + eps),   sd with the N − 1 denominator
+
+    Whiten advantages after the value targets are computed from them, never before.
+
+    Args:
+        x: floats of any shape. mask: bools of the same shape, or None. eps: added to sd, in units of x.
+    Returns:
+        Array like x, without unit.
+    Raises:
+        ValueError: as masked_mean, or fewer than two entries count.
+    Source: Huang et al. 2022, detail 7.
+    """
+    xp, x, mask = _with_mask(x, mask)
+    centred = xp.where(mask, x - masked_mean(x, mask), 0.0)
+    sd = xp.sqrt(xp.sum(centred * centred) / (_count(xp, mask, 2) - 1))
+    return centred / (sd + eps)
+
+
+def _as_array(name, value):
+    if isinstance(value, (list, tuple)):
+        try:
+            value = np.asarray(value)
+        except ValueError:
+            raise ValueError(f"{name} must be rectangular, got rows of different lengths; pad them") from None
+    if not is_array_api_obj(value):
+        raise ValueError(f"{name} must be a numpy array or a torch tensor, got {type(value).__name__}; "
+                         f"pass np.asarray({name})")
+    if isinstance(value, np.ndarray) and value.dtype.kind not in "biuf":
+        raise ValueError(f"{name} must hold numbers, got dtype {value.dtype}; pass np.asarray({name}, float)")
+    return value
+
+
+def _check_float(xp, name, array, first, reference):
+    if not xp.isdtype(array.dtype, "real floating"):
+        way = f"{name}.float()" if hasattr(array, "detach") else f"np.asarray({name}, float)"
+        raise ValueError(f"{name} must be floating point, got {_dtype(array)}; pass {way}")
+    if xp.isdtype(reference.dtype, "real floating") and array.dtype != reference.dtype:
+        raise ValueError(f"{name} is {_dtype(array)} but {first} is {_dtype(reference)}; convert one of them")
+
+
+def _dtype(array):
+    return str(array.dtype).removeprefix("torch.")
+
+
+def _number(name, value):
+    if isinstance(value, (bool, str, bytes)):
+        raise ValueError(f"{name} must be a number, got {value!r}")
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        raise ValueError(f"{name} must be one number, got {type(value).__name__}; pass a float") from None
+    if math.isnan(number):
+        raise ValueError(f"{name} must be a number, got nan")
+    return number
+
+
+def _with_mask(x, mask):
+    if mask is None:
+        xp, (x,) = as_arrays(floating=["x"], x=x)
+        return xp, x, xp.ones_like(x, dtype=xp.bool)
+    xp, (x, mask) = as_arrays(floating=["x"], boolean=["mask"], x=x, mask=mask)
+    return xp, x, mask
+
+
+def _count(xp, mask, least):
+    count = int(xp.sum(mask))
+    if count < least:
+        raise ValueError(f"mask must leave at least {least} entries that count, got {count}")
+    return count

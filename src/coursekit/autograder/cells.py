@@ -1,0 +1,237 @@
+"""nbval's notebooks and cells, taught about exercises. Leans on nbval's insides: 0.11.* only.
+
+A cell is named by its exercise. A check cell passes, is skipped or fails by the verdict that `check`
+published in this run. A dead kernel is noticed, restarted, and the cells needed next are replayed.
+"""
+
+import os
+import re
+import time
+from queue import Empty
+
+import pytest
+from nbval import kernel as nbval_kernel
+from nbval import plugin as nbval
+
+from coursekit.autograder.check import MIME
+from coursekit.autograder.verdict import INPUTS
+from coursekit.exercises import EXERCISES
+
+
+class KernelDied(Exception):
+    """The kernel's process is gone."""
+
+
+class CellFailure(Exception):
+    """A failure told in its own few lines, without frames."""
+
+
+class WatchedKernel(nbval_kernel.RunningKernel):
+    """nbval's kernel, asked twice a second whether it lives."""
+
+    def get_message(self, stream, timeout=None):
+        deadline = time.monotonic() + (float("inf") if timeout is None else timeout)
+        while True:
+            try:
+                return super().get_message(stream, timeout=max(0.0, min(0.5, deadline - time.monotonic())))
+            except Empty:
+                if not self.is_alive():
+                    raise KernelDied("the kernel died") from None
+                if time.monotonic() >= deadline:
+                    raise
+
+
+class NotebookFile(nbval.IPyNbFile):
+    """A notebook: what has run in its kernel, what must not run again, and how each cell failed."""
+
+    def collect(self):
+        self.done, self.culprits, self.errors = set(), set(), {}
+        for cell in super().collect():
+            yield NotebookCell.from_parent(self, name=cell.name, cell_num=cell.cell_num, cell=cell.cell,
+                                           options=cell.options)
+        for missing in self.missing():
+            yield MissingCheck.from_parent(self, name=missing)
+
+    def setup(self):
+        super().setup()
+        self.kernel.__class__ = WatchedKernel
+
+    @property
+    def code(self):
+        return [cell for cell in self.nb.cells if cell.cell_type == "code"]
+
+    @property
+    def section(self):
+        """Number of code cells before the first exercise; None where no cell is marked."""
+        before = 0
+        for cell in self.nb.cells:
+            if _mark(cell).get("role") == "task":
+                return before
+            before += cell.cell_type == "code"
+        return None
+
+    def exercise(self, number):
+        """(Exercise or None, role) of a code cell: by metadata, or by what its check says."""
+        cell = self.code[number]
+        mark = _mark(cell)
+        if not mark and (found := re.search(r"^check\(\s*[\"']([\w.]+)", cell.source, re.M)):
+            mark = {"exercise": found[1], "role": "check"}
+        return EXERCISES.get(mark.get("exercise")), mark.get("role")
+
+    def missing(self):
+        """Ids of this notebook's exercises that have no check cell."""
+        found = [self.exercise(number) for number in range(len(self.code))]
+        names = {exercise.notebook for exercise, _ in found if exercise}
+        names |= {e.notebook for e in EXERCISES.values() if e.notebook in self.path.stem}
+        checked = {exercise.id for exercise, role in found if exercise and role == "check"}
+        return [e.id for e in EXERCISES.values() if e.notebook in names and e.id not in checked]
+
+    def needed(self, number):
+        """Code cells that must have run before this one. For an exercise: the imports, its own cells and
+        what the learner wrote among the exercises; for the chapter: everything above but the checks."""
+        exercise, _ = self.exercise(number)
+        for earlier in range(number):
+            other, role = self.exercise(earlier)
+            if role == "check":
+                continue
+            if exercise and self.section is not None and earlier > 0:
+                if earlier < self.section or (other and other is not exercise):
+                    continue
+            yield earlier
+
+    def prepare(self, number):
+        """Have a living kernel in which every needed cell has run; replay what is missing."""
+        while True:
+            if not self.kernel.is_alive():
+                self.setup()
+                self.done.clear()
+            todo = [n for n in self.needed(number) if n not in self.done | self.culprits]
+            if not todo:
+                return
+            self.replay(todo[0])
+
+    def replay(self, number):
+        try:
+            message_id = self.kernel.execute_cell_input(self.code[number].source, allow_stdin=False)
+            self.kernel.await_reply(message_id, timeout=self.config.option.nbval_cell_timeout)
+            self.done.add(number)
+            while True:
+                message = self.kernel.get_message("iopub", timeout=5)
+                if message["parent_header"].get("msg_id") != message_id:
+                    continue
+                if message["msg_type"] == "error":
+                    self.errors[number] = f"raises {_error_line(message['content'])}"
+                if message["content"].get("execution_state") == "idle":
+                    return
+        except (KernelDied, Empty) as error:
+            self.blame(number, error)
+
+    def blame(self, number, error):
+        """This cell killed or blocked the kernel: note it, and never replay it."""
+        self.culprits.add(number)
+        if isinstance(error, KernelDied):
+            self.errors[number] = "killed the kernel (os._exit, or out of memory?)"
+        else:
+            self.errors[number] = f"does not end: stopped after {self.config.option.nbval_cell_timeout:g} s"
+        if self.kernel.is_alive():
+            self.kernel.stop()
+
+
+class NotebookCell(nbval.IPyNbCell):
+    """A code cell, named by its exercise; fails in a few lines."""
+
+    def __init__(self, name, parent, cell_num, cell, options):
+        self.exercise, self.role = parent.exercise(cell_num)
+        if self.exercise:
+            name = self.exercise.id if self.role == "check" else f"{self.exercise.id}[{self.role}]"
+        else:
+            name = cell.get("id") or name
+        super().__init__(name, parent, cell_num, cell, options)
+
+    def reportinfo(self):
+        return self.path, None, f"{self.name} in {self.path.name}"
+
+    def runtest(self):
+        notebook, number, error = self.parent, self.cell_num, None
+        notebook.prepare(number)
+        try:
+            super().runtest()
+        except (KernelDied, nbval.NbCellError, RuntimeError) as raised:
+            error = raised
+        self.note(error)
+        verdict = next((dict(o["data"][MIME]) for o in self.test_outputs or () if MIME in o.get("data", {})), None)
+        if verdict or self.role == "check":
+            self.settle(verdict)
+        elif error and self.exercise:
+            raise CellFailure(f"✗ {self.exercise.id}: your cell {notebook.errors[number]}")
+        elif isinstance(error, KernelDied):
+            raise CellFailure(f"✗ {self.name}: {notebook.errors[number]}")
+        elif error:
+            raise error
+
+    def note(self, error):
+        """Tell the notebook how this cell ended."""
+        notebook, number = self.parent, self.cell_num
+        notebook.timed_out = False  # nbval would expect every later cell to fail
+        notebook.done.add(number)
+        raised = [o for o in self.test_outputs or () if o.output_type == "error"]
+        if isinstance(error, KernelDied) or (error and "Timeout" in str(error)):
+            notebook.blame(number, error)
+        elif raised:
+            notebook.errors[number] = f"raises {_error_line(raised[0])}"
+        elif error:
+            notebook.errors[number] = f"fails: {error}"
+
+    def settle(self, verdict):
+        """Turn the verdict of a check cell into passed, skipped or failed."""
+        notebook = self.parent
+        if verdict is None:
+            own = [n for n in notebook.needed(self.cell_num)
+                   if notebook.exercise(n)[0] is self.exercise and n in notebook.errors]
+            reason = (f"its cell {notebook.errors[own[0]]}" if own else
+                      f"its check {notebook.errors.get(self.cell_num, 'gives no verdict')}")
+            if self.exercise:
+                verdict = _wrong(self.exercise, reason)
+                self.user_properties.append(("coursekit", verdict))
+            raise CellFailure(f"✗ {self.name}: {reason}")
+        self.user_properties.append(("coursekit", verdict))
+        if verdict["status"] == "not attempted" and os.environ.get("COURSEKIT_GRADE") != "1":
+            pytest.skip(f"{verdict['exercise']}: not attempted")
+        if verdict["status"] != "correct":
+            raise CellFailure("\n".join(x for x in verdict["lines"] if not x.strip().startswith(INPUTS)))
+
+    def repr_failure(self, excinfo):
+        if isinstance(excinfo.value, CellFailure):
+            return str(excinfo.value)
+        return re.sub(r"\bCell \d+", self.name, super().repr_failure(excinfo))
+
+
+class MissingCheck(pytest.Item):
+    """Stands for an exercise whose check cell was deleted: wrong, not absent."""
+
+    def runtest(self):
+        exercise = EXERCISES[self.name]
+        reason = f'its check cell is missing; put it back: check("{exercise.id}", {exercise.function})'
+        self.user_properties.append(("coursekit", _wrong(exercise, reason)))
+        raise CellFailure(f"✗ {exercise.id}: {reason}")
+
+    def reportinfo(self):
+        return self.path, None, f"{self.name} in {self.path.name}"
+
+    def repr_failure(self, excinfo):
+        return str(excinfo.value)
+
+
+def _wrong(exercise, reason):
+    return dict(exercise=exercise.id, status="wrong", passed=0, cases=0, points=0, possible=exercise.points,
+                misconception=None, lines=[reason])
+
+
+def _mark(cell):
+    mark = cell.metadata.get("coursekit")
+    return mark if isinstance(mark, dict) else {}
+
+
+def _error_line(error):
+    text = f"{error['ename']}: {error['evalue']}".strip(": ").splitlines()[0]
+    return re.sub(r"\((?:\S*?, )?line (\d+)\)", r"(line \1)", text)

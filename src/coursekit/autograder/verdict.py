@@ -1,0 +1,141 @@
+"""From the outcomes of a function on an exercise's cases to a verdict in a few readable lines."""
+
+from dataclasses import asdict, dataclass
+
+import numpy as np
+
+INPUTS = "with"  # starts the line that shows the failing case's arguments
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one call gave: a value, or an error. not_attempted: it was the stub's own NotImplementedError;
+    late: it was stopped at the time limit."""
+
+    value: object = None
+    error: str | None = None
+    not_attempted: bool = False
+    late: bool = False
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """status: "correct", "wrong" or "not attempted". lines: what the learner reads."""
+
+    exercise: str
+    status: str
+    passed: int
+    cases: int
+    points: int
+    possible: int
+    misconception: str | None
+    lines: tuple[str, ...]
+
+    def payload(self):
+        """As plain JSON data."""
+        return asdict(self) | {"lines": list(self.lines)}
+
+
+def judge(exercise, cases, outcomes):
+    """Compare outcomes with the reference and name the misconception that explains all of them.
+
+    Args: exercise: Exercise; cases: its list of Case; outcomes: one Outcome for each.
+    Returns: Verdict, at most six lines.
+    """
+    expected = [exercise.reference(*inputs_of(case)) for case in cases]
+    right = [o.error is None and agree(o.value, e, exercise.tolerance) for o, e in zip(outcomes, expected)]
+    passed, misconception = sum(right), None
+    if all(o.not_attempted for o in outcomes):
+        status, lines = "not attempted", [f"○ {exercise.id}: not attempted"]
+    elif passed == len(cases):
+        status, lines = "correct", [f"✓ {exercise.id}: {passed} of {passed} cases, {_points(exercise)}"]
+    else:
+        status, misconception = "wrong", _explain(exercise, cases, outcomes)
+        first = right.index(False)
+        lines = [f"✗ {exercise.id}: {passed} of {len(cases)} cases; first failing: {cases[first].label}",
+                 *_failure(cases[first], outcomes[first], expected[first])]
+        if misconception:
+            lines.append(f"This is {misconception.name}. {misconception.look_at}")
+    return Verdict(exercise.id, status, passed, len(cases), exercise.points * (status == "correct"),
+                   exercise.points, misconception and misconception.name, tuple(lines))
+
+
+def inputs_of(case):
+    """A fresh copy of the case's arguments: whoever writes into them harms nobody."""
+    return [np.array(x) if isinstance(x, np.ndarray) else list(x) if isinstance(x, list) else x
+            for x in case.inputs.values()]
+
+
+def agree(got, expected, tolerance):
+    """Whether got has the structure and the numbers of expected; lists, tensors and float32 are fine."""
+    if isinstance(expected, str):
+        return isinstance(got, str) and got.strip().lower() == expected.lower()
+    if isinstance(expected, tuple):
+        return (isinstance(got, (tuple, list)) and len(got) == len(expected)
+                and all(agree(g, e, tolerance) for g, e in zip(got, expected)))
+    got, expected = numbers(got), np.asarray(expected, float)
+    if got is None or got.shape != expected.shape:
+        return False
+    known = ~np.isnan(expected)  # only a misconception expects NaN
+    if (np.isnan(got) == known).any():
+        return False
+    got, expected = got[known], expected[known]
+    with np.errstate(invalid="ignore"):  # inf − inf: no agreement
+        gap = np.abs(got - expected).max(initial=0.0)
+    return bool(gap <= tolerance * max(1.0, np.abs(expected).max(initial=0.0)))
+
+
+def numbers(value):
+    """value as a float64 array, or None where it is none."""
+    try:
+        if hasattr(value, "detach"):  # a torch tensor, told without importing torch
+            value = value.detach().cpu().numpy()
+        return np.asarray(value).astype(float) if np.asarray(value).dtype.kind in "biuf" else None
+    except Exception:  # whatever a learner's object raises when it is asked to be an array
+        return None
+
+
+def show(value, width=150):
+    """value on one short line."""
+    if isinstance(value, (tuple, list)) and any(isinstance(v, (np.ndarray, tuple, list)) for v in value):
+        text = "(" + ", ".join(show(v, width) for v in value) + ")"
+    elif isinstance(value, str) or value is None or isinstance(value, bool):
+        text = repr(value)
+    elif (array := numbers(value)) is None:
+        text = f"{type(value).__name__} {value!r}"
+    else:
+        kept = np.asarray(value) if np.asarray(value).dtype.kind in "bi" else array.round(4) + 0.0
+        text = np.array2string(kept, separator=", ", threshold=20, max_line_width=10_000)
+    text = " ".join(text.split())
+    return text if len(text) <= width else text[: width - 1] + "…"
+
+
+def _explain(exercise, cases, outcomes):
+    if any(o.error for o in outcomes):
+        return None
+    for misconception in exercise.misconceptions:
+        if all(agree(o.value, misconception.function(*inputs_of(c)), exercise.tolerance)
+               for c, o in zip(cases, outcomes)):
+            return misconception
+    return None
+
+
+def _failure(case, outcome, expected):
+    inputs = ", ".join(f"{name}={show(value, 90)}" for name, value in case.inputs.items())
+    got = outcome.error or show(outcome.value)
+    if outcome.error is None and (shape := _shape(outcome.value)) != _shape(expected):
+        got += f" (shape {shape}, expected {_shape(expected)})" if shape is not None else " (not a number)"
+    return [f"  {INPUTS}     {inputs}", f"  got      {got}", f"  expected {show(expected)}"]
+
+
+def _shape(value):
+    if isinstance(value, str):
+        return None
+    if isinstance(value, tuple):
+        return f"tuple of {len(value)}"
+    array = numbers(value)
+    return None if array is None else array.shape
+
+
+def _points(exercise):
+    return f"{exercise.points} point" + "s" * (exercise.points != 1)

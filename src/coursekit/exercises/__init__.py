@@ -1,0 +1,19 @@
+"""The registry: every exercise of the course, with its cases, reference, hints and misconceptions.
+
+The checks in the notebooks, the pytest plugin, the task cells and the tests all derive from it.
+"""
+
+from coursekit.exercises import before_you_start, gae, td_vs_mc
+from coursekit.exercises.base import Case, Exercise, Misconception
+
+CHAPTERS = (before_you_start, td_vs_mc, gae)
+EXERCISES = {exercise.id: exercise for chapter in CHAPTERS for exercise in chapter.EXERCISES}
+
+__all__ = ["CHAPTERS", "EXERCISES", "Case", "Exercise", "Misconception", "get"]
+
+
+def get(exercise_id):
+    """The Exercise of that id. Raises ValueError that lists the ids where there is none."""
+    if exercise_id not in EXERCISES:
+        raise ValueError(f"no exercise is called {exercise_id!r}; there are: {', '.join(EXERCISES)}")
+    return EXERCISES[exercise_id]

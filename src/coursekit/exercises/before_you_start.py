@@ -1,0 +1,137 @@
+"""The self-checks of the warm-up: one small function for each of its four screens."""
+
+import numpy as np
+
+from coursekit.exercises.base import Case, Exercise, Misconception
+
+
+def _action_cases(seed):
+    rng = np.random.default_rng(seed)
+    cases = [Case("two actions", dict(q_values=np.array([1.0, 3.0]), policy=np.array([0.25, 0.75])))]
+    for actions in (3, 4):
+        policy = rng.dirichlet(np.ones(actions)).round(2)
+        policy[-1] = 1 - policy[:-1].sum()
+        cases.append(Case(f"{actions} actions",
+                          dict(q_values=rng.uniform(-2, 2, actions).round(1), policy=policy)))
+    return cases
+
+
+ADVANTAGE = Exercise(
+    id="start.advantage", notebook="00_before_you_start", title="The advantage of each action",
+    function="advantage", points=1, difficulty="easy", minutes=2,
+    task="""In one state you know `q_values`, what each action is worth, and `policy`, how likely the policy
+takes it; both have shape `(A,)`. Return the advantage of each action, shape `(A,)`.""",
+    hints=("V(s) is the worth of the state before the action is drawn: an average over the policy's draws.",
+           "V = Σ π(a)·Q(a). Then subtract it from every Q."),
+    cases=_action_cases,
+    reference=lambda q_values, policy: q_values - (policy * q_values).sum(),
+    misconceptions=(
+        Misconception("Q less a plain mean", "Is every action equally likely under this policy?",
+                      lambda q, policy: q - q.mean()),
+        Misconception("Q less the best Q", "V is what the policy gets on average, not the best it could get.",
+                      lambda q, policy: q - q.max()),
+        Misconception("V − Q, the sign turned round", "A good action should come out positive.",
+                      lambda q, policy: (policy * q).sum() - q),
+    ))
+
+
+def _softmax(logits):
+    exp = np.exp(logits - logits.max())
+    return exp / exp.sum()
+
+
+def _one_hot(logits, action):
+    return np.eye(len(logits))[action]
+
+
+def _score_cases(seed):
+    rng = np.random.default_rng(seed)
+    return [Case("equal logits", dict(logits=np.zeros(2), action=0))] + [
+        Case(f"{n} actions", dict(logits=rng.normal(size=n).round(1), action=int(rng.integers(n))))
+        for n in (3, 4, 4)]
+
+
+SCORE = Exercise(
+    id="start.score", notebook="00_before_you_start", title="The gradient of a log-probability",
+    function="score", points=1, difficulty="medium", minutes=3,
+    task="""A softmax policy has `logits` of shape `(A,)` and took `action` (an int). Return the gradient of
+log π(action) with respect to the logits, shape `(A,)`.""",
+    hints=("log π(a) = logit_a − log Σ exp(logits). Differentiate both terms.",
+           "The first term gives 1 at the action taken; the second gives minus the softmax everywhere."),
+    cases=_score_cases,
+    reference=lambda logits, action: _one_hot(logits, action) - _softmax(logits),
+    misconceptions=(
+        Misconception("the gradient of −log π, a loss", "Which way should the logit of the taken action go?",
+                      lambda logits, action: _softmax(logits) - _one_hot(logits, action)),
+        Misconception("the gradient of π, without the log", "Divide by π(action): that is what the log does.",
+                      lambda logits, action: _softmax(logits)[action] * (
+                          _one_hot(logits, action) - _softmax(logits))),
+        Misconception("the first term only", "Raising one logit lowers the share of all the others.",
+                      lambda logits, action: _one_hot(logits, action)),
+    ))
+
+
+def _critic_cases(seed):
+    rng = np.random.default_rng(seed)
+
+    def case(label, terminated):
+        numbers = rng.uniform(0.5, 3, 3).round(1)
+        return Case(label, dict(value=float(numbers[0]), reward=float(numbers[1]), next_value=float(numbers[2]),
+                                terminated=terminated, gamma=0.9, alpha=0.5))
+    return [case("a step in the middle", False), case("the last step of an episode", True),
+            case("another step", False)]
+
+
+CRITIC = Exercise(
+    id="start.critic", notebook="00_before_you_start", title="One update of the critic",
+    function="critic_update", points=1, difficulty="easy", minutes=2,
+    task="""The critic says `value` for this state and `next_value` for the next one. The step paid `reward`;
+`terminated` tells whether the episode ended there. Return the new value of this state after one TD update
+with step size `alpha`.""",
+    hints=("First the TD error δ: what the step paid and promises next, less what was promised before.",
+           "A state after the end is worth 0. New value = old value + α·δ."),
+    cases=_critic_cases,
+    reference=lambda value, reward, next_value, terminated, gamma, alpha:
+        value + alpha * (reward + gamma * next_value * (not terminated) - value),
+    misconceptions=(
+        Misconception("an update that looks past the end", "What is the next state worth where there is none?",
+                      lambda v, r, nv, te, g, a: v + a * (r + g * nv - v)),
+        Misconception("a step away from the target", "A positive surprise should raise the value.",
+                      lambda v, r, nv, te, g, a: v - a * (r + g * nv * (not te) - v)),
+        Misconception("an update without the old promise", "δ is a difference: what was promised before?",
+                      lambda v, r, nv, te, g, a: v + a * (r + g * nv * (not te))),
+        Misconception("an update with γ forgotten", "The next state is one step away.",
+                      lambda v, r, nv, te, g, a: v + a * (r + nv * (not te) - v)),
+    ))
+
+
+def _clip_cases(seed):
+    rng = np.random.default_rng(seed)
+    return [Case("good actions", dict(ratios=np.array([0.5, 1.0, 1.1, 1.5]), advantages=np.ones(4), clip=0.2)),
+            Case("bad actions", dict(ratios=np.array([0.5, 1.0, 1.1, 1.5]), advantages=-np.ones(4), clip=0.2)),
+            Case("a mix", dict(ratios=rng.uniform(0.4, 1.8, 4).round(1),
+                               advantages=rng.normal(size=4).round(1), clip=0.1))]
+
+
+CLIP = Exercise(
+    id="start.clip", notebook="00_before_you_start", title="PPO's clipped objective",
+    function="clipped_objective", points=1, difficulty="medium", minutes=3,
+    task="""Given the probability `ratios` and the `advantages`, both `(N,)`, and `clip` (ε), return PPO's
+objective for each sample, `(N,)`: the quantity to be raised, before any mean.""",
+    hints=("Write both versions, with the ratio as it is and with the ratio kept inside 1 ± ε.",
+           "Take the smaller of the two *products*: the pessimistic one."),
+    cases=_clip_cases,
+    reference=lambda ratios, advantages, clip: np.minimum(
+        ratios * advantages, ratios.clip(1 - clip, 1 + clip) * advantages),
+    misconceptions=(
+        Misconception("the clipped product alone", "A bad action made likelier must still be pushed down.",
+                      lambda r, a, c: r.clip(1 - c, 1 + c) * a),
+        Misconception("the larger of the two products", "PPO takes the pessimistic one.",
+                      lambda r, a, c: np.maximum(r * a, r.clip(1 - c, 1 + c) * a)),
+        Misconception("the smaller ratio times the advantage", "Take the minimum of the products instead: "
+                      "with a negative advantage the order turns round.",
+                      lambda r, a, c: np.minimum(r, r.clip(1 - c, 1 + c)) * a),
+        Misconception("the ratio never clipped", "Where does ε come in?", lambda r, a, c: r * a),
+    ))
+
+EXERCISES = (ADVANTAGE, SCORE, CRITIC, CLIP)

@@ -1,0 +1,142 @@
+"""One function per family of figures, drawing on a given ax; and a slider that needs no kernel."""
+
+from dataclasses import dataclass, field
+from html import escape
+
+import numpy as np
+from IPython.display import display
+
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")  # Okabe-Ito
+MARKERS, DASHES = "os^Dv*P", ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1)))
+
+
+def style(axes):
+    """Light grid, no box: call once on the axes of a figure."""
+    for ax in np.ravel(axes):
+        ax.spines[["top", "right"]].set_visible(False)
+        ax.grid(alpha=0.25)
+
+
+def plot_advantages(ax, advantages_by_name):
+    """One line per estimator: x is the step t, y the advantage in units of reward."""
+    for (name, advantages), colour, marker in zip(advantages_by_name.items(), COLOURS, MARKERS):
+        ax.plot(advantages, color=colour, marker=marker, label=name)
+    ax.set(xlabel="step t", ylabel="advantage (reward)", xticks=range(len(advantages)))
+    ax.legend()
+
+
+def plot_curves(ax, x, curves, *, xlabel, ylabel, dots=None):
+    """One line per curve over x, told apart by dash as well; dots: {name: (x, y, half-widths)} on top."""
+    for (name, y), colour, dash in zip(curves.items(), COLOURS, DASHES):
+        ax.plot(x, y, color=colour, linestyle=dash, label=name)
+        if dots and name in dots:
+            at, height, error = dots[name]
+            ax.errorbar(at, height, yerr=error, fmt="o", color=colour, capsize=3, markersize=4)
+    ax.set(xlabel=xlabel, ylabel=ylabel)
+    ax.legend()
+
+
+def plot_bands(ax, x, runs_by_name, *, xlabel, ylabel):
+    """Mean over runs as a line, smallest to largest run as a band. runs: (seeds, len(x)) per name."""
+    for (name, runs), colour, marker in zip(runs_by_name.items(), COLOURS, MARKERS):
+        runs = np.asarray(runs)
+        ax.plot(x, runs.mean(0), color=colour, marker=marker, markersize=4, label=name)
+        ax.fill_between(x, runs.min(0), runs.max(0), color=colour, alpha=0.2)
+    ax.set(xlabel=xlabel, ylabel=ylabel)
+    ax.legend()
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One small plot of a slider. lines: {name: (x, y)} that stay. bars, dots: what moves, one array for
+    each slider value: heights at x = 0, 1, …, or (x, y) points."""
+
+    title: str
+    xlabel: str
+    xlim: tuple
+    ylim: tuple
+    lines: dict = field(default_factory=dict)
+    bars: list = field(default_factory=list)
+    dots: list = field(default_factory=list)
+
+
+def slider(label, values, panels, texts, *, start=0):
+    """Show a figure that a range input moves through frames computed here: no kernel, no network.
+
+    Args:
+        label: what is moved. values: its positions, as text. panels: list of Panel.
+        texts: one line of numbers for each position. start: index of the first shown.
+    """
+    display({"text/html": slider_html(label, values, panels, texts, start=start),
+             "text/plain": f"[slider over {label}; {values[start]}: {texts[start]}]"}, raw=True)
+
+
+def slider_html(label, values, panels, texts, *, start=0):
+    """The HTML of `slider`: inline SVG, one hidden group per frame, a labelled range input."""
+    frames = range(len(values))
+    plots = "".join(_svg(panel, frames, start) for panel in panels)
+    lines = "".join(f'<span data-frame="{i}"{_hidden(i, start)}><b>{escape(values[i])}</b>: '
+                    f'{escape(texts[i])}</span>' for i in frames)
+    return (f'<figure class="ck-slider"><div style="display:flex;flex-wrap:wrap;gap:8px">{plots}</div>'
+            f'<label style="display:block">{escape(label)} <input type="range" min="0" max="{len(values) - 1}" '
+            f'value="{start}" step="1" style="width:min(24em,70%)" aria-valuetext="{escape(values[start])}" '
+            f'oninput="{_ON_INPUT}"></label>'
+            f'<p role="status" style="font-variant-numeric:tabular-nums">{lines}</p></figure>')
+
+
+_ON_INPUT = escape(
+    "const f=this.closest('figure');f.querySelectorAll('[data-frame]').forEach(e=>{"
+    "e.style.display=e.dataset.frame===this.value?'':'none'});this.setAttribute('aria-valuetext',"
+    "f.querySelector('span[data-frame=&quot;'+this.value+'&quot;] b').textContent)".replace("&quot;", '"'))
+_WIDTH, _HEIGHT, _LEFT, _RIGHT, _TOP, _BOTTOM = 300, 210, 44, 8, 24, 38
+
+
+def _hidden(frame, start):
+    return "" if frame == start else ' style="display:none"'
+
+
+def _svg(panel, frames, start):
+    def across(x):
+        low, high = panel.xlim
+        return _LEFT + (x - low) / (high - low) * (_WIDTH - _LEFT - _RIGHT)
+
+    def up(y):
+        low, high = panel.ylim
+        return _HEIGHT - _BOTTOM - (np.clip(y, low, high) - low) / (high - low) * (_HEIGHT - _TOP - _BOTTOM)
+
+    parts = [_text(_WIDTH / 2, 14, panel.title, weight="bold"),
+             _text((_LEFT + _WIDTH) / 2, _HEIGHT - 4, panel.xlabel)]
+    base = max(panel.ylim[0], min(0.0, panel.ylim[1]))
+    for y in sorted({panel.ylim[0], base, panel.ylim[1]}):
+        parts.append(_line(_LEFT, up(y), _WIDTH - _RIGHT, up(y), opacity=0.35))
+        parts.append(_text(_LEFT - 4, up(y) + 4, f"{y:g}", anchor="end"))
+    ticks = range(len(panel.bars[0])) if panel.bars else np.linspace(*panel.xlim, 3)
+    parts += [_text(across(x), _HEIGHT - _BOTTOM + 15, f"{x:g}") for x in ticks]
+    for i, (name, (x, y)) in enumerate(panel.lines.items()):
+        points = " ".join(f"{across(a):.1f},{up(b):.1f}" for a, b in zip(x, y))
+        dash = ("", "6 3", "2 3")[i % 3]
+        parts.append(f'<polyline points="{points}" fill="none" stroke="{COLOURS[i]}" stroke-width="2" '
+                     f'stroke-dasharray="{dash}"/>')
+        parts.append(_line(_LEFT + 8, _TOP + 8 + 14 * i, _LEFT + 30, _TOP + 8 + 14 * i, COLOURS[i], dash))
+        parts.append(_text(_LEFT + 34, _TOP + 12 + 14 * i, name, anchor="start"))
+    for frame in frames:
+        moving = []
+        for k, height in enumerate(panel.bars[frame] if panel.bars else ()):
+            top, bottom = sorted((up(height), up(base)))
+            moving.append(f'<rect x="{across(k) - 9:.1f}" y="{top:.1f}" width="18" '
+                          f'height="{bottom - top:.1f}" fill="{COLOURS[0]}"/>')
+        for i, (x, y) in enumerate(panel.dots[frame] if panel.dots else ()):
+            moving.append(f'<circle cx="{across(x):.1f}" cy="{up(y):.1f}" r="5" fill="{COLOURS[i]}" '
+                          'stroke="currentColor"/>')
+        parts.append(f'<g data-frame="{frame}"{_hidden(frame, start)}>{"".join(moving)}</g>')
+    return (f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{escape(panel.title)}" '
+            f'style="flex:1 1 260px;max-width:420px" font-size="11" fill="currentColor">{"".join(parts)}</svg>')
+
+
+def _line(x1, y1, x2, y2, colour="currentColor", dash="", opacity=1):
+    return (f'<line x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}" stroke="{colour}" '
+            f'stroke-dasharray="{dash}" stroke-opacity="{opacity}"/>')
+
+
+def _text(x, y, text, anchor="middle", weight="normal"):
+    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" font-weight="{weight}">{escape(text)}</text>'

@@ -1,0 +1,84 @@
+"""Play a chain and keep, for every step, the true successor's value.
+
+Two ends of an episode are told apart: `terminated`, the world stopped, nothing follows; `truncated`, we
+stopped watching, and what would have followed is worth `next_values`.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+
+class Steps(NamedTuple):
+    """What the estimators read, (..., T) each, in the order of their arguments: gae(*steps, ...)."""
+
+    rewards: np.ndarray
+    values: np.ndarray
+    next_values: np.ndarray  # V of the true successor, read before any reset
+    terminated: np.ndarray
+    truncated: np.ndarray
+
+
+@dataclass(frozen=True)
+class Rollout:
+    """Steps, and what the policy needs to learn from them, (N, T) each.
+
+    logprobs: log π(action|state) in nats. valid: False where a row is no step at all.
+    """
+
+    steps: Steps
+    observations: np.ndarray
+    actions: np.ndarray
+    logprobs: np.ndarray
+    valid: np.ndarray
+
+
+def collect(chain, policy, critic, *, steps, copies=1, rng, time_limit=None):
+    """Play `copies` of a chain side by side for `steps` steps; an ended episode starts again at once.
+
+    Args:
+        chain: chains.Chain. policy: (S, A) probabilities. critic: (S,) values, believed as they are.
+        steps, copies: T and N, ints >= 1. rng: numpy Generator; the same seed plays the same steps.
+        time_limit: cut an episode (truncated) after so many steps, or None.
+    Returns:
+        Rollout with arrays (N, T), time-major in memory; observations are states, ints.
+    Raises:
+        ValueError: steps, copies or time_limit below 1, or shapes that do not fit the chain.
+    Source: time limits as in Pardo et al. 2018.
+    """
+    chain.check(policy, critic)
+    for name, count in dict(steps=steps, copies=copies, time_limit=time_limit).items():
+        if count is not None and count < 1:
+            raise ValueError(f"{name} must be at least 1, got {count}")
+    critic = np.where(chain.terminal, 0.0, critic)
+    record = {name: np.empty((steps, copies), dtype) for name, dtype in _COLUMNS.items()}
+    start, choose, move = (p.cumsum(-1) for p in (chain.start[None], policy, chain.transitions))
+    state, age = _draw(start, rng, copies), np.zeros(copies, int)
+    for t in range(steps):
+        action = _draw(choose[state], rng, copies)
+        successor = _draw(move[state, action], rng, copies)
+        noise = chain.reward_sd * rng.normal(size=copies) if chain.reward_sd else 0.0
+        age += 1
+        terminated = chain.terminal[successor]
+        truncated = (age == time_limit) & ~terminated
+        for name, column in zip(_COLUMNS, (
+                chain.rewards[state, action, successor] + noise, critic[state], critic[successor],
+                terminated, truncated, state, action, np.log(policy[state, action]))):
+            record[name][t] = column
+        ended = terminated | truncated
+        state = np.where(ended, _draw(start, rng, copies), successor)
+        age[ended] = 0
+    columns = {name: column.T for name, column in record.items()}
+    return Rollout(Steps(*(columns.pop(name) for name in Steps._fields)), **columns,
+                   valid=np.ones((copies, steps), bool))
+
+
+_COLUMNS = dict(rewards=float, values=float, next_values=float, terminated=bool, truncated=bool,
+                observations=int, actions=int, logprobs=float)
+
+
+def _draw(cumulative, rng, copies):
+    """One index per row of (N or 1, K) cumulative probabilities."""
+    drawn = (rng.random((copies, 1)) > cumulative).sum(-1)
+    return np.minimum(drawn, cumulative.shape[-1] - 1)  # the last sum may round to just under 1

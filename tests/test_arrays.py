@@ -1,0 +1,76 @@
+"""Masked means and whitening, in both libraries."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose
+
+from coursekit.arrays import fraction, masked_mean, whiten
+
+both = pytest.mark.parametrize("array", [np.asarray, torch.as_tensor], ids=["numpy", "torch"])
+X = np.array([[1.0, 2.0, np.nan], [4.0, np.inf, 5.0]])
+MASK = np.array([[True, True, False], [True, False, True]])
+
+
+@both
+def test_what_is_masked_does_not_count_even_nan(array):
+    assert_allclose(masked_mean(array(X), array(MASK)), 3.0)  # (1 + 2 + 4 + 5) / 4
+    white = np.asarray(whiten(array(X), array(MASK)))
+    assert (white[~MASK] == 0).all()
+    assert_allclose(white[MASK], (X[MASK] - 3.0) / X[MASK].std(ddof=1), rtol=1e-7)
+
+
+@both
+def test_a_masked_nan_leaves_no_trace_in_the_gradient(array):
+    x = torch.as_tensor(X).requires_grad_()
+    (masked_mean(x, torch.as_tensor(MASK)) + whiten(x, torch.as_tensor(MASK)).square().sum()).backward()
+    assert torch.isfinite(x.grad[torch.as_tensor(MASK)]).all()
+    assert (torch.nan_to_num(x.grad[~torch.as_tensor(MASK)]) == 0).all()
+
+
+@given(st.integers(2, 30), st.integers(0, 10_000))
+def test_whitened_numbers_have_mean_0_and_sd_1(n, seed):
+    x = np.random.default_rng(seed).normal(3, 5, n)
+    white = whiten(x)
+    assert_allclose(white.mean(), 0, atol=1e-9)
+    assert_allclose(white.std(ddof=1), 1, rtol=1e-6)
+
+
+@both
+def test_dtype_is_kept(array):
+    x = array(np.arange(4, dtype=np.float32))
+    assert masked_mean(x).dtype == x.dtype and whiten(x).dtype == x.dtype
+
+
+def test_bad_masks_are_refused_by_name():
+    x = np.ones(3)
+    for mask, message in ((np.ones(3), "mask must be boolean, got float64; pass mask != 0"),
+                          (np.ones(2, bool), "mask must have the shape of x"),
+                          (np.zeros(3, bool), "mask must leave at least 1")):
+        with pytest.raises(ValueError, match=message):
+            masked_mean(x, mask)
+    with pytest.raises(ValueError, match="at least 2 entries that count, got 1"):
+        whiten(x, np.array([True, False, False]))
+
+
+def test_a_mix_of_libraries_is_refused():
+    with pytest.raises(ValueError, match="one array library at a time.*x is numpy, mask is torch"):
+        masked_mean(np.ones(3), torch.ones(3, dtype=torch.bool))
+
+
+def test_a_fraction_is_a_python_float():
+    assert type(fraction(gamma=np.float64(0.9))) is float
+    with pytest.raises(ValueError, match=r"lam must lie in \[0, 1\], got 1.5"):
+        fraction(lam=1.5)
+
+
+def test_the_numpy_modules_do_not_import_torch():
+    modules = ["arrays", "advantages", "chains", "rollouts", "exercises", "autograder", "autograder.plugin",
+               "autograder.cli", "figures"]
+    code = f"import sys; [__import__('coursekit.' + m) for m in {modules}]; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0

@@ -1,0 +1,114 @@
+"""The committed notebooks keep the rules, and their exercises are the registry's."""
+
+import importlib.util
+import re
+from pathlib import Path
+
+import nbformat
+import pytest
+from notebooks import BOOK, CHAPTERS, mark
+
+from coursekit.exercises import EXERCISES
+
+spec = importlib.util.spec_from_file_location("nb", BOOK.parent / "tools" / "nb.py")
+nb = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(nb)
+
+each_chapter = pytest.mark.parametrize("path", CHAPTERS, ids=lambda p: p.stem)
+each_exercise = pytest.mark.parametrize("exercise", EXERCISES.values(), ids=lambda e: e.id)
+
+
+def read(path):
+    return nbformat.read(path, as_version=4)
+
+
+@each_chapter
+def test_a_notebook_is_normalised_executed_and_silent(path):
+    assert nb.problems(path) == []
+
+
+@each_exercise
+def test_an_exercise_is_four_cells_in_one_notebook_in_order(exercise):
+    found = {path.stem: [mark(c)["role"] for c in read(path).cells if mark(c).get("exercise") == exercise.id]
+             for path in CHAPTERS}
+    assert {k: v for k, v in found.items() if v} == {
+        exercise.notebook: ["task", "stub", "solution", "check"]}
+
+
+@each_chapter
+def test_a_notebook_holds_no_unknown_exercise(path):
+    assert {mark(c)["exercise"] for c in read(path).cells if mark(c)} <= set(EXERCISES)
+
+
+@each_exercise
+def test_stub_solution_and_check_agree_with_the_registry(exercise):
+    cells = {mark(c)["role"]: c for c in read(BOOK / f"{exercise.notebook}.ipynb").cells
+             if mark(c).get("exercise") == exercise.id}
+    stub, solution = cells["stub"].source, cells["solution"].source
+    names = list(exercise.cases(0)[0].inputs)
+    assert stub.startswith(f"def {exercise.function}({', '.join(names)}):")
+    assert stub.rstrip().endswith("raise NotImplementedError")
+    assert solution.startswith(f"def {exercise.function}_solution({', '.join(names)}):")
+    assert not re.search(rf"\b{exercise.function}\b", solution), "a solution must not touch the learner's name"
+    assert cells["check"].source == f'check("{exercise.id}", {exercise.function})'
+    assert {"hide-cell", "solution"} <= set(cells["solution"].metadata.tags)
+    assert cells["task"].source == nb.render_task(exercise)
+
+
+@each_exercise
+def test_a_stub_needs_only_the_imports(exercise):
+    """The first cell and the solution, nothing else, must grade as correct."""
+    cells = read(BOOK / f"{exercise.notebook}.ipynb").cells
+    space = {}
+    exec(next(c.source for c in cells if c.cell_type == "code"), space)
+    exec(next(c.source for c in cells if mark(c) == {"exercise": exercise.id, "role": "solution"}), space)
+    space["check"](exercise.id, space[f"{exercise.function}_solution"])
+
+
+@each_chapter
+def test_cells_are_short_and_figures_have_words(path):
+    for cell in read(path).cells:
+        if cell.cell_type != "code":
+            continue
+        lines = cell.source.splitlines()
+        assert len(lines) <= 15, f"{cell.id} has {len(lines)} lines"
+        assert max(map(len, lines)) <= 92, f"{cell.id} is too wide for the page"
+        if any("image/png" in o.get("data", {}) for o in cell.outputs):
+            assert cell.metadata.mystnb.image.alt, f"{cell.id}: a figure without words for who can't see it"
+            assert lines[-1] == "plt.show()"
+
+
+@each_chapter
+def test_a_chapter_has_its_length_and_its_parts(path):
+    text = "\n".join(c.source for c in read(path).cells if c.cell_type == "markdown" and not mark(c))
+    words, headings = len(text.split()), re.findall(r"^## (.+)", text, re.M)
+    assert {"Summary", "References"} <= set(headings)
+    if not path.stem.startswith("00"):
+        assert 1500 <= words <= 3000, words
+        assert {"Exercises", "Questions people ask"} <= set(headings)
+        assert any(h.startswith("Where it breaks") for h in headings)
+    assert all(part in text for part in ("**After this", "**You need**", "**Time**"))
+    assert any("slider" in c.source for c in read(path).cells)
+
+
+@each_chapter
+def test_prose_reads_without_sphinx(path):
+    """No sentence may need a role or a directive: the notebook reads the same in plain Jupyter."""
+    for cell in read(path).cells:
+        if cell.cell_type == "markdown":
+            assert not re.search(r"\{[a-z:]+\}`|^:::|^```\{", cell.source, re.M), cell.id
+
+
+def test_task_cells_come_from_the_registry_only():
+    """`nb.py run` would overwrite anything else; normalising twice changes nothing."""
+    for path in CHAPTERS:
+        once = nb.normalise(read(path))
+        assert nbformat.writes(nb.normalise(once)) == nbformat.writes(read(path))
+
+
+def test_text_and_back_keeps_a_notebook(tmp_path):
+    for path in CHAPTERS:
+        copy = tmp_path / path.name
+        copy.write_bytes(path.read_bytes())
+        nb.take(nb.jupytext.writes(read(path), fmt=nb.FORMAT), copy)
+        assert copy.read_text() == Path(path).read_text()

@@ -1,0 +1,151 @@
+"""Notebooks as text: edit, run, normalise, check.
+
+    python tools/nb.py edit  book/02_gae.ipynb       open it as MyST markdown in $EDITOR, then take it back
+    python tools/nb.py text  book/02_gae.ipynb       print that markdown
+    python tools/nb.py take  new.md book/new.ipynb   make or update a notebook from such a file
+    python tools/nb.py run   book/*.ipynb            execute, with outputs, and normalise
+    python tools/nb.py check book/*.ipynb            say what is not normalised; exit 1 if anything
+"""
+
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import jupytext
+import nbformat
+from nbclient import NotebookClient
+
+from coursekit.exercises import EXERCISES
+
+FORMAT = "md:myst"
+KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
+
+
+def render_task(exercise):
+    """The task cell of an exercise, from the registry: there is no other source."""
+    chapter = [e for e in EXERCISES.values() if e.notebook == exercise.notebook]
+    number = f"{int(exercise.notebook[:2])}.{chapter.index(exercise) + 1}"
+    points = f"{exercise.points} point" + "s" * (exercise.points != 1)
+    hints = "\n\n".join(f"<details><summary>Hint {i}</summary>\n\n{hint}\n\n</details>"
+                        for i, hint in enumerate(exercise.hints, 1))
+    return (f"### Exercise {number}: {exercise.title}\n\n"
+            f"*{points} · {exercise.difficulty} · about {exercise.minutes} minutes · `{exercise.id}`*\n\n"
+            f"{exercise.task}\n\n{hints}")
+
+
+def normalise(notebook):
+    """Only what the author meant: stable ids, task cells from the registry, no traces of one machine."""
+    notebook.metadata = nbformat.from_dict(
+        {"kernelspec": KERNEL, "coursekit": {"notebook": notebook.metadata.get("coursekit", {}).get("notebook")}})
+    notebook.nbformat, notebook.nbformat_minor = 4, 5
+    section, count, run = "top", 0, 0
+    for cell in notebook.cells:
+        mark = cell.metadata.get("coursekit", {})
+        if mark.get("role") == "task":
+            cell.source = render_task(EXERCISES[mark["exercise"]])
+        if mark.get("role") in TAGS:
+            cell.metadata.update(TAGS[mark["role"]])
+        headings = re.findall(r"^#+ (.+)", cell.source, re.M) if cell.cell_type == "markdown" else []
+        if headings:
+            section, count = re.sub(r"[^a-z0-9]+", "-", headings[-1].lower()).strip("-")[:40], 0
+        count += 1
+        cell.id = "-".join([mark["exercise"].replace(".", "-"), mark["role"]]) if mark else f"{section}-{count}"
+        if cell.cell_type == "code":
+            run += 1
+            cell.execution_count = run
+            cell.outputs = _joined(cell.outputs)
+            for output in cell.outputs:
+                if "execution_count" in output:
+                    output.execution_count = run
+                if "metadata" in output:
+                    output.metadata = nbformat.from_dict({})
+        cell.metadata = nbformat.from_dict({k: v for k, v in sorted(cell.metadata.items())
+                                            if k in ("coursekit", "jupyter", "mystnb", "tags")})
+    return notebook
+
+
+def _joined(outputs):
+    """Neighbouring pieces of one stream as one: where the kernel cut them is chance."""
+    joined = []
+    for output in outputs:
+        if joined and output.output_type == "stream" and joined[-1].get("name") == output.name:
+            joined[-1].text += output.text
+        else:
+            joined.append(output)
+    return joined
+
+
+TAGS = {
+    "stub": {"tags": ["exercise"]},
+    "solution": {"tags": ["hide-cell", "solution"], "jupyter": {"source_hidden": True},
+                 "mystnb": {"code_prompt_show": "Show the solution",
+                            "code_prompt_hide": "Hide the solution"}},
+    "check": {"tags": ["check", "nbval-ignore-output"]},
+}
+
+
+def execute(path):
+    """Run a notebook in its folder; returns it with outputs."""
+    notebook = nbformat.read(path, as_version=4)
+    NotebookClient(notebook, timeout=600, record_timing=False, kernel_name="python3",
+                   resources={"metadata": {"path": str(path.parent)}}).execute()
+    return notebook
+
+
+def take(text, path):
+    """Put MyST markdown into the notebook at path, keeping the outputs of unchanged cells."""
+    new = jupytext.reads(text, fmt=FORMAT)
+    if path.exists():
+        new = jupytext.combine.combine_inputs_with_outputs(new, nbformat.read(path, 4), fmt={"extension": ".md"})
+    new.metadata.coursekit = {"notebook": path.stem}
+    nbformat.write(normalise(new), path)
+
+
+def edit(path):
+    with tempfile.NamedTemporaryFile("w+", suffix=".md") as file:
+        file.write(jupytext.writes(nbformat.read(path, 4), fmt=FORMAT))
+        file.flush()
+        subprocess.run([os.environ.get("EDITOR", "vi"), file.name], check=True)
+        take(Path(file.name).read_text(), path)
+
+
+def problems(path):
+    """What a committed notebook must not have, as a list of sentences."""
+    notebook = nbformat.read(path, as_version=4)
+    found = []
+    for cell in (c for c in notebook.cells if c.cell_type == "code"):
+        if cell.execution_count is None:
+            found.append(f"{path.name}: code cell {cell.id} was never run; python tools/nb.py run {path}")
+        for output in cell.outputs:
+            if output.output_type == "error" or output.get("name") == "stderr":
+                found.append(f"{path.name}: cell {cell.id} has an error or writes to stderr")
+    if nbformat.writes(normalise(nbformat.read(path, 4))) != path.read_text().rstrip("\n"):
+        found.append(f"{path.name} is not normalised; python tools/nb.py run {path}")
+    return found
+
+
+def main(command, *arguments):
+    paths = [Path(a) for a in arguments]
+    if command == "edit":
+        edit(*paths)
+    elif command == "text":
+        print(jupytext.writes(nbformat.read(paths[0], 4), fmt=FORMAT))
+    elif command == "take":
+        take(paths[0].read_text(), paths[1])
+    elif command == "run":
+        for path in paths:
+            print(f"running {path}", flush=True)
+            nbformat.write(normalise(execute(path)), path)
+    elif command == "check":
+        found = [problem for path in paths for problem in problems(path)]
+        print("\n".join(found) or "all normalised")
+        return int(bool(found))
+    else:
+        sys.exit(__doc__)
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]) if len(sys.argv) > 2 else print(__doc__))
