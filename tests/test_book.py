@@ -1,11 +1,14 @@
 """The book builds from nothing without a warning, and its pages bring everything they need."""
 
+import importlib.util
+import json
 import re
 import shutil
 import subprocess
 import sys
 from html.parser import HTMLParser
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from notebooks import BOOK, CHAPTERS
@@ -84,3 +87,25 @@ def test_solutions_are_on_the_page_but_hidden(html):
 def test_mathjax_and_its_fonts_are_shipped(html):
     assert (html / "_static/mathjax/tex-mml-chtml.js").stat().st_size > 1e6
     assert len(list((html / "_static/mathjax/output/chtml/fonts/woff-v2").glob("*.woff"))) > 20
+
+
+def test_the_repository_address_alone_switches_the_buttons(html):
+    spec = importlib.util.spec_from_file_location("coursebook", BOOK / "_ext" / "coursebook.py")
+    extension = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(extension)
+    for url, on in (("", False), ("https://example.org/us/course", True)):
+        options = {"repository_url": url}
+        extension.switch_buttons(None, SimpleNamespace(html_theme_options=options))
+        assert bool(options.get("use_edit_page_button")) is bool(options.get("launch_buttons")) is on
+    page = (html / "book" / "02_gae.html").read_text()
+    assert "mybinder" not in page and "/issues/new" not in page and "github.com/executablebooks" not in page
+
+
+def test_every_formula_named_in_the_library_is_in_the_book():
+    named = {label for module in (ROOT / "src/coursekit").glob("*.py")
+             for label in re.findall(r"\(book: (eq-[a-z-]+)\)", module.read_text())}
+    cells = [cell for path in CHAPTERS for cell in json.loads(path.read_text())["cells"]]
+    labelled = [label for cell in cells
+                for label in re.findall(r"^\$\$ \((eq-[a-z-]+)\)", "".join(cell["source"]), re.M)]
+    assert len(labelled) == len(set(labelled)), "a label is used twice"
+    assert named and named <= set(labelled), named - set(labelled)

@@ -3,34 +3,30 @@
 import numpy as np
 import pytest
 
-from coursekit.autograder.check import call
-from coursekit.autograder.verdict import judge
+from coursekit.autograder.check import WrongAnswer, check, grade
 from coursekit.exercises import EXERCISES, get
 
 ALL = list(EXERCISES.values())
 MISTAKES = [(e, m) for e in ALL for m in e.misconceptions]
 
 
-def verdict_of(exercise, function, seed=0):
-    cases = exercise.cases(seed)
-    return judge(exercise, cases, [call(function, case) for case in cases])
-
-
 @pytest.mark.parametrize("exercise", ALL, ids=lambda e: e.id)
 def test_the_reference_passes_100_seeds(exercise):
-    assert all(verdict_of(exercise, exercise.reference, seed).status == "correct" for seed in range(100))
+    assert all(grade(exercise, exercise.reference, seed).status == "correct" for seed in range(100))
 
 
 @pytest.mark.parametrize("exercise, mistake", MISTAKES, ids=lambda x: getattr(x, "id", None))
 def test_a_misconception_fails_and_is_named(exercise, mistake):
-    verdict = verdict_of(exercise, mistake.function)
-    assert (verdict.status, verdict.misconception) == ("wrong", mistake.name)
-    assert len(verdict.lines) <= 6
+    with pytest.raises(WrongAnswer) as told:
+        check(exercise.id, mistake.function)
+    lines = str(told.value).splitlines()
+    assert lines[0].startswith(f"✗ {exercise.id}") and len(lines) <= 6
+    assert lines[-1] == f"This is {mistake.name}. {mistake.look_at}"
 
 
 @pytest.mark.parametrize("exercise, mistake", MISTAKES, ids=lambda x: getattr(x, "id", None))
 def test_a_misconception_fails_on_fresh_seeds_too(exercise, mistake):
-    assert all(verdict_of(exercise, mistake.function, seed).status == "wrong" for seed in range(1, 21))
+    assert all(grade(exercise, mistake.function, seed).status == "wrong" for seed in range(1, 21))
 
 
 ALTERNATIVES = {
@@ -48,14 +44,15 @@ def test_other_forms_of_a_right_answer_pass(exercise, form):
         if isinstance(value, tuple):
             return [ALTERNATIVES[form](v) for v in value]
         return ALTERNATIVES[form](value)
-    assert verdict_of(exercise, answer).status == "correct"
+    assert grade(exercise, answer).status == "correct"
+    check(exercise.id, answer)
 
 
 def test_a_torch_tensor_passes():
     torch = pytest.importorskip("torch")
     exercise = get("gae.recursion")
     answer = lambda *inputs: torch.as_tensor(exercise.reference(*inputs)).float()  # noqa: E731
-    assert verdict_of(exercise, answer).status == "correct"
+    assert grade(exercise, answer).status == "correct"
 
 
 @pytest.mark.parametrize("exercise", ALL, ids=lambda e: e.id)
@@ -66,7 +63,7 @@ def test_an_answer_that_writes_into_its_inputs_is_judged_by_what_it_returns(exer
             if isinstance(x, np.ndarray):
                 x[...] = 0
         return value
-    assert verdict_of(exercise, answer).status == "correct"
+    assert grade(exercise, answer).status == "correct"
 
 
 def test_the_exercises_a_chapter_needs_are_there():

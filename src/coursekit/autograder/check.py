@@ -29,11 +29,10 @@ def check(exercise_id, function):
     Raises: ValueError: no such exercise. In Jupyter an answer never raises; under pytest a wrong one does.
     """
     exercise = get(exercise_id)
-    cases = exercise.cases(0)
-    verdict = judge(exercise, cases, call_all(function, cases))
+    verdict = grade(exercise, function)
     lines = list(verdict.lines)
     if verdict.status == "not attempted" and (solution := _hidden_solution(exercise)):
-        hidden = judge(exercise, cases, call_all(solution, cases))
+        hidden = grade(exercise, solution)
         lines[0] += f" (the hidden solution passes {hidden.passed} of {hidden.cases})"
         if hidden.status != "correct":
             verdict, lines = hidden, ["✗ the course's own solution is wrong, please report", *hidden.lines]
@@ -50,13 +49,13 @@ def check(exercise_id, function):
         raise WrongAnswer(text)
 
 
-def call_all(function, cases):
-    """Outcomes of function on the cases; once it is too late for one, the rest share its fate."""
-    outcomes = []
+def grade(exercise, function, seed=0):
+    """Call function on every case, until one takes too long, and judge it. Returns a Verdict."""
+    cases, outcomes = exercise.cases(seed), []
     for case in cases:
         late = outcomes and outcomes[-1].late
         outcomes.append(outcomes[-1] if late else call(function, case))
-    return outcomes
+    return judge(exercise, cases, outcomes)
 
 
 def call(function, case, seconds=SECONDS):
