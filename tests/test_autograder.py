@@ -167,7 +167,8 @@ def test_the_command_gives_the_same_verdicts_as_a_table(tmp_path):
     code, output = run(["coursekit.autograder.cli", "check", "02_gae.ipynb"], folder=tmp_path)
     assert code == 1
     assert re.search(r"✓ gae.weights +1/1  correct", output), output
-    assert re.search(r"✗ gae.recursion +0/3  wrong: GAE that lets credit leak across a time limit", output)
+    assert re.search(r"✗ gae.recursion +0/3  wrong\n.*This is GAE that lets credit leak across a time limit",
+                     output, re.S)
     assert "its cell raises SyntaxError: expected ':' (line 1)" in output
     assert output.rstrip().endswith(f"exercises: 1 correct, 2 wrong, 3 not attempted, 1/{POINTS} points")
 
@@ -234,6 +235,11 @@ class EqualToEverything:
 
     def __array__(self, *args, **kwargs):
         raise RuntimeError("no")
+
+
+def test_an_answer_that_returns_nothing_is_told_so(capsys):
+    with pytest.raises(WrongAnswer, match="nothing: does the function return its result"):
+        check("gae.weights", lambda lam, steps: print("0.5"))
 
 
 @pytest.mark.parametrize("value", [None, EqualToEverything(), "0.5", {}, [[1, 2], [3]], float("nan"), [True] * 4,

@@ -49,7 +49,7 @@ def plot_bands(ax, x, runs_by_name, *, xlabel, ylabel):
 @dataclass(frozen=True)
 class Panel:
     """One small plot of a slider. lines: {name: (x, y)} that stay. bars, dots: what moves, one array for
-    each slider value: heights at x = 0, 1, …, or (x, y) points."""
+    each slider value: heights at x = first, first + 1, …, or (x, y) points."""
 
     title: str
     xlabel: str
@@ -57,6 +57,7 @@ class Panel:
     ylim: tuple
     lines: dict = field(default_factory=dict)
     bars: list = field(default_factory=list)
+    first: int = 0
     dots: list = field(default_factory=list)
 
 
@@ -77,11 +78,12 @@ def slider_html(label, values, panels, texts, *, start=0):
     plots = "".join(_svg(panel, frames, start) for panel in panels)
     lines = "".join(f'<span data-frame="{i}"{_hidden(i, start)}><b>{escape(values[i])}</b>: '
                     f'{escape(texts[i])}</span>' for i in frames)
-    return (f'<figure class="ck-slider"><div style="display:flex;flex-wrap:wrap;gap:8px">{plots}</div>'
+    return (f'<figure class="ck-slider">'
             f'<label style="display:block">{escape(label)} <input type="range" min="0" max="{len(values) - 1}" '
             f'value="{start}" step="1" style="width:min(24em,70%)" aria-valuetext="{escape(values[start])}" '
             f'oninput="{_ON_INPUT}"></label>'
-            f'<p role="status" style="font-variant-numeric:tabular-nums">{lines}</p></figure>')
+            f'<p role="status" style="font-variant-numeric:tabular-nums">{lines}</p>'
+            f'<div style="display:flex;flex-wrap:wrap;gap:8px">{plots}</div></figure>')
 
 
 _ON_INPUT = escape(
@@ -110,7 +112,7 @@ def _svg(panel, frames, start):
     for y in sorted({panel.ylim[0], base, panel.ylim[1]}):
         parts.append(_line(_LEFT, up(y), _WIDTH - _RIGHT, up(y), opacity=0.35))
         parts.append(_text(_LEFT - 4, up(y) + 4, f"{y:g}", anchor="end"))
-    ticks = range(len(panel.bars[0])) if panel.bars else np.linspace(*panel.xlim, 3)
+    ticks = range(panel.first, panel.first + len(panel.bars[0])) if panel.bars else np.linspace(*panel.xlim, 3)
     parts += [_text(across(x), _HEIGHT - _BOTTOM + 15, f"{x:g}") for x in ticks]
     for i, (name, (x, y)) in enumerate(panel.lines.items()):
         points = " ".join(f"{across(a):.1f},{up(b):.1f}" for a, b in zip(x, y))
@@ -121,7 +123,7 @@ def _svg(panel, frames, start):
         parts.append(_text(_LEFT + 34, _TOP + 12 + 14 * i, name, anchor="start"))
     for frame in frames:
         moving = []
-        for k, height in enumerate(panel.bars[frame] if panel.bars else ()):
+        for k, height in enumerate(panel.bars[frame] if panel.bars else (), panel.first):
             top, bottom = sorted((up(height), up(base)))
             moving.append(f'<rect x="{across(k) - 9:.1f}" y="{top:.1f}" width="18" '
                           f'height="{bottom - top:.1f}" fill="{COLOURS[0]}"/>')

@@ -198,7 +198,9 @@ class NotebookCell(nbval.IPyNbCell):
         if verdict["status"] == "not attempted" and os.environ.get("COURSEKIT_GRADE") != "1":
             pytest.skip(f"{verdict['exercise']}: not attempted")
         if verdict["status"] != "correct":
-            raise CellFailure("\n".join(x for x in verdict["lines"] if not x.strip().startswith(INPUTS)))
+            named = verdict["misconception"]  # a name says more than the inputs; without one they are needed
+            raise CellFailure("\n".join(
+                x for x in verdict["lines"] if not (named and x.strip().startswith(INPUTS))))
 
     def repr_failure(self, excinfo):
         if isinstance(excinfo.value, CellFailure):

@@ -42,11 +42,10 @@ def check_notebook(path, timeout):
     width = max(len(r["exercise"]) for r in results)
     signs = {"correct": "✓", "wrong": "✗", "not attempted": "○"}
     for r in results:
-        print(f"{signs[r['status']]} {r['exercise']:{width}}  {r['points']}/{r['possible']}  {r['status']}"
-              + (f": {r['misconception']}" if r["misconception"] else ""))
-        if r["status"] == "wrong" and not r["misconception"]:
-            for line in r["lines"][:5]:
-                print("    " + line.strip())
+        print(f"{signs[r['status']]} {r['exercise']:{width}}  {r['points']}/{r['possible']}  {r['status']}")
+        if r["status"] == "wrong":
+            told = [line.strip() for line in r["lines"]]
+            print("\n".join("    " + line.removeprefix(f"✗ {r['exercise']}: ") for line in told))
     from coursekit.autograder.plugin import tally
     print(tally(results))
     return int(any(r["status"] == "wrong" for r in results))

@@ -123,7 +123,9 @@ def _explain(exercise, cases, outcomes):
 def _failure(case, outcome, expected):
     inputs = ", ".join(f"{name}={show(value, 90)}" for name, value in case.inputs.items())
     got = outcome.error or show(outcome.value)
-    if outcome.error is None and (shape := _shape(outcome.value)) != _shape(expected):
+    if outcome.error is None and outcome.value is None:
+        got = "nothing: does the function return its result?"
+    elif outcome.error is None and (shape := _shape(outcome.value)) != _shape(expected):
         got += f" (shape {shape}, expected {_shape(expected)})" if shape is not None else " (not a number)"
     return [f"  {INPUTS}     {inputs}", f"  got      {got}", f"  expected {show(expected)}"]
 

@@ -74,12 +74,21 @@ def running_example():
                 truncated=np.zeros(5, bool))
 
 
+def draw_gamma(rng):
+    return float(rng.choice([0.8, 0.9, 0.95]))
+
+
+def draw_lam(rng):
+    return float(rng.choice([0.5, 0.7, 0.9]))
+
+
 def rollout_cases(seed, names, **extra):
     """The cases of an exercise on rollouts: the running example, then every way an episode can end.
 
-    names: which of the five arrays the exercise takes. extra: further arguments, each a function of rng.
+    names: which of the five arrays the exercise takes. extra: further arguments, each a function of rng;
+    the running example has γ = 1 and λ = .95, as in the text.
     """
-    rng = np.random.default_rng(seed)
+    rng, first = np.random.default_rng(seed), dict(gamma=1.0, lam=0.95)
     rollouts = {
         "the running example": running_example(),
         "an episode that terminates": episode(rng, 5),
@@ -87,8 +96,11 @@ def rollout_cases(seed, names, **extra):
         "the rollout stops, the episode does not": episode(rng, 5, end="open"),
         "terminated at step 2, then a new episode": episode(rng, 6, end="open", split=(2, "terminated")),
         "cut by a time limit at step 2, then a new episode": episode(rng, 6, split=(2, "truncated")),
+        "a dead state worth NaN": episode(rng, 5, end="open", split=(1, "terminated")),
         "a single step": episode(rng, 1, end="open"),
     }
+    rollouts["a dead state worth NaN"]["next_values"][1] = np.nan
     return [Case(label, {**{name: arrays[name] for name in names},
-                         **{name: make(rng) for name, make in extra.items()}})
+                         **{name: first[name] if label == "the running example" else make(rng)
+                            for name, make in extra.items()}})
             for label, arrays in rollouts.items()]

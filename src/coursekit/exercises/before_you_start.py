@@ -20,7 +20,7 @@ ADVANTAGE = Exercise(
     id="start.advantage", notebook="00_before_you_start", title="The advantage of each action",
     function="advantage", points=1, difficulty="easy", minutes=2,
     task="""In one state you know `q_values`, what each action is worth, and `policy`, how likely the policy
-takes it; both have shape `(A,)`. Return the advantage of each action, shape `(A,)`.""",
+takes it; both have one entry for each action. Return the advantage of each action, the same shape.""",
     hints=("V(s) is the worth of the state before the action is drawn: an average over the policy's draws.",
            "V = Σ π(a)·Q(a). Then subtract it from every Q."),
     cases=_action_cases,
@@ -54,8 +54,8 @@ def _score_cases(seed):
 SCORE = Exercise(
     id="start.score", notebook="00_before_you_start", title="The gradient of a log-probability",
     function="score", points=1, difficulty="medium", minutes=3,
-    task="""A softmax policy has `logits` of shape `(A,)` and took `action` (an int). Return the gradient of
-log π(action) with respect to the logits, shape `(A,)`.""",
+    task="""A softmax policy has `logits`, one for each action, and took `action` (an int). Return the gradient of
+log π(action) with respect to the logits, the same shape.""",
     hints=("log π(a) = logit_a − log Σ exp(logits). Differentiate both terms.",
            "The first term gives 1 at the action taken; the second gives minus the softmax everywhere."),
     cases=_score_cases,
@@ -66,6 +66,13 @@ log π(action) with respect to the logits, shape `(A,)`.""",
         Misconception("the gradient of π, without the log", "Divide by π(action): that is what the log does.",
                       lambda logits, action: _softmax(logits)[action] * (
                           _one_hot(logits, action) - _softmax(logits))),
+        Misconception("the gradient divided by π once more", "log already divides by π(action).",
+                      lambda logits, action: (_one_hot(logits, action) - _softmax(logits))
+                      / _softmax(logits)[action]),
+        Misconception("the gradient for the taken action only", "The other logits share in the normalisation.",
+                      lambda logits, action: _one_hot(logits, action) * (1 - _softmax(logits))),
+        Misconception("the one-hot less the logits", "Less the probabilities: softmax of the logits.",
+                      lambda logits, action: _one_hot(logits, action) - logits),
         Misconception("the first term only", "Raising one logit lowers the share of all the others.",
                       lambda logits, action: _one_hot(logits, action)),
     ))
@@ -86,8 +93,8 @@ CRITIC = Exercise(
     id="start.critic", notebook="00_before_you_start", title="One update of the critic",
     function="critic_update", points=1, difficulty="easy", minutes=2,
     task="""The critic says `value` for this state and `next_value` for the next one. The step paid `reward`;
-`terminated` tells whether the episode ended there. Return the new value of this state after one TD update
-with step size `alpha`.""",
+`terminated` tells whether the episode ended there, so that nothing follows. Return the new value of this state
+after one TD update with step size `alpha`.""",
     hints=("First the TD error δ: what the step paid and promises next, less what was promised before.",
            "A state after the end is worth 0. New value = old value + α·δ."),
     cases=_critic_cases,
@@ -100,6 +107,10 @@ with step size `alpha`.""",
                       lambda v, r, nv, te, g, a: v - a * (r + g * nv * (not te) - v)),
         Misconception("an update without the old promise", "δ is a difference: what was promised before?",
                       lambda v, r, nv, te, g, a: v + a * (r + g * nv * (not te))),
+        Misconception("an update that discounts the old promise as well", "Which state is one step away?",
+                      lambda v, r, nv, te, g, a: v + a * (r + g * (nv * (not te) - v))),
+        Misconception("no update where the episode ends", "The last step paid something: learn from it.",
+                      lambda v, r, nv, te, g, a: v + a * (r + g * nv - v) * (not te)),
         Misconception("an update with γ forgotten", "The next state is one step away.",
                       lambda v, r, nv, te, g, a: v + a * (r + nv * (not te) - v)),
     ))

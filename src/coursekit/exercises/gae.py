@@ -1,19 +1,9 @@
-"""Exercises of chapter 2: the mixture, the recursion, the targets, and what λ does to the error."""
+"""Exercises of chapter 2: the mixture, the two targets, and what λ does to the error."""
 
 import numpy as np
 
-from coursekit import advantages as library
-from coursekit.exercises.base import Case, Exercise, Misconception, rollout_cases
-
-NOTEBOOK = "02_gae"
-
-
-def _gamma(rng):
-    return float(rng.choice([0.8, 0.9, 0.95]))
-
-
-def _lam(rng):
-    return float(rng.choice([0.5, 0.7, 0.9]))
+from coursekit.exercises.base import Case, Exercise, Misconception
+from coursekit.exercises.gae_recursion import LAMBDA_RETURN, NOTEBOOK, RECURSION
 
 
 def _weights(lam, steps):
@@ -43,104 +33,6 @@ their weights, shape `(steps,)`. The last one, Monte Carlo, takes all the weight
     ))
 
 
-def _double_sum(deltas, decay, start=0):
-    steps = len(deltas)
-    return np.array([sum(decay ** (k + start) * deltas[t + k] for k in range(steps - t))
-                     for t in range(steps)])
-
-
-def _delta_cases(seed):
-    rng = np.random.default_rng(seed)
-    running = np.array([0.1, 0.1, 0.2, 0.3, 0.2])
-    return [Case("the running example", dict(deltas=running, gamma=1.0, lam=0.95)),
-            *[Case(f"{steps} steps", dict(deltas=rng.normal(size=steps).round(1), gamma=_gamma(rng),
-                                          lam=_lam(rng))) for steps in (1, 4, 6)]]
-
-
-DEFINITION = Exercise(
-    id="gae.definition", notebook=NOTEBOOK, title="GAE by its definition",
-    function="gae_definition", points=2, difficulty="easy", minutes=5,
-    task="""The TD errors of one unbroken episode are given, `deltas` of shape `(T,)`. Return the GAE advantages,
-`(T,)`, by the definition: a sum over k of (γλ)^k·δ_{t+k}. Quadratic time is fine.""",
-    hints=("For step t there are T − t terms: k = 0, …, T − t − 1.",
-           "`sum((gamma * lam)**k * deltas[t + k] for k in range(T - t))`"),
-    cases=_delta_cases, reference=lambda d, g, lam: _double_sum(d, g * lam),
-    misconceptions=(
-        Misconception("GAE with λ forgotten, which is Monte Carlo", "What does λ do to a later δ?",
-                      lambda d, g, lam: _double_sum(d, g)),
-        Misconception("GAE with γ forgotten", "Both γ and λ shrink a later δ.",
-                      lambda d, g, lam: _double_sum(d, lam)),
-        Misconception("GAE with λ applied to the first δ", "What is the weight of k = 0?",
-                      lambda d, g, lam: _double_sum(d, g * lam, start=1)),
-        Misconception("a sum over the past", "A step is credited with what follows it.",
-                      lambda d, g, lam: _double_sum(d[::-1], g * lam)[::-1]),
-    ))
-
-
-def _recursion(r, v, nv, te, tr, g, lam, *, bootstrap=None, stop=None, decay=None, first=1.0):
-    """GAE with the usual mistakes: each keyword replaces one part of the right answer."""
-    bootstrap = np.where(te, 0.0, nv) if bootstrap is None else bootstrap
-    stop = te | tr if stop is None else stop
-    decay = g * lam if decay is None else decay
-    following, out = 0.0, []
-    for t in reversed(range(len(r))):
-        delta = r[t] + g * bootstrap[t] - v[t]
-        following = first * delta + decay * (0.0 if stop[t] else following)
-        out.append(following)
-    return np.array(out[::-1])
-
-
-def _last_zero(x):
-    return np.append(x[:-1], 0.0)
-
-
-def _late(flags):
-    return np.append(flags[1:], False)
-
-
-RECURSION = Exercise(
-    id="gae.recursion", notebook=NOTEBOOK, title="GAE by the recursion",
-    function="gae_recursion", points=3, difficulty="medium", minutes=15,
-    task="""Return the GAE advantages of a rollout, `(T,)`, in one backward pass. All arrays have shape `(T,)`.
-The rollout may hold several episodes; each ends by itself (`terminated`) or at a time limit (`truncated`).
-`next_values[t]` is the critic's value of the state that really followed step t.""",
-    hints=("Two questions at each step: what is the future worth (bootstrap), and does the sum go on (trace)?",
-           "`terminated` sets the bootstrap to 0. `terminated or truncated` stops the sum."),
-    cases=lambda seed: rollout_cases(seed, ["rewards", "values", "next_values", "terminated", "truncated"],
-                                     gamma=_gamma, lam=_lam),
-    reference=lambda r, v, nv, te, tr, g, lam: library.gae(r, v, nv, te, tr, gamma=g, lam=lam),
-    misconceptions=(
-        Misconception("GAE that lets credit leak across a time limit",
-                      "Whose advantage do you add at the step where the limit struck?",
-                      lambda *a: _recursion(*a, stop=a[3])),
-        Misconception("GAE that takes a time limit for a death",
-                      "`terminated or truncated` stops the sum, but what zeroes the bootstrap?",
-                      lambda *a: _recursion(*a, bootstrap=np.where(a[3] | a[4], 0, a[2]))),
-        Misconception("GAE that reads its flags one row late", "Does dones[t] end step t, or step t − 1?",
-                      lambda *a: _recursion(*a, bootstrap=np.where(_late(a[3]), 0, a[2]),
-                                            stop=_late(a[3] | a[4]))),
-        Misconception("GAE with λ applied to the first δ", "With λ = 0 the answer is δ itself.",
-                      lambda *a: _recursion(*a, first=a[6])),
-        Misconception("GAE with γ forgotten in the trace", "How much smaller is a δ one step later?",
-                      lambda *a: _recursion(*a, decay=a[6])),
-        Misconception("GAE with γ applied twice in the trace", "One step costs one γλ.",
-                      lambda *a: _recursion(*a, decay=a[5] ** 2 * a[6])),
-        Misconception("the right advantages in reverse order", "You walked backwards: turn the list round.",
-                      lambda *a: _recursion(*a)[::-1]),
-        Misconception("GAE whose last step has no bootstrap",
-                      "A rollout may stop where its episode goes on: what is that future worth?",
-                      lambda *a: _recursion(*a, bootstrap=_last_zero(np.where(a[3], 0, a[2])))),
-        Misconception("GAE that takes the next row for the next state",
-                      "After an end the next row belongs to another episode; `next_values` knows better.",
-                      lambda *a: _recursion(*a, bootstrap=np.where(a[3], 0, np.append(a[1][1:], a[2][-1])))),
-        Misconception("GAE with the bootstrap of a cut added twice",
-                      "Did you fold γV into the reward and then bootstrap as well?",
-                      lambda *a: _recursion(a[0] + a[5] * np.where(a[4] & ~a[3], a[2], 0), *a[1:])),
-        Misconception("GAE that never stops at an end", "Where must the sum start anew?",
-                      lambda *a: _recursion(*a, stop=np.zeros(len(a[0]), bool))),
-    ))
-
-
 def _target_cases(seed):
     rng = np.random.default_rng(seed)
     return [Case("the running example", dict(advantages=np.array([0.9, 0.8, 0.7, 0.5, 0.2]),
@@ -165,6 +57,10 @@ tuple `(whitened, returns)`.""",
     misconceptions=(
         Misconception("a target computed from whitened advantages", "In which units must the critic learn?",
                       lambda a, v: (_white(a), _white(a) + v)),
+        Misconception("a target computed from whitened advantages", "In which units must the critic learn?",
+                      lambda a, v: (_white(a, 0), _white(a, 0) + v)),
+        Misconception("the two answers exchanged", "First the whitened advantages, then the returns.",
+                      lambda a, v: (a + v, _white(a))),
         Misconception("whitening with the population's standard deviation", "Use N − 1: `ddof=1`.",
                       lambda a, v: (_white(a, 0), a + v)),
         Misconception("scaling without shifting", "The mean should become 0 as well.",
@@ -174,25 +70,34 @@ tuple `(whitened, returns)`.""",
     ))
 
 
+def _constant(c, steps, g, lam, *, last=None):
+    off = np.append(np.full(steps - 1, g * c - c), -c if last is None else last)
+    return np.array([sum((g * lam) ** k * off[t + k] for k in range(steps - t)) for t in range(steps)])
+
+
 CONSTANT_ERROR = Exercise(
     id="gae.constant_error", notebook=NOTEBOOK, title="A critic that is wrong by a constant",
     function="constant_error_bias", points=2, difficulty="hard", minutes=10,
-    task="""In a world that never ends the critic says V + `error` everywhere: wrong by the same constant c in
-every state. Return the bias of the GAE advantage, one number, from `error`, `gamma` and `lam`.""",
-    hints=("What is the error of one TD error? The constant comes in twice.",
-           "Each δ is off by γc − c. Sum (γλ)^k times that: a geometric series."),
-    cases=lambda seed: [Case(f"λ = {lam}", dict(error=error, gamma=gamma, lam=lam)) for error, gamma, lam in
-                        ((2.0, 0.9, 0.0), (2.0, 0.9, 1.0), (1.0, 0.95, 0.5), (-3.0, 0.8, 0.9))],
-    reference=lambda c, g, lam: -c * (1 - g) / (1 - g * lam),
+    task="""An episode has `steps` steps and then terminates. The critic says V + `error` in each of its states, and
+after the end it is right: 0. Return by how much the GAE advantage of each step is wrong on that account, shape
+`(steps,)`, from `error`, `steps`, `gamma` and `lam`. (The formula in the text is for a world that never ends.)""",
+    hints=("By how much is one TD error off? In the middle, and at the last step?",
+           "γc − c in the middle, −c at the end. Sum them up with weights (γλ)^k."),
+    cases=lambda seed: [Case(f"λ = {lam}", dict(error=error, steps=steps, gamma=gamma, lam=lam))
+                        for error, steps, gamma, lam in
+                        ((2.0, 3, 0.9, 0.0), (2.0, 3, 0.9, 1.0), (1.0, 5, 0.95, 0.5), (-3.0, 4, 0.8, 0.9))],
+    reference=_constant,
     misconceptions=(
+        Misconception("the bias in a world that never ends", "What is the critic's error after the last step?",
+                      lambda c, steps, g, lam: np.full(steps, -c * (1 - g) / (1 - g * lam))),
+        Misconception("a bias whose last δ looks past the end", "After the end the critic is right.",
+                      lambda c, steps, g, lam: _constant(c, steps, g, lam, last=g * c - c)),
         Misconception("the bias of TD, whatever λ", "Later TD errors are off as well.",
-                      lambda c, g, lam: -c * (1 - g)),
+                      lambda c, steps, g, lam: _constant(c, steps, g, 0.0)),
         Misconception("the bias of Monte Carlo, whatever λ", "With λ < 1 the critic is asked again later.",
-                      lambda c, g, lam: -c),
+                      lambda c, steps, g, lam: np.full(steps, -c)),
         Misconception("the bias with its sign turned round", "A critic that promises too much disappoints.",
-                      lambda c, g, lam: c * (1 - g) / (1 - g * lam)),
-        Misconception("a geometric series in λ alone", "By what is the δ of k steps later multiplied?",
-                      lambda c, g, lam: -c * (1 - g) / (1 - lam) if lam < 1 else -c),
+                      lambda c, steps, g, lam: -_constant(c, steps, g, lam)),
     ))
 
 
@@ -227,10 +132,12 @@ S states, `(K, S)` each. Return the candidate with the smallest mean squared err
         Misconception("the λ of least variance", "The bias counts as well.", _choose(lambda b, var: var.mean(1))),
         Misconception("the λ of least bias", "The variance counts as well.",
                       _choose(lambda b, var: (b**2).mean(1))),
+        Misconception("the position of the best λ, not the λ", "Which entry of `lams` is it?",
+                      lambda lams, b, var: np.argmin((b**2 + var).mean(1))),
         Misconception("a bias averaged before it is squared", "Errors of opposite sign do not cancel in an MSE.",
                       _choose(lambda b, var: b.mean(1) ** 2 + var.mean(1))),
         Misconception("a bias added without its square", "Bias and variance have different units.",
                       _choose(lambda b, var: (np.abs(b) + var).mean(1))),
     ))
 
-EXERCISES = (WEIGHTS, DEFINITION, RECURSION, TARGETS, CONSTANT_ERROR, BEST_LAMBDA)
+EXERCISES = (WEIGHTS, RECURSION, LAMBDA_RETURN, TARGETS, CONSTANT_ERROR, BEST_LAMBDA)
