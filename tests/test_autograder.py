@@ -192,6 +192,22 @@ def test_check_never_raises_on_an_answer_in_jupyter(monkeypatch, capsys):
     assert "ZeroDivisionError: division by zero" in text
 
 
+class Untellable(BaseException):
+    def __str__(self):
+        raise RuntimeError("no")
+
+
+@pytest.mark.parametrize("error, text", [
+    (Untellable(), "Untellable: (its text can't be shown)"), (GeneratorExit(), "GeneratorExit: "),
+    (SystemExit(3), "SystemExit: 3"), (RecursionError("deep\nand deeper"), "RecursionError: deep")])
+def test_whatever_an_answer_raises_is_told_in_a_line(error, text, monkeypatch, capsys):
+    def answer(lam, steps):
+        raise error
+    monkeypatch.delenv("PYTEST_CURRENT_TEST")
+    check("gae.weights", answer)
+    assert f"got      {text}" in capsys.readouterr().out
+
+
 def test_check_raises_under_pytest(capsys):
     with pytest.raises(WrongAnswer, match="0 of 4 cases"):
         check("gae.weights", lambda lam, steps: None)
@@ -229,6 +245,15 @@ def test_not_attempted_means_the_stub_and_nothing_else(answer, attempted, capsys
     assert ("not attempted" in capsys.readouterr().out) is not attempted
 
 
+class BrokenRepr:
+    def __repr__(self):
+        raise RuntimeError("no")
+
+
+SELF = []
+SELF += [SELF] * 4  # numpy would take 4^64 steps to look into it
+
+
 class EqualToEverything:
     def __eq__(self, other):
         return True
@@ -242,8 +267,8 @@ def test_an_answer_that_returns_nothing_is_told_so(capsys):
         check("gae.weights", lambda lam, steps: print("0.5"))
 
 
-@pytest.mark.parametrize("value", [None, EqualToEverything(), "0.5", {}, [[1, 2], [3]], float("nan"), [True] * 4,
-                                   1 + 2j, [], lambda: 0])
+@pytest.mark.parametrize("value", [None, EqualToEverything(), "0.5", {}, [[1, 2], [3]], float("nan"),
+                                   [True] * 4, 1 + 2j, [], lambda: 0, SELF, BrokenRepr(), (BrokenRepr(), SELF)])
 def test_strange_answers_are_wrong_and_shown(value, capsys):
     with pytest.raises(WrongAnswer, match="0 of 4 cases"):
         check("gae.weights", lambda lam, steps: value)

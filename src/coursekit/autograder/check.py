@@ -65,7 +65,9 @@ def call(function, case, seconds=SECONDS):
             return Outcome(value=function(*inputs_of(case)))
     except _Late:
         return Outcome(error=f"no answer within {seconds} s: does the loop end?", late=True)
-    except (Exception, SystemExit) as error:
+    except KeyboardInterrupt:  # the learner's own, or the cell's timeout
+        raise
+    except BaseException as error:
         return Outcome(error=_describe(error), not_attempted=_from_stub(error, function))
 
 
@@ -98,7 +100,11 @@ def _describe(error):
         if "ipykernel" in code.co_filename or code.co_filename.startswith("<ipython"):
             where = f" (your line {steps.tb_lineno})"
         steps = steps.tb_next
-    return f"{type(error).__name__}: {error}{where}".splitlines()[0][:200]
+    try:
+        text = str(error)
+    except Exception:
+        text = "(its text can't be shown)"
+    return f"{type(error).__name__}: {text}{where}".splitlines()[0][:200]
 
 
 def _from_stub(error, function):
