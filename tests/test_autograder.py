@@ -22,10 +22,15 @@ def gae_recursion(rewards, values, next_values, terminated, truncated, gamma, la
         out.append(following)
     return out[::-1]
 """
-NO_LAMBDA = """
-def gae_definition(deltas, gamma, lam):
-    T = len(deltas)
-    return [sum(gamma**k * deltas[t + k] for k in range(T - t)) for t in range(T)]
+DEATH = """
+def lambda_return(rewards, next_values, terminated, truncated, gamma, lam):
+    out, following = [], next_values[-1]
+    for t in reversed(range(len(rewards))):
+        future = 0.0 if terminated[t] or truncated[t] else next_values[t]
+        following = future if terminated[t] or truncated[t] else following
+        following = rewards[t] + gamma * ((1 - lam) * future + lam * following)
+        out.append(following)
+    return out[::-1]
 """
 TD = {"td.error": """
 def td_error(rewards, values, next_values, terminated, gamma):
@@ -67,14 +72,14 @@ def test_cleared_or_saved_unsolved_outputs_change_nothing(tmp_path):
 
 def test_right_answers_pass_and_count_and_wrong_ones_are_named(tmp_path):
     answers = {i: solution("02_gae", i) for i in ("gae.weights", "gae.targets")}
-    answers |= {"gae.recursion": LEAK, "gae.definition": NO_LAMBDA}
+    answers |= {"gae.recursion": LEAK, "gae.lambda_return": DEATH}
     code, output = grade(exercises_only("02_gae", answers), tmp_path)
     found = statuses(output)
     assert code == 1
     assert found["gae.weights"] == found["gae.targets"] == "PASSED"
-    assert found["gae.recursion"] == found["gae.definition"] == "FAILED"
+    assert found["gae.recursion"] == found["gae.lambda_return"] == "FAILED"
     assert "This is GAE that lets credit leak across a time limit." in output
-    assert "This is GAE with λ forgotten, which is Monte Carlo." in output
+    assert "This is a λ-return that takes a time limit for a death." in output
     assert f"exercises: 2 correct, 2 wrong, 2 not attempted, 3/{POINTS} points" in output
     told = re.search(r"_ gae.recursion in 02_gae.ipynb _+\n(.*?)\n(_{5}|-{5})", output, re.S)[1]
     assert len(told.splitlines()) == 4, output
