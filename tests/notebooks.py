@@ -20,7 +20,7 @@ def exercises_only(name, answers=(), *, keep=None):
     keep: a function of a cell; cells for which it is false are dropped."""
     notebook = nbformat.read(BOOK / f"{name}.ipynb", as_version=4)
     first = next(c for c in notebook.cells if c.cell_type == "code")
-    notebook.cells = [c for c in notebook.cells if c is first or mark(c)]
+    notebook.cells = [c for c in notebook.cells if c is first or mark(c).get("exercise")]
     answers = dict(answers)
     for cell in notebook.cells:
         if mark(cell).get("role") == "stub" and mark(cell)["exercise"] in answers:

@@ -74,3 +74,17 @@ def test_the_numpy_modules_do_not_import_torch():
                "autograder.cli", "figures"]
     code = f"import sys; [__import__('coursekit.' + m) for m in {modules}]; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+@both
+@pytest.mark.parametrize("value", [0.0, 0.1, 1000.1, -3e7])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_equal_numbers_whiten_to_0(array, value, dtype):
+    """Their standard deviation is rounding, and dividing by it would make rounding as large as a signal."""
+    assert (np.asarray(whiten(array(np.full(1000, value, dtype)))) == 0).all()
+
+
+def test_equal_numbers_leave_a_finite_gradient():
+    x = torch.full((5,), 0.1, requires_grad=True)
+    whiten(x).sum().backward()
+    assert torch.isfinite(x.grad).all()

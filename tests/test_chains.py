@@ -118,7 +118,33 @@ def test_wrong_shapes_are_refused_by_name():
         chains.exact_values(WALK, EVEN[1:-1], gamma=1.0)
     with pytest.raises(ValueError, match="terminal must have shape"):
         replace(WALK, terminal=np.zeros(3, bool))
-    with pytest.raises(ValueError, match="sum to 1"):
+    with pytest.raises(ValueError, match="transitions must be probabilities"):
         replace(WALK, transitions=2 * WALK.transitions)
     with pytest.raises(ValueError, match="states must be odd"):
         chains.random_walk(4)
+
+
+def test_a_long_walk_ends_too():
+    """In as many steps as it has states a walk of 401 hardly ever ends; in the long run it always does."""
+    walk = chains.random_walk(401)
+    values = chains.exact_values(walk, walk.uniform_policy(), gamma=1.0)
+    assert_allclose(values[1:-1], np.arange(-200, 201) / 201, atol=1e-9)
+
+
+def test_occupancy_counts_only_what_the_start_reaches():
+    loops = np.kron(np.eye(2), np.array([[0.0, 1.0], [1.0, 0.0]]))[:, None, :]
+    chain = chains.Chain(loops, np.zeros_like(loops), np.zeros(4, bool), np.eye(4)[0])
+    assert_allclose(chains.occupancy(chain, chain.uniform_policy()), [0.5, 0.5, 0, 0], atol=1e-6)
+
+
+def test_tables_that_are_none_are_refused_by_name():
+    with pytest.raises(ValueError, match="terminal must be boolean, got int64; pass terminal != 0"):
+        replace(WALK, terminal=WALK.terminal.astype(int))
+    with pytest.raises(ValueError, match="reward_sd must be at least 0"):
+        replace(WALK, reward_sd=-1.0)
+    for policy in (2 * EVEN, EVEN + [[1.0, -1.0]]):
+        with pytest.raises(ValueError, match="policy must be probabilities"):
+            chains.exact_values(WALK, policy, gamma=0.9)
+    for n in (0, 2.0, None):
+        with pytest.raises(ValueError, match="n must be an integer of at least 1"):
+            chains.n_step_moments(WALK, EVEN, np.zeros(21), gamma=0.9, n=n)

@@ -77,7 +77,7 @@ def test_bad_input_is_refused_by_name():
     x = torch.zeros(3)
     with pytest.raises(ValueError, match="logprobs must be a torch tensor"):
         clipped_policy_loss(np.zeros(3), np.zeros(3), np.zeros(3), clip=0.2)
-    with pytest.raises(ValueError, match="clip must be positive, got 0"):
+    with pytest.raises(ValueError, match="clip must be a positive number, got 0"):
         clipped_policy_loss(x, x, x, clip=0)
     with pytest.raises(ValueError, match="advantages must have the shape of logprobs"):
         clipped_policy_loss(x, x, torch.zeros(2), clip=0.2)

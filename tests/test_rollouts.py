@@ -51,7 +51,7 @@ def test_actions_follow_the_policy_and_logprobs_say_so():
 
 @pytest.mark.parametrize("name", ["steps", "copies", "time_limit"])
 def test_counts_below_one_are_refused(name):
-    with pytest.raises(ValueError, match=f"{name} must be at least 1"):
+    with pytest.raises(ValueError, match=f"{name} must be an integer of at least 1"):
         play(**{name: -1})
 
 

@@ -43,6 +43,8 @@ def normalise(notebook):
     notebook.nbformat, notebook.nbformat_minor = 4, 5
     section, count, run = "top", 0, 0
     for cell in notebook.cells:
+        if cell.cell_type == "code" and not cell.metadata.get("coursekit", {}).get("exercise"):
+            cell.metadata.coursekit = {"role": "chapter" if run else "imports"}
         mark = cell.metadata.get("coursekit", {})
         if mark.get("role") == "task":
             cell.source = render_task(EXERCISES[mark["exercise"]])
@@ -52,7 +54,8 @@ def normalise(notebook):
         if headings:
             section, count = re.sub(r"[^a-z0-9]+", "-", headings[-1].lower()).strip("-")[:40], 0
         count += 1
-        cell.id = "-".join([mark["exercise"].replace(".", "-"), mark["role"]]) if mark else f"{section}-{count}"
+        cell.id = (f"{mark['exercise'].replace('.', '-')}-{mark['role']}" if "exercise" in mark
+                   else f"{section}-{count}")
         if cell.cell_type == "code":
             run += 1
             cell.execution_count = run

@@ -5,7 +5,7 @@ A step that is neither `terminated` nor `truncated` but stands last is cut by th
 like a truncated one it is worth what the critic says of its true successor, `next_values`.
 """
 
-from coursekit.arrays import as_arrays, fraction
+from coursekit.arrays import as_arrays, fraction, positive_int
 
 
 def td_errors(rewards, values, next_values, terminated, *, gamma):
@@ -73,12 +73,10 @@ def n_step_returns(rewards, next_values, terminated, truncated, *, gamma, n):
     """
     xp, (rewards, next_values, terminated, truncated) = _returns_arrays(
         rewards, next_values, terminated, truncated)
-    if isinstance(n, bool) or not hasattr(n, "__index__") or n < 1:
-        raise ValueError(f"n must be an integer of at least 1, got {n!r}")
-    gamma = fraction(gamma=gamma)
+    n, gamma = positive_int(n=n), fraction(gamma=gamma)
     last = _last_of_episode(xp, terminated | truncated)
     one_step = returns = rewards + gamma * xp.where(terminated, 0.0, next_values)
-    for _ in range(min(int(n), rewards.shape[-1]) - 1):
+    for _ in range(min(n, rewards.shape[-1]) - 1):
         following = xp.roll(returns, -1, axis=-1)  # what wraps around lands on a last step: not read
         returns = xp.where(last, one_step, rewards + gamma * following)
     return returns
@@ -98,7 +96,8 @@ def lambda_returns(rewards, next_values, terminated, truncated, *, gamma, lam):
 
         G_t = r_t + γ·((1 − λ)·V(s_{t+1}) + λ·G_{t+1})                             (book: eq-lambda-return)
 
-    Equal to `gae` + values. Args, Returns, Raises: as `gae`, without values.
+    Equal to `gae` + values where one critic gave both: next_values[t] = values[t+1] inside an episode.
+    Args, Returns, Raises: as `gae`, without values.
     Source: Sutton and Barto 2018, eqs. 12.2 and 12.18.
     """
     xp, (rewards, next_values, terminated, truncated) = _returns_arrays(

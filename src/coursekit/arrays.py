@@ -56,6 +56,14 @@ def fraction(**named):
     return number
 
 
+def positive_int(**named):
+    """Return one integer of at least 1. Raises ValueError for anything else."""
+    (name, value), = named.items()
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)) or value < 1:
+        raise ValueError(f"{name} must be an integer of at least 1, got {value!r}")
+    return int(value)
+
+
 def masked_mean(x, mask=None):
     """Mean over the entries where mask is True; what lies elsewhere, NaN included, does not count.
 
@@ -77,7 +85,8 @@ def whiten(x, mask=None, *, eps=1e-8):
 
         y = (x − mean) / (sd + eps),   sd with the N − 1 denominator
 
-    Whiten advantages after the value targets are computed from them, never before.
+    Whiten advantages after the value targets are computed from them, never before. Where all entries are equal up
+    to rounding there is nothing to scale: 0 everywhere.
 
     Args:
         x: floats of any shape. mask: bools of the same shape, or None. eps: added to sd, in units of x.
@@ -88,9 +97,12 @@ def whiten(x, mask=None, *, eps=1e-8):
     Source: Huang et al. 2022, detail 7.
     """
     xp, x, mask = _with_mask(x, mask)
-    centred = xp.where(mask, x - masked_mean(x, mask), 0.0)
-    sd = xp.sqrt(xp.sum(centred * centred) / (_count(xp, mask, 2) - 1))
-    return centred / (sd + eps)
+    mean = masked_mean(x, mask)
+    centred = xp.where(mask, x - mean, 0.0)
+    variance = xp.sum(centred * centred) / (_count(xp, mask, 2) - 1)
+    flat = variance <= (8 * xp.finfo(x.dtype).eps * mean) ** 2
+    sd = xp.sqrt(xp.where(flat, 1.0, variance))  # 1: a finite gradient where there is none to speak of
+    return xp.where(flat, 0.0, centred / (sd + eps))
 
 
 def _as_array(name, value):
@@ -120,7 +132,7 @@ def _dtype(array):
 
 
 def _number(name, value):
-    if isinstance(value, (bool, str, bytes)):
+    if isinstance(value, (bool, np.bool_, str, bytes)):
         raise ValueError(f"{name} must be a number, got {value!r}")
     try:
         number = float(value)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from coursekit.arrays import fraction
+from coursekit.arrays import fraction, positive_int
 
 
 @dataclass(frozen=True)
@@ -33,8 +33,11 @@ class Chain:
         for name, shape in wanted.items():
             if getattr(self, name).shape != shape:
                 raise ValueError(f"{name} must have shape {shape}, got {getattr(self, name).shape}")
-        if not np.allclose(self.transitions.sum(-1), 1) or not np.isclose(self.start.sum(), 1):
-            raise ValueError("transitions and start must be probabilities that sum to 1 over the next state")
+        if self.terminal.dtype != bool:
+            raise ValueError(f"terminal must be boolean, got {self.terminal.dtype}; pass terminal != 0")
+        _check_probabilities(transitions=self.transitions, start=self.start)
+        if not self.reward_sd >= 0:
+            raise ValueError(f"reward_sd must be at least 0, got {self.reward_sd!r}")
 
     def check(self, policy, critic=None):
         """Raise ValueError unless policy is (S, A) and critic, where there is one, (S,)."""
@@ -42,6 +45,7 @@ class Chain:
         if np.shape(policy) != (states, actions):
             raise ValueError(f"policy must have shape (states, actions) = {(states, actions)}, "
                              f"got {np.shape(policy)}; chain.uniform_policy() is one")
+        _check_probabilities(policy=np.asarray(policy))
         if critic is not None and np.shape(critic) != (states,):
             raise ValueError(f"critic must have one value per state, {(states,)}, got {np.shape(critic)}")
 
@@ -117,9 +121,10 @@ def occupancy(chain, policy):
     chain.check(policy)
     moves = _policy_transitions(chain, policy)
     restart = np.outer(1 - moves.sum(-1), chain.start)
-    equations = np.vstack([(moves + restart).T - np.eye(len(moves)), np.ones(len(moves))])
-    share = np.linalg.lstsq(equations, np.append(np.zeros(len(moves)), 1.0), rcond=None)[0]
-    return np.where(chain.terminal, 0.0, share) / share[~chain.terminal].sum()
+    patience = 1 - 1e-9  # the long run, also where some states are never reached
+    share = np.linalg.solve(np.eye(len(moves)) - patience * (moves + restart).T, chain.start)
+    share = np.where(chain.terminal, 0.0, share)
+    return share / share.sum()
 
 
 @dataclass(frozen=True)
@@ -159,7 +164,7 @@ def n_step_moments(chain, policy, critic, *, gamma, n):
     Args, Returns: as gae_moments; n: int >= 1.
     """
     chain.check(policy, critic)
-    gamma, critic = fraction(gamma=gamma), np.where(chain.terminal, 0.0, critic)
+    n, gamma, critic = positive_int(n=n), fraction(gamma=gamma), np.where(chain.terminal, 0.0, critic)
     first, second = critic, critic**2  # moments of the return with no reward left to collect
     for _ in range(n):
         by_action = _step_moments(chain, chain.rewards, gamma, first, second)
@@ -220,10 +225,25 @@ def _policy_transitions(chain, policy):
     return moves * alive[:, None] * alive[None, :]
 
 
+def _always_ends(chain, policy):
+    """Whether an end can be reached from every state."""
+    leads = (policy[:, :, None] * chain.transitions).sum(1) > 0
+    ends, before = chain.terminal, -1
+    while ends.sum() > before:
+        before, ends = ends.sum(), ends | (leads & ends).any(1)
+    return ends.all()
+
+
+def _check_probabilities(**tables):
+    for name, table in tables.items():
+        if (table < 0).any() or not np.allclose(table.sum(-1), 1):
+            raise ValueError(f"{name} must be probabilities: none negative, summing to 1 over the last axis")
+
+
 def _solve(chain, policy, source, decay):
     """x = source + decay·P_π·x, with x = 0 at terminal states."""
     moves = _policy_transitions(chain, policy)
-    if decay == 1 and np.linalg.matrix_power(moves, len(moves)).sum(-1).max() > 1 - 1e-12:
+    if decay == 1 and not _always_ends(chain, policy):
         raise ValueError("this chain never ends: with γλ = 1 (or γ = 1) the sum has no value; lower one")
     x = np.linalg.solve(np.eye(len(moves)) - decay * moves, source * ~chain.terminal)
     return np.where(chain.terminal, 0.0, x)

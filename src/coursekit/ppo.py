@@ -27,8 +27,8 @@ def clipped_policy_loss(logprobs, old_logprobs, advantages, *, clip, mask=None):
     if not isinstance(logprobs, torch.Tensor):
         raise ValueError("logprobs must be a torch tensor, since a loss needs gradients; "
                          "pass torch.as_tensor(logprobs)")
-    if not clip > 0:
-        raise ValueError(f"clip must be positive, got {clip!r}; 0.2 is usual")
+    if isinstance(clip, (bool, str)) or clip is None or not clip > 0:
+        raise ValueError(f"clip must be a positive number, got {clip!r}; 0.2 is usual")
     if mask is not None:  # fill before exp: a wild pad must not put inf into the gradient
         as_arrays(boolean=["mask"], logprobs=logprobs, mask=mask)
         logprobs = torch.where(mask, logprobs, 0.0)

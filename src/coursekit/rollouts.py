@@ -9,6 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from coursekit.arrays import positive_int
+
 
 class Steps(NamedTuple):
     """What the estimators read, (..., T) each, in the order of their arguments: gae(*steps, ...)."""
@@ -48,9 +50,10 @@ def collect(chain, policy, critic, *, steps, copies=1, rng, time_limit=None):
     Source: time limits as in Pardo et al. 2018.
     """
     chain.check(policy, critic)
-    for name, count in dict(steps=steps, copies=copies, time_limit=time_limit).items():
-        if count is not None and count < 1:
-            raise ValueError(f"{name} must be at least 1, got {count}")
+    steps, copies = positive_int(steps=steps), positive_int(copies=copies)
+    time_limit = None if time_limit is None else positive_int(time_limit=time_limit)
+    if not isinstance(rng, np.random.Generator):
+        raise ValueError(f"rng must be a numpy Generator, got {type(rng).__name__}; pass np.random.default_rng(0)")
     critic = np.where(chain.terminal, 0.0, critic)
     record = {name: np.empty((steps, copies), dtype) for name, dtype in _COLUMNS.items()}
     start, choose, move = (p.cumsum(-1) for p in (chain.start[None], policy, chain.transitions))

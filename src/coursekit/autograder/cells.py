@@ -41,6 +41,16 @@ class WatchedKernel(nbval_kernel.RunningKernel):
                     raise
 
 
+    def await_reply(self, msg_id, timeout=None):
+        """Wait for a cell's reply, and remember whether it asked the kernel to exit, as quit() does."""
+        while True:
+            message = self.get_message(stream="shell", timeout=timeout)
+            if message["parent_header"].get("msg_id") == msg_id:
+                payload = message["content"].get("payload") or []
+                self.asked_to_exit = any(p.get("source") == "ask_exit" for p in payload)
+                return
+
+
 class NotebookFile(nbval.IPyNbFile):
     """A notebook: what has run in its kernel, what must not run again, and how each cell failed."""
 
@@ -55,26 +65,18 @@ class NotebookFile(nbval.IPyNbFile):
     def setup(self):
         super().setup()
         self.kernel.__class__ = WatchedKernel
+        self.kernel.asked_to_exit = False
 
     @property
     def code(self):
         return [cell for cell in self.nb.cells if cell.cell_type == "code"]
 
-    @property
-    def section(self):
-        """Number of code cells before the first exercise; None where no cell is marked."""
-        before = 0
-        for cell in self.nb.cells:
-            if _mark(cell).get("role") == "task":
-                return before
-            before += cell.cell_type == "code"
-        return None
-
     def exercise(self, number):
         """(Exercise or None, role) of a code cell: by metadata, or by what its check says."""
         cell = self.code[number]
-        mark = _mark(cell)
-        if not mark and (found := re.search(r"^check\(\s*[\"']([\w.]+)", cell.source, re.M)):
+        mark, found = _mark(cell), _CHECK.search(cell.source)
+        merged = mark.get("role") == "stub" and dict(mark, role="check") not in map(_mark, self.code)
+        if found and (merged or "exercise" not in mark):
             mark = {"exercise": found[1], "role": "check"}
         return EXERCISES.get(mark.get("exercise")), mark.get("role")
 
@@ -82,22 +84,17 @@ class NotebookFile(nbval.IPyNbFile):
         """Ids of this notebook's exercises that have no check cell."""
         found = [self.exercise(number) for number in range(len(self.code))]
         names = {exercise.notebook for exercise, _ in found if exercise}
-        names |= {e.notebook for e in EXERCISES.values() if e.notebook in self.path.stem}
         checked = {exercise.id for exercise, role in found if exercise and role == "check"}
         return [e.id for e in EXERCISES.values() if e.notebook in names and e.id not in checked]
 
     def needed(self, number):
-        """Code cells that must have run before this one. For an exercise: the imports, its own cells and
-        what the learner wrote among the exercises; for the chapter: everything above but the checks."""
+        """Code cells above that must have run before this one: no checks; for an exercise none of the
+        chapter's own cells but its imports, so that grading needs no training."""
         exercise, _ = self.exercise(number)
         for earlier in range(number):
-            other, role = self.exercise(earlier)
-            if role == "check":
-                continue
-            if exercise and self.section is not None and earlier > 0:
-                if earlier < self.section or (other and other is not exercise):
-                    continue
-            yield earlier
+            role = self.exercise(earlier)[1]
+            if role != "check" and not (exercise and role == "chapter"):
+                yield earlier
 
     def prepare(self, number):
         """Have a living kernel in which every needed cell has run; replay what is missing."""
@@ -114,6 +111,8 @@ class NotebookFile(nbval.IPyNbFile):
         try:
             message_id = self.kernel.execute_cell_input(self.code[number].source, allow_stdin=False)
             self.kernel.await_reply(message_id, timeout=self.config.option.nbval_cell_timeout)
+            if self.kernel.asked_to_exit:
+                raise KernelDied("quit")
             self.done.add(number)
             while True:
                 message = self.kernel.get_message("iopub", timeout=5)
@@ -130,7 +129,7 @@ class NotebookFile(nbval.IPyNbFile):
         """This cell killed or blocked the kernel: note it, and never replay it."""
         self.culprits.add(number)
         if isinstance(error, KernelDied):
-            self.errors[number] = "killed the kernel (os._exit, or out of memory?)"
+            self.errors[number] = "killed the kernel (quit, os._exit, or out of memory?)"
         else:
             self.errors[number] = f"does not end: stopped after {self.config.option.nbval_cell_timeout:g} s"
         if self.kernel.is_alive():
@@ -144,6 +143,7 @@ class NotebookCell(nbval.IPyNbCell):
         self.exercise, self.role = parent.exercise(cell_num)
         if self.exercise:
             name = self.exercise.id if self.role == "check" else f"{self.exercise.id}[{self.role}]"
+            options["check"] = False  # what the learner's cells print is the learner's affair
         else:
             name = cell.get("id") or name
         super().__init__(name, parent, cell_num, cell, options)
@@ -158,6 +158,8 @@ class NotebookCell(nbval.IPyNbCell):
             super().runtest()
         except (KernelDied, nbval.NbCellError, RuntimeError) as raised:
             error = raised
+        if error is None and notebook.kernel.asked_to_exit:
+            error = KernelDied("quit")
         self.note(error)
         verdict = next((dict(o["data"][MIME]) for o in self.test_outputs or () if MIME in o.get("data", {})), None)
         if verdict or self.role == "check":
@@ -186,9 +188,10 @@ class NotebookCell(nbval.IPyNbCell):
         """Turn the verdict of a check cell into passed, skipped or failed."""
         notebook = self.parent
         if verdict is None:
-            own = [n for n in notebook.needed(self.cell_num)
-                   if notebook.exercise(n)[0] is self.exercise and n in notebook.errors]
+            broken = [n for n in notebook.needed(self.cell_num) if n in notebook.errors]
+            own = [n for n in broken if notebook.exercise(n)[0] is self.exercise]
             reason = (f"its cell {notebook.errors[own[0]]}" if own else
+                      f"the notebook's first cell {notebook.errors[0]}" if 0 in broken else
                       f"its check {notebook.errors.get(self.cell_num, 'gives no verdict')}")
             if self.exercise:
                 verdict = _wrong(self.exercise, reason)
@@ -222,6 +225,9 @@ class MissingCheck(pytest.Item):
 
     def repr_failure(self, excinfo):
         return str(excinfo.value)
+
+
+_CHECK = re.compile(r"^check\(\s*[\"']([\w.]+)", re.M)
 
 
 def _wrong(exercise, reason):

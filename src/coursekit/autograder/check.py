@@ -34,8 +34,6 @@ def check(exercise_id, function):
     if verdict.status == "not attempted" and (solution := _hidden_solution(exercise)):
         hidden = grade(exercise, solution)
         lines[0] += f" (the hidden solution passes {hidden.passed} of {hidden.cases})"
-        if hidden.status != "correct":
-            verdict, lines = hidden, ["✗ the course's own solution is wrong, please report", *hidden.lines]
     text = "\n".join(lines)
     under_pytest = "PYTEST_CURRENT_TEST" in os.environ
     data = {"text/plain": text}
@@ -97,14 +95,14 @@ def _describe(error):
     where, steps = "", error.__traceback__
     while steps:
         code = steps.tb_frame.f_code
-        if "ipykernel" in code.co_filename or code.co_filename.startswith("<ipython"):
+        if "ipykernel_" in code.co_filename or code.co_filename.startswith("<ipython"):
             where = f" (your line {steps.tb_lineno})"
         steps = steps.tb_next
     try:
-        text = str(error)
+        text = " ".join(str(error).split()).encode("utf-8", "replace").decode()
     except Exception:
         text = "(its text can't be shown)"
-    return f"{type(error).__name__}: {text}{where}".splitlines()[0][:200]
+    return f"{type(error).__name__}: {text[:150]}{where}"
 
 
 def _from_stub(error, function):

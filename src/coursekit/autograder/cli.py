@@ -13,8 +13,12 @@ def main(argv=None):
     commands = parser.add_subparsers(dest="command", required=True)
     checker = commands.add_parser("check", help="grade the exercises of one notebook, as a table")
     checker.add_argument("notebook", type=Path)
-    checker.add_argument("--timeout", type=float, default=60, help="seconds for a cell (default 60)")
+    checker.add_argument("--timeout", type=float, default=300, help="seconds for a cell (default 300)")
     options = parser.parse_args(argv)
+    if not options.timeout > 0:
+        parser.error(f"--timeout must be a positive number of seconds, got {options.timeout:g}")
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(errors="replace")  # a console that has no ✓ shows a question mark
     return check_notebook(options.notebook, options.timeout)
 
 
@@ -26,19 +30,22 @@ def check_notebook(path, timeout):
     if path.suffix != ".ipynb":
         return _complain(f"{path} is no notebook: its name must end in .ipynb")
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"  # only the two plugins named below: a second less
-    sys.modules.setdefault("rfc3987_syntax", None)  # a checker of web addresses that nbformat never needs: .8 s
+    os.environ.pop("PYTEST_ADDOPTS", None)
+    sys.modules.setdefault("rfc3987_syntax", None)  # checks web addresses, which nbformat never needs: .8 s
     import pytest
 
-    checks, output = _OnlyChecks(), io.StringIO()
+    checks, output = _OnlyChecks(path.resolve()), io.StringIO()
     arguments = ["--nbval", "--nbval-cell-timeout", str(timeout), "-p", "nbval.plugin", "-p",
-                 "coursekit.autograder.plugin", "-p", "no:cacheprovider", "-c", os.devnull,
-                 "--rootdir", str(path.parent), "-q", "--tb=no", str(path)]
+                 "coursekit.autograder.plugin", "-p", "no:cacheprovider", "-c", os.devnull, "--noconftest",
+                 "--rootdir", str(checks.path.parent), "-q", "--tb=no", str(checks.path.parent)]
     with contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
-        pytest.main(arguments, plugins=[checks])
-    if not checks.results:
-        broken = checks.problem or "it holds no exercises of this course"
-        return _complain(f"{path} can't be graded: {broken}")
-    results = checks.results
+        status = pytest.main(arguments, plugins=[checks])
+    if status == pytest.ExitCode.INTERRUPTED and not checks.problem:
+        print("coursekit: interrupted, nothing was graded", file=sys.stderr)
+        return 130
+    results = list(checks.verdicts.values())
+    if not results:
+        return _complain(f"{path} can't be graded: {checks.problem or 'it holds no exercises of this course'}")
     width = max(len(r["exercise"]) for r in results)
     signs = {"correct": "✓", "wrong": "✗", "not attempted": "○"}
     for r in results:
@@ -52,12 +59,16 @@ def check_notebook(path, timeout):
 
 
 class _OnlyChecks:
-    """Keeps only the items that carry a verdict, and their results."""
+    """Collects one notebook, keeps only the items that carry a verdict, and the last verdict of each exercise."""
 
-    def __init__(self):
-        self.results, self.problem = [], None
+    def __init__(self, path):
+        self.path, self.verdicts, self.problem = path, {}, None
 
-    def pytest_collection_modifyitems(self, config, items):
+    def pytest_ignore_collect(self, collection_path):
+        """Whatever its name: pytest reads brackets and colons in an argument as something else."""
+        return None if collection_path in (self.path, self.path.parent) else True
+
+    def pytest_collection_modifyitems(self, items):
         from coursekit.exercises import EXERCISES
         items[:] = [item for item in items if item.name in EXERCISES]
 
@@ -66,7 +77,11 @@ class _OnlyChecks:
             self.problem = str(report.longrepr).strip().splitlines()[-1]
 
     def pytest_runtest_logreport(self, report):
-        self.results += [r for key, r in report.user_properties if key == "coursekit" and report.when == "call"]
+        if report.when == "setup" and report.failed:
+            self.problem = str(report.longrepr).strip().splitlines()[-1]
+        for key, result in report.user_properties:
+            if key == "coursekit" and report.when == "call":
+                self.verdicts[result["exercise"]] = result
 
 
 def _complain(message):

@@ -22,7 +22,7 @@ class Grading:
     """Puts our notebooks in the place of nbval's; collects the verdicts of a session, from all workers."""
 
     def __init__(self):
-        self.by_item = {}
+        self.verdicts = {}
 
     @pytest.hookimpl(wrapper=True)
     def pytest_collect_file(self, file_path, parent):
@@ -34,12 +34,13 @@ class Grading:
                 for c in collectors]
 
     def pytest_runtest_logreport(self, report):
+        """One verdict for each exercise of a notebook: the last one given."""
         for key, result in report.user_properties:
             if key == "coursekit" and report.when == "call":
-                self.by_item[report.nodeid] = result
+                self.verdicts[report.nodeid.split("::")[0], result["exercise"]] = result
 
     def pytest_terminal_summary(self, terminalreporter):
-        results = list(self.by_item.values())
+        results = list(self.verdicts.values())
         if not results:
             return
         terminalreporter.section("exercises", sep="-")

@@ -71,18 +71,18 @@ def agree(got, expected, tolerance):
     if isinstance(expected, str):
         return isinstance(got, str) and got.strip().lower() == expected.lower()
     if isinstance(expected, tuple):
-        return (isinstance(got, (tuple, list)) and len(got) == len(expected)
-                and all(agree(g, e, tolerance) for g, e in zip(got, expected)))
+        if not isinstance(got, (tuple, list)):
+            got = numbers(got)
+        return (np.ndim(got) > 0 or isinstance(got, (tuple, list))) and len(got) == len(expected) and all(
+            agree(g, e, tolerance) for g, e in zip(got, expected))
     got, expected = numbers(got), np.asarray(expected, float)
     if got is None or got.shape != expected.shape:
         return False
-    known = ~np.isnan(expected)  # only a misconception expects NaN
-    if (np.isnan(got) == known).any():
+    finite = np.isfinite(expected)  # only a misconception expects NaN or ∞
+    if not np.array_equal(got[~finite], expected[~finite], equal_nan=True) or not np.isfinite(got[finite]).all():
         return False
-    got, expected = got[known], expected[known]
-    with np.errstate(invalid="ignore"):  # inf − inf: no agreement
-        gap = np.abs(got - expected).max(initial=0.0)
-    return bool(gap <= tolerance * max(1.0, np.abs(expected).max(initial=0.0)))
+    gap = np.abs(got[finite] - expected[finite]).max(initial=0.0)
+    return bool(gap <= tolerance * max(1.0, np.abs(expected[finite]).max(initial=0.0)))
 
 
 def numbers(value):
@@ -100,17 +100,17 @@ def numbers(value):
         return None
 
 
-def show(value, width=150):
+def show(value, width=150, digits=4):
     """value on one short line."""
-    if isinstance(value, tuple) and not any(isinstance(v, tuple) for v in value) and numbers(value) is None:
-        text = "(" + ", ".join(show(v, width) for v in value) + ")"
+    if isinstance(value, tuple) and not any(isinstance(v, tuple) for v in value):
+        text = "(" + ", ".join(show(v, width, digits) for v in value) + ")"
     elif isinstance(value, str) or value is None or isinstance(value, bool):
         text = repr(value)
     elif (array := numbers(value)) is None:
         text = f"{type(value).__name__} {_repr(value)}"
     else:
-        kept = np.asarray(value) if np.asarray(value).dtype.kind in "bi" else array.round(4) + 0.0
-        text = np.array2string(kept, separator=", ", threshold=20, max_line_width=10_000)
+        kept = np.asarray(value) if np.asarray(value).dtype.kind in "bi" else array.round(digits) + 0.0
+        text = np.array2string(kept, separator=", ", threshold=20, max_line_width=10_000, precision=digits)
     text = " ".join(text.split())
     return text if len(text) <= width else text[: width - 1] + "…"
 
@@ -134,12 +134,16 @@ def _explain(exercise, cases, outcomes):
 
 def _failure(case, outcome, expected):
     inputs = ", ".join(f"{name}={show(value, 90)}" for name, value in case.inputs.items())
-    got = outcome.error or show(outcome.value)
+    got, wanted = outcome.error or show(outcome.value), show(expected)
+    if got == wanted:  # they differ further behind the point
+        got, wanted = show(outcome.value, digits=8), show(expected, digits=8)
     if outcome.error is None and outcome.value is None:
         got = "nothing: does the function return its result?"
+    elif outcome.error is None and isinstance(expected, tuple) and isinstance(outcome.value, list):
+        pass  # a list is as good as a tuple: the numbers tell
     elif outcome.error is None and (shape := _shape(outcome.value)) != _shape(expected):
         got += f" (shape {shape}, expected {_shape(expected)})" if shape is not None else " (not a number)"
-    return [f"  {INPUTS}     {inputs}", f"  got      {got}", f"  expected {show(expected)}"]
+    return [f"  {INPUTS}     {inputs}", f"  got      {got}", f"  expected {wanted}"]
 
 
 def _shape(value):
@@ -147,6 +151,8 @@ def _shape(value):
         return None
     if isinstance(value, tuple):
         return f"tuple of {len(value)}"
+    if isinstance(value, list) and numbers(value) is None:
+        return f"list of {len(value)}"
     array = numbers(value)
     return None if array is None else array.shape
 

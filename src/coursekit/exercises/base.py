@@ -97,9 +97,11 @@ def rollout_cases(seed, names, **extra):
         "terminated at step 2, then a new episode": episode(rng, 6, end="open", split=(2, "terminated")),
         "cut by a time limit at step 2, then a new episode": episode(rng, 6, split=(2, "truncated")),
         "a dead state worth NaN": episode(rng, 5, end="open", split=(1, "terminated")),
+        "dead at the time limit, then a new episode": episode(rng, 5, end="open", split=(2, "terminated")),
         "a single step": episode(rng, 1, end="open"),
     }
     rollouts["a dead state worth NaN"]["next_values"][1] = np.nan
+    rollouts["dead at the time limit, then a new episode"]["truncated"][2] = True  # terminated wins
     return [Case(label, {**{name: arrays[name] for name in names},
                          **{name: first[name] if label == "the running example" else make(rng)
                             for name, make in extra.items()}})

@@ -81,12 +81,12 @@ log π(action) with respect to the logits, the same shape.""",
 def _critic_cases(seed):
     rng = np.random.default_rng(seed)
 
-    def case(label, terminated):
-        numbers = rng.uniform(0.5, 3, 3).round(1)
-        return Case(label, dict(value=float(numbers[0]), reward=float(numbers[1]), next_value=float(numbers[2]),
-                                terminated=terminated, gamma=0.9, alpha=0.5))
-    return [case("a step in the middle", False), case("the last step of an episode", True),
-            case("another step", False)]
+    def case(label, terminated, gamma, alpha):
+        value, reward, next_value = rng.uniform(0.5, 3, 3).round(1).tolist()
+        return Case(label, dict(value=value, reward=value + reward, next_value=next_value,
+                                terminated=terminated, gamma=gamma, alpha=alpha))
+    return [case("a step in the middle", False, 0.9, 0.5), case("the last step of an episode", True, 0.9, 0.2),
+            case("another step", False, 0.8, 0.1)]
 
 
 CRITIC = Exercise(
@@ -111,6 +111,8 @@ after one TD update with step size `alpha`.""",
                       lambda v, r, nv, te, g, a: v + a * (r + g * (nv * (not te) - v))),
         Misconception("no update where the episode ends", "The last step paid something: learn from it.",
                       lambda v, r, nv, te, g, a: v + a * (r + g * nv - v) * (not te)),
+        Misconception("an update with α and 1 − α exchanged", "With a small α the value should hardly move.",
+                      lambda v, r, nv, te, g, a: a * v + (1 - a) * (r + g * nv * (not te))),
         Misconception("an update with γ forgotten", "The next state is one step away.",
                       lambda v, r, nv, te, g, a: v + a * (r + nv * (not te) - v)),
     ))
@@ -120,8 +122,10 @@ def _clip_cases(seed):
     rng = np.random.default_rng(seed)
     return [Case("good actions", dict(ratios=np.array([0.5, 1.0, 1.1, 1.5]), advantages=np.ones(4), clip=0.2)),
             Case("bad actions", dict(ratios=np.array([0.5, 1.0, 1.1, 1.5]), advantages=-np.ones(4), clip=0.2)),
+            Case("a smaller ε", dict(ratios=np.array([0.5, 0.85, 1.15, 1.5]),
+                                     advantages=np.array([-1.0, -2.0, 2.0, 1.0]), clip=0.1)),
             Case("a mix", dict(ratios=rng.uniform(0.4, 1.8, 4).round(1),
-                               advantages=rng.normal(size=4).round(1), clip=0.1))]
+                               advantages=rng.normal(size=4).round(1), clip=0.3))]
 
 
 CLIP = Exercise(
@@ -142,6 +146,8 @@ objective for each sample, `(N,)`: the quantity to be raised, before any mean.""
         Misconception("the smaller ratio times the advantage", "Take the minimum of the products instead: "
                       "with a negative advantage the order turns round.",
                       lambda r, a, c: np.minimum(r, r.clip(1 - c, 1 + c)) * a),
+        Misconception("ε taken for .2 whatever it is", "Use the argument `clip`.",
+                      lambda r, a, c: np.minimum(r * a, r.clip(0.8, 1.2) * a)),
         Misconception("the ratio never clipped", "Where does ε come in?", lambda r, a, c: r * a),
     ))
 

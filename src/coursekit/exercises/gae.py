@@ -18,7 +18,7 @@ their weights, shape `(steps,)`. The last one, Monte Carlo, takes all the weight
     hints=("Weights of n = 1, 2, 3, …: (1 − λ), (1 − λ)λ, (1 − λ)λ², …",
            "They must sum to 1: the last one is λ^(steps − 1)."),
     cases=lambda seed: [Case(f"λ = {lam}, {steps} steps", dict(lam=lam, steps=steps))
-                        for lam, steps in ((0.5, 4), (0.9, 5), (0.0, 3), (1.0, 3))],
+                        for lam, steps in ((0.5, 4), (0.9, 5), (0.0, 3), (1.0, 3), (0.5, 1))],
     reference=_weights,
     misconceptions=(
         Misconception("an endless mixture, cut off", "Do your weights sum to 1?",
@@ -108,10 +108,18 @@ def _lambda_cases(seed):
     small = dict(lams=lams, bias=np.array([[3.0, -3.0], [0.9, 0.7], [1.2, -1.2], [0.1, 0.1]]),
                  variance=np.array([[0.0, 0.0], [0.4, 0.4], [0.2, 0.2], [4.0, 4.0]]))
     cases = [Case("two states whose errors differ in sign", small)]
-    for _ in range(12):
-        cases.append(Case("random errors", dict(
-            lams=lams, bias=(rng.normal(size=(4, 3)) * np.array([[1.5], [1.0], [0.8], [0.5]])).round(1),
-            variance=np.sort(rng.uniform(0, 2, (4, 3)), axis=0).round(1))))
+    # variance in one state only: its mean, not the mean of its roots, decides
+    cases.append(Case("noise in a single state", dict(
+        lams=lams, bias=np.zeros((4, 2)), variance=np.array([[4.0, 0.0], [1.5, 1.5], [2.0, 1.6], [3.0, 1.2]]))))
+    cases.append(Case("a bias below 1", dict(  # whose square is smaller than itself
+        lams=lams, bias=np.array([[0.5, 0.5], [0.0, 0.0], [0.0, 0.0], [0.0, 0.0]]),
+        variance=np.array([[0.5, 0.5], [0.9, 0.9], [2.0, 2.0], [3.0, 3.0]]))))
+    while len(cases) < 14:
+        bias = (rng.normal(size=(4, 3)) * np.array([[1.5], [1.0], [0.8], [0.5]])).round(1)
+        variance = np.sort(rng.uniform(0, 2, (4, 3)), axis=0).round(1)
+        best, second = np.sort((bias**2 + variance).mean(1))[:2]
+        if second - best > 0.05:  # no ties: every right program chooses the same
+            cases.append(Case("random errors", dict(lams=lams, bias=bias, variance=variance)))
     return cases
 
 
@@ -132,6 +140,8 @@ S states, `(K, S)` each. Return the candidate with the smallest mean squared err
         Misconception("the λ of least variance", "The bias counts as well.", _choose(lambda b, var: var.mean(1))),
         Misconception("the λ of least bias", "The variance counts as well.",
                       _choose(lambda b, var: (b**2).mean(1))),
+        Misconception("a mean of standard deviations, squared", "Average the variances themselves.",
+                      _choose(lambda b, var: (b**2).mean(1) + np.sqrt(var).mean(1) ** 2)),
         Misconception("the position of the best λ, not the λ", "Which entry of `lams` is it?",
                       lambda lams, b, var: np.argmin((b**2 + var).mean(1))),
         Misconception("a bias averaged before it is squared", "Errors of opposite sign do not cancel in an MSE.",

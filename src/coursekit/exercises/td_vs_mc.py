@@ -107,6 +107,9 @@ are replaced by the critic's word: the last step takes γ·`next_values`. No rew
     misconceptions=(
         Misconception("a Monte Carlo return that ignores the cut", "What becomes of an episode cut short?",
                       lambda r, nv, te, tr, g: _sum_back(r, te | tr, g)),
+        Misconception("a return that lets truncated win", "Dead at the time limit is dead.",
+                      lambda r, nv, te, tr, g: _sum_back(
+                          r + g * np.where(tr | _last(te) & ~te, nv, 0), te | tr, g)),
         Misconception("a return that never stops at an end", "Where must the sum start anew?",
                       lambda r, nv, te, tr, g: _sum_back(r, np.zeros(len(r), bool), g)),
         Misconception("a return that leaks across a time limit", "Whose rewards follow a truncated step?",
