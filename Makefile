@@ -7,10 +7,11 @@ PORT ?= 8000
 BIN := .venv/bin
 NOTEBOOKS := $(wildcard book/*.ipynb)
 
-.PHONY: help book test lab serve clean
+.PHONY: help book test slow lab serve clean
 help:
 	@echo "make book   build the book into _build/html (installs .venv the first time)"
 	@echo "make test   run every test and every notebook"
+	@echo "make slow   remake the shipped models and compare them with the committed measures"
 	@echo "make lab    open the notebooks in JupyterLab"
 	@echo "make serve  serve the built book at http://localhost:$(PORT)"
 	@echo "make clean  remove what was built (not .venv)"
@@ -26,6 +27,9 @@ test: .venv/.dev
 	$(BIN)/ruff check .
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile -W error tests
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile --nbval $(NOTEBOOKS)
+
+slow: .venv/.dev
+	$(BIN)/python experiments/make_checkpoints.py --check
 
 lab: .venv/.book
 	$(BIN)/jupyter lab book

@@ -20,7 +20,7 @@ ROOT = BOOK.parent
 def html(tmp_path_factory):
     """A clean build of the tracked files, far from this checkout's cache."""
     copy = tmp_path_factory.mktemp("book")
-    for name in ("_config.yml", "_toc.yml", "book"):
+    for name in ("_config.yml", "_toc.yml", "book", "experiments"):
         source = ROOT / name
         if source.is_dir():
             shutil.copytree(source, copy / name, ignore=shutil.ignore_patterns(".ipynb_checkpoints"))

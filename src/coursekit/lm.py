@@ -1,0 +1,170 @@
+"""One tiny causal transformer, in the open: GPT-2's block, small enough to train on a laptop in half a minute.
+
+It carries three heads on one trunk: logits for the next token, a value for every position (the critic), a score
+at the last real token (the reward model). Prompts are padded on the left, replies on the right.
+"""
+
+import math
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
+from torch.nn import functional as F
+
+
+class Block(nn.Module):
+    """Pre-LN attention and MLP, as in GPT-2 (Radford et al. 2019)."""
+
+    def __init__(self, width, heads):
+        super().__init__()
+        self.heads = heads
+        self.norm_1, self.norm_2 = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.attend, self.project = nn.Linear(width, 3 * width), nn.Linear(width, width)
+        self.widen, self.narrow = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
+
+    def forward(self, x, allowed, past=None):
+        """x: (B, T, width). allowed: (B, 1, T, K) bools, True where a position may look at another.
+        past: (keys, values) of earlier positions. Returns the new x, and all keys and values."""
+        batch, steps, width = x.shape
+        q, k, v = (part.view(batch, steps, self.heads, -1).transpose(1, 2)
+                   for part in self.attend(self.norm_1(x)).split(width, dim=-1))
+        if past is not None:
+            k, v = torch.cat([past[0], k], dim=2), torch.cat([past[1], v], dim=2)
+        seen = F.scaled_dot_product_attention(q, k, v, attn_mask=allowed)
+        x = x + self.project(seen.transpose(1, 2).reshape(batch, steps, width))
+        return x + self.narrow(F.gelu(self.widen(self.norm_2(x)), approximate="tanh")), (k, v)
+
+
+class TinyLM(nn.Module):
+    """A causal language model with a value head and a score head.
+
+    Args: vocabulary: number of tokens. width, layers, heads, context: sizes. seed: of the initial weights.
+    """
+
+    def __init__(self, vocabulary, *, width=64, layers=2, heads=4, context=96, seed=0):
+        super().__init__()
+        self.sizes = dict(vocabulary=vocabulary, width=width, layers=layers, heads=heads, context=context)
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            self.embed, self.position = nn.Embedding(vocabulary, width), nn.Embedding(context, width)
+            self.blocks = nn.ModuleList(Block(width, heads) for _ in range(layers))
+            self.norm = nn.LayerNorm(width)
+            self.value_head, self.score_head = nn.Linear(width, 1), nn.Linear(width, 1)
+            for name, weight in self.named_parameters():
+                if weight.dim() == 2:
+                    scale = 1 / math.sqrt(2 * layers) if name.endswith(("project.weight", "narrow.weight")) else 1
+                    nn.init.normal_(weight, std=0.02 * scale)
+                elif name.endswith("bias"):
+                    nn.init.zeros_(weight)
+            nn.init.zeros_(self.value_head.weight)
+            nn.init.normal_(self.score_head.weight, std=1 / math.sqrt(width + 1))  # Stiennon et al. 2020
+
+    def forward(self, tokens, mask, cache=None):
+        """Hidden states of `tokens`.
+
+        Args:
+            tokens: (B, T) ints. mask: (B, K) bools, True at real tokens; K = T, or with a cache the earlier
+            tokens as well. cache: what an earlier call returned.
+        Returns:
+            (B, T, width) hidden states, and the cache for the next tokens.
+        """
+        steps, keys = tokens.shape[1], mask.shape[1]
+        if keys > self.sizes["context"]:
+            raise ValueError(f"tokens must be at most {self.sizes['context']} long, got {keys}; cut them")
+        positions = (mask.long().cumsum(-1) - 1).clamp(min=0)[:, keys - steps:]  # padding takes no place
+        causal = torch.ones(steps, keys, dtype=torch.bool, device=tokens.device).tril(keys - steps)
+        own = torch.eye(keys, dtype=torch.bool, device=tokens.device)[keys - steps:]  # a pad sees itself: no NaN
+        allowed = ((causal & mask[:, None, :]) | own)[:, None]
+        x, new = self.embed(tokens) + self.position(positions), []
+        for i, block in enumerate(self.blocks):
+            x, pair = block(x, allowed, cache[i] if cache else None)
+            new.append(pair)
+        return self.norm(x), new
+
+    def logits(self, hidden):
+        """(…, width) hidden states to (…, vocabulary) logits of the next token; the embedding is tied."""
+        return hidden @ self.embed.weight.T
+
+    def values(self, hidden):
+        """(B, T, width) hidden states to (B, T) values, in units of reward."""
+        return self.value_head(hidden)[..., 0]
+
+    def scores(self, hidden, mask):
+        """(B, T, width) hidden states to (B,) scores, read at the last real token of each row."""
+        steps = torch.arange(mask.shape[1], device=mask.device)
+        last = torch.where(mask, steps, 0).amax(-1)
+        return self.score_head(hidden[torch.arange(len(hidden)), last])[..., 0]
+
+    def copy(self):
+        """A model of its own with the same weights."""
+        twin = TinyLM(**self.sizes)
+        twin.load_state_dict(self.state_dict())
+        return twin
+
+
+def pad(rows, *, side, value=0):
+    """Lists of token numbers to (B, T) tokens and mask, padded on the "left" (prompts) or "right" (replies)."""
+    longest = max(map(len, rows))
+    fill = [[value] * (longest - len(row)) for row in rows]
+    tokens = torch.tensor([f + r if side == "left" else r + f for r, f in zip(rows, fill)])
+    lengths = torch.tensor([len(row) for row in rows])[:, None]
+    steps = torch.arange(longest)
+    return tokens, steps >= longest - lengths if side == "left" else steps < lengths
+
+
+@torch.no_grad()
+def sample(lm, prompts, prompt_mask, *, max_tokens, end, generator, temperature=1.0):
+    """Write replies token by token, with a KV cache.
+
+    Args:
+        prompts, prompt_mask: (B, P), padded on the left. end: the token that ends a reply.
+        generator: torch.Generator; the same seed writes the same replies. temperature: > 0.
+    Returns:
+        tokens (B, R), mask (B, R) True up to and including `end`, logprobs (B, R) in nats under the
+        distribution sampled from; 0 where the mask is False.
+    """
+    if not temperature > 0:
+        raise ValueError(f"temperature must be positive, got {temperature!r}; 1.0 samples from the model itself")
+    hidden, cache = lm(prompts, prompt_mask)
+    mask, alive = prompt_mask, torch.ones(len(prompts), dtype=torch.bool, device=prompts.device)
+    columns = []
+    for _ in range(max_tokens):
+        logprobs = torch.log_softmax(lm.logits(hidden[:, -1]) / temperature, -1)
+        drawn = torch.multinomial(logprobs.exp(), 1, generator=generator)
+        token = torch.where(alive[:, None], drawn, 0)
+        columns.append((token, alive[:, None], torch.where(alive[:, None], logprobs.gather(1, token), 0.0)))
+        mask = torch.cat([mask, alive[:, None]], 1)
+        alive = alive & (token[:, 0] != end)
+        if not alive.any():
+            break
+        hidden, cache = lm(token, mask, cache)
+    return tuple(torch.cat(column, 1) for column in zip(*columns))
+
+
+def next_token_loss(lm, tokens, mask):
+    """Mean negative log-probability of every real token given those before it, in nats."""
+    hidden, _ = lm(tokens, mask)
+    losses = F.cross_entropy(lm.logits(hidden[:, :-1]).flatten(0, 1), tokens[:, 1:].flatten(), reduction="none")
+    real = (mask[:, :-1] & mask[:, 1:]).flatten()
+    return losses[real].mean()
+
+
+def save(lm, path):
+    """Write weights as safetensors, half precision, atomically: the file is whole or absent."""
+    path = Path(path)
+    half = {name: weight.detach().half().contiguous() for name, weight in lm.state_dict().items()}
+    partial = path.with_suffix(".partial")
+    save_file(half, partial, metadata={k: str(v) for k, v in lm.sizes.items()})
+    partial.replace(path)
+
+
+def load(path):
+    """Read weights that `save` wrote. Returns a TinyLM in float32."""
+    from safetensors import safe_open
+
+    with safe_open(path, "pt") as file:
+        sizes = {k: int(v) for k, v in file.metadata().items()}
+    lm = TinyLM(**sizes)
+    lm.load_state_dict({name: weight.float() for name, weight in load_file(path).items()})
+    return lm

@@ -1,0 +1,235 @@
+"""Bradley-Terry without torch: probabilities, pairs, annotators, and what accuracy can be hoped for.
+
+A comparison says only which of two answers to one prompt was preferred. Scores are in the model's own unit;
+differences of scores under the same prompt are log-odds.
+"""
+
+import gzip
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from coursekit.arrays import as_arrays
+
+
+def bradley_terry_probability(first_scores, second_scores):
+    """Chance that the first answer is preferred.
+
+        P(first ≻ second) = σ(s₁ − s₂) = 1 / (1 + e^(s₂ − s₁))                     (book: eq-bt)
+
+    Args: (N,) floats each, scores under the same prompt. Returns: (N,) probabilities.
+    Raises: ValueError: shapes or dtypes differ. Source: Bradley and Terry 1952.
+    """
+    xp, (first, second) = as_arrays(floating=["first_scores", "second_scores"],
+                                    first_scores=first_scores, second_scores=second_scores)
+    gap = first - second
+    smaller = xp.exp(-xp.abs(gap))  # never overflows
+    return xp.where(gap >= 0, 1.0, smaller) / (1.0 + smaller)
+
+
+def rao_kupper(first_scores, second_scores, *, threshold):
+    """Chances that the first wins, that they tie, that the second wins: three (N,) arrays that sum to 1.
+
+    A tie is called when the answers are closer than `threshold` >= 0, in log-odds; 0 is Bradley-Terry.
+    Source: Rao and Kupper 1967.
+    """
+    if not threshold >= 0:
+        raise ValueError(f"threshold must be at least 0, got {threshold!r}")
+    wins = bradley_terry_probability(first_scores, second_scores + threshold)
+    loses = bradley_terry_probability(second_scores, first_scores + threshold)
+    return wins, 1.0 - wins - loses, loses
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """N comparisons: texts of prompts, preferred and other answers. gaps: (N,) gold, chosen − rejected, or None."""
+
+    prompts: list
+    chosen: list
+    rejected: list
+    gaps: np.ndarray | None = None
+
+    def take(self, rows):
+        """The comparisons of these row numbers."""
+        return Pairs(*([texts[i] for i in rows] for texts in (self.prompts, self.chosen, self.rejected)),
+                     None if self.gaps is None else self.gaps[rows])
+
+
+@dataclass(frozen=True)
+class Annotator:
+    """Judges two answers by their gold, with noise and taste.
+
+    temperature: gold points per unit of log-odds, > 0. lapse: chance of a coin toss in [0, 1].
+    length_bias: log-odds per word more. tone_bias: log-odds for each boast more.
+    """
+
+    temperature: float = 1.0
+    lapse: float = 0.0
+    length_bias: float = 0.0
+    tone_bias: float = 0.0
+
+    def probability(self, gold_gap, words_gap=0.0, boasts_gap=0.0):
+        """Chance to prefer the first answer, given how much more gold, words and boasts it has."""
+        odds = np.atleast_1d(np.asarray(gold_gap, float) / self.temperature
+                             + self.length_bias * np.asarray(words_gap, float)
+                             + self.tone_bias * np.asarray(boasts_gap, float))
+        return self.lapse / 2 + (1 - self.lapse) * bradley_terry_probability(odds, np.zeros_like(odds))
+
+
+def label_pairs(rng, prompts, first, second, gold_first, gold_second, annotator=None, *, boast=None):
+    """Have an annotator choose: Pairs. gold_*: (N,). boast: the phrase that tone_bias counts, or None."""
+    annotator = annotator or Annotator()
+    gap = np.asarray(gold_first, float) - np.asarray(gold_second, float)
+    words = np.array([len(a.split()) - len(b.split()) for a, b in zip(first, second)], float)
+    boasts = np.array([a.count(boast) - b.count(boast) if boast else 0 for a, b in zip(first, second)], float)
+    wins = rng.random(len(gap)) < annotator.probability(gap, words, boasts)
+    return Pairs(list(prompts), [a if w else b for a, b, w in zip(first, second, wins)],
+                 [b if w else a for a, b, w in zip(first, second, wins)], np.where(wins, gap, -gap))
+
+
+def accuracy(chosen_scores, rejected_scores):
+    """Share of pairs in which the preferred answer scores higher; a tie counts one half."""
+    chosen, rejected = np.asarray(chosen_scores), np.asarray(rejected_scores)
+    return float(((chosen > rejected) + 0.5 * (chosen == rejected)).mean())
+
+
+def noise_ceiling(probabilities):
+    """The accuracy of whoever knows every probability: E max(p, 1 − p). Nobody does better on fresh labels."""
+    probabilities = np.asarray(probabilities, float)
+    return float(np.maximum(probabilities, 1 - probabilities).mean())
+
+
+def agreement(annotator_accuracy):
+    """How often two independent annotators agree who are each right with this chance: 2a² − 2a + 1."""
+    a = annotator_accuracy
+    return 2 * a * a - 2 * a + 1
+
+
+def reliability(probabilities, outcomes, *, bins=10):
+    """Calibration: (mean probability, share that came true, count) of each non-empty bin of equal width.
+
+    Args: probabilities: (N,) in [0, 1]. outcomes: (N,) bools.
+    """
+    probabilities, outcomes = np.asarray(probabilities, float), np.asarray(outcomes, float)
+    which = np.minimum((probabilities * bins).astype(int), bins - 1)
+    count = np.bincount(which, minlength=bins)
+    kept = count > 0
+    return (np.bincount(which, probabilities, bins)[kept] / count[kept],
+            np.bincount(which, outcomes, bins)[kept] / count[kept], count[kept])
+
+
+def calibration_error(chosen_scores, rejected_scores, *, bins=10):
+    """Expected calibration error of σ(score difference) on pairs, each seen from both sides; 0 is perfect.
+
+    Source: Naeini et al. 2015 (ECE).
+    """
+    wins = bradley_terry_probability(np.asarray(chosen_scores), np.asarray(rejected_scores))
+    said, came, count = reliability(np.concatenate([wins, 1 - wins]),
+                                    np.concatenate([np.ones(len(wins)), np.zeros(len(wins))]), bins=bins)
+    return float((count * np.abs(said - came)).sum() / count.sum())
+
+
+def best_of_n_kl(n):
+    """KL from the policy to its best-of-n, nats: log n − (n − 1)/n; an upper bound where scores tie.
+
+    Source: Stiennon et al. 2020, appendix G.3.
+    """
+    n = np.asarray(n, float)
+    if (n < 1).any():
+        raise ValueError(f"n must be at least 1, got {n.min():g}")
+    return np.log(n) - (n - 1) / n
+
+
+def best_of_n(proxy, other, ns):
+    """Mean of `other` for the best of n by `proxy`, over all subsets of M samples: no resampling noise.
+
+        E = Σ_k C(k − 1, n − 1) / C(M, n) · other of the k-th lowest proxy                (book: eq-best-of-n)
+
+    Args: proxy, other: (prompts, M) scores. ns: ints in 1 … M. Returns: (len(ns), prompts).
+    Source: Nakano et al. 2021, appendix I.
+    """
+    proxy, other = np.asarray(proxy, float), np.asarray(other, float)
+    samples = proxy.shape[-1]
+    if min(ns) < 1 or max(ns) > samples:
+        raise ValueError(f"ns must lie in 1 … {samples}, the samples there are, got {list(ns)}")
+    ordered = np.take_along_axis(other, proxy.argsort(-1), -1)
+    rank = np.arange(1, samples + 1)
+    logs = np.append(0.0, np.cumsum(np.log(rank)))  # log k!
+
+    def log_choose(n, k):
+        return logs[n] - logs[k] - logs[n - k]
+
+    result = []
+    for n in ns:
+        weights = np.zeros(samples)
+        weights[n - 1:] = np.exp(log_choose(rank[n - 1:] - 1, n - 1) - log_choose(samples, n))
+        result.append(ordered @ weights)
+    return np.array(result)
+
+
+def film_ratings():
+    """10,605 sentences of film reviews, each rated −4 … 4 by 15 to 29 people: (texts, list of rating arrays).
+
+    Source: Hutto and Gilbert 2014; made by tools/make_film_ratings.py.
+    """
+    packed = (Path(__file__).parent / "film_ratings.tsv.gz").read_bytes()
+    rows = [line.split("\t") for line in gzip.decompress(packed).decode().splitlines()]
+    return [text for _, text in rows], [np.array(ratings.split(), int) for ratings, _ in rows]
+
+
+def preference_of_raters(first, second):
+    """Two sets of ratings: chances that a random rater of the first is above, level with, below the second's."""
+    gaps = np.asarray(first)[:, None] - np.asarray(second)
+    return (gaps > 0).mean(), (gaps == 0).mean(), (gaps < 0).mean()
+
+
+def load_pairs(path):
+    """Stream real comparisons from a JSONL or JSONL.gz file: yields (prompt, chosen, rejected) texts.
+
+    Understands {"chosen", "rejected"} with the dialogue in both (HH-RLHF), with a "prompt" beside them, and
+    lists of messages {"role", "content"} (TRL). An HH dialogue is split where the two differ.
+
+    Raises: ValueError naming file and line of a record that is none of these; also where there is no record.
+    """
+    path, number = Path(path), 0
+    opener = gzip.open if path.suffix == ".gz" else open
+    with opener(path, "rt", encoding="utf-8") as file:
+        for number, line in enumerate(file, 1):
+            if line.strip():
+                yield _read_pair(line, f"{path}, line {number}")
+    if number == 0:
+        raise ValueError(f"{path} is empty: it must hold one JSON record a line")
+
+
+def _read_pair(line, where):
+    try:
+        record = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{where}: not JSON ({error.msg}); each line must be one record") from None
+    if not isinstance(record, dict) or not {"chosen", "rejected"} <= record.keys():
+        raise ValueError(f'{where}: a record needs "chosen" and "rejected"')
+    chosen, rejected, prompt = (_as_text(record.get(key, ""), where, key)
+                                for key in ("chosen", "rejected", "prompt"))
+    if not prompt:
+        prompt = _shared_start(chosen, rejected)
+        chosen, rejected = chosen[len(prompt):], rejected[len(prompt):]
+    return prompt, chosen.strip(), rejected.strip()
+
+
+def _as_text(value, where, key):
+    if isinstance(value, str):
+        return value
+    if isinstance(value, list) and all(isinstance(m, dict) and isinstance(m.get("content"), str) for m in value):
+        return "".join(f"\n\n{str(m.get('role', '')).capitalize()}: {m['content']}" for m in value)
+    raise ValueError(f'{where}: "{key}" must be text or a list of messages with "content"')
+
+
+def _shared_start(a, b):
+    """What both dialogues begin with, up to the last "Assistant:" before they differ."""
+    same = 0
+    while same < min(len(a), len(b)) and a[same] == b[same]:
+        same += 1
+    cut = a.rfind("Assistant:", 0, same)
+    return a[:cut + len("Assistant:")] if cut >= 0 else ""

@@ -1,0 +1,145 @@
+"""From pairs to a scalar reward, with torch: the Bradley-Terry loss, training, ensembles, normalisation."""
+
+import copy
+
+import numpy as np
+import torch
+from torch.nn import functional as F
+from tqdm import tqdm
+
+from coursekit import helpdesk
+from coursekit.arrays import as_arrays, masked_mean
+from coursekit.lm import pad
+from coursekit.preferences import accuracy
+
+
+def bradley_terry_loss(chosen_scores, rejected_scores, *, margin=0.0, label_smoothing=0.0):
+    """Negative log-probability that the preferred answer wins.
+
+        L = −mean log σ(d),   d = chosen − rejected − margin                    (book: eq-bt-loss)
+
+    log σ is computed as one function: log(sigmoid(d)) in two steps is −∞ in float32 from d = −89 on, with a
+    gradient that is NaN. Label smoothing ε mixes in the other answer: −(1 − ε)·log σ(d) − ε·log σ(−d).
+
+    Args:
+        chosen_scores, rejected_scores: (N,) torch floats, scores under the same prompt.
+        margin: a number, or (N,): how much better the preferred one must be. label_smoothing: ε in [0, 0.5).
+    Returns:
+        0-d tensor, nats.
+    Raises:
+        ValueError: shapes or dtypes differ, numpy arrays, ε outside its range.
+    Source: Bradley and Terry 1952; Ouyang et al. 2022, eq. 1; margin: Touvron et al. 2023, eq. 2.
+    """
+    _, (chosen_scores, rejected_scores) = as_arrays(
+        floating=["chosen_scores", "rejected_scores"], chosen_scores=chosen_scores, rejected_scores=rejected_scores)
+    if not isinstance(chosen_scores, torch.Tensor):
+        raise ValueError("chosen_scores must be a torch tensor, since a loss needs gradients; "
+                         "pass torch.as_tensor(chosen_scores)")
+    if not 0 <= label_smoothing < 0.5:
+        raise ValueError(f"label_smoothing must lie in [0, 0.5), got {label_smoothing!r}")
+    difference = chosen_scores - rejected_scores - margin
+    losses = -(1 - label_smoothing) * F.logsigmoid(difference) - label_smoothing * F.logsigmoid(-difference)
+    return masked_mean(losses)
+
+
+def tokenise(prompts, replies):
+    """Texts to (B, T) tokens and mask, padded on the right, ready to be scored."""
+    return pad([helpdesk.encode(f"{p} {r}") for p, r in zip(prompts, replies)], side="right")
+
+
+@torch.no_grad()
+def score(model, prompts, replies, *, batch=256):
+    """Score replies. Returns a (N,) float64 numpy array, in the model's own unit."""
+    scores = []
+    for i in range(0, len(prompts), batch):
+        tokens, mask = tokenise(prompts[i:i + batch], replies[i:i + batch])
+        scores.append(model.scores(model(tokens, mask)[0], mask))
+    return torch.cat(scores).double().numpy()
+
+
+def train_reward_model(model, pairs, *, epochs=3, batch=64, lr=3e-3, seed=0, held_out=None, patience=None,
+                       progress=False):
+    """Teach a language model with a score head which of two replies people prefer.
+
+    Args:
+        model: TinyLM, trained on text; it is copied, not changed. pairs: preferences.Pairs.
+        epochs, batch, lr, seed: of AdamW with a cosine schedule. held_out: Pairs judged after every epoch.
+        patience: stop after so many epochs without a better held-out loss, and keep the best.
+        progress: show a bar on a terminal.
+    Returns:
+        The trained model, and a history: a list of dicts with epoch, loss, and held-out loss and accuracy.
+    Raises:
+        ValueError: no pairs, or all pairs are the same text twice.
+    Source: Stiennon et al. 2020, section 3.4.
+    """
+    if len(pairs.prompts) == 0:
+        raise ValueError("pairs must hold at least one comparison, got none")
+    model, rng = model.copy(), np.random.default_rng(seed)
+    steps = epochs * -(-len(pairs.prompts) // batch)
+    optimiser = torch.optim.AdamW(model.parameters(), lr=lr, fused=True)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
+    history, best = [], (np.inf, None)
+    bar = tqdm(total=steps, disable=not progress, leave=False)
+    for epoch in range(epochs):
+        losses = []
+        for rows in np.array_split(rng.permutation(len(pairs.prompts)), -(-len(pairs.prompts) // batch)):
+            loss = _pair_loss(model, pairs.take(rows))
+            optimiser.zero_grad()
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            optimiser.step()
+            schedule.step()
+            losses.append(loss.item())
+            bar.update()
+        history.append({"epoch": epoch + 1, "loss": float(np.mean(losses))})
+        if held_out is not None:
+            chosen, rejected = score_pairs(model, held_out)
+            loss = bradley_terry_loss(torch.as_tensor(chosen), torch.as_tensor(rejected)).item()
+            history[-1] |= {"held_out_loss": loss, "held_out_accuracy": accuracy(chosen, rejected)}
+            if loss < best[0]:
+                best = (loss, copy.deepcopy(model.state_dict()), epoch)
+            elif patience is not None and epoch - best[2] >= patience:
+                break
+    bar.close()
+    if patience is not None and best[1] is not None:
+        model.load_state_dict(best[1])
+    return model, history
+
+
+def score_pairs(model, pairs):
+    """(chosen_scores, rejected_scores), (N,) numpy arrays each."""
+    return score(model, pairs.prompts, pairs.chosen), score(model, pairs.prompts, pairs.rejected)
+
+
+def normalise(model, prompts, replies):
+    """Shift and scale the score head, in place, so that these replies score mean 0 and standard deviation 1.
+
+    Bradley-Terry fixes neither zero nor unit; a policy that is paid in scores needs both. Source: Ziegler 2019.
+    """
+    scores = score(model, prompts, replies)
+    with torch.no_grad():
+        model.score_head.weight /= scores.std()
+        model.score_head.bias.copy_((model.score_head.bias - scores.mean()) / scores.std())
+    return model
+
+
+def ensemble(scores, how="mean"):
+    """Combine the scores of M models, (M, N), to (N,): "mean", "min", or "lower" (mean − standard deviation).
+
+    Disagreement marks answers that the training pairs say little about. Source: Coste et al. 2024.
+    """
+    scores = np.asarray(scores, float)
+    if scores.ndim != 2:
+        raise ValueError(f"scores must be (models, answers), got shape {scores.shape}")
+    ways = {"mean": lambda: scores.mean(0), "min": lambda: scores.min(0),
+            "lower": lambda: scores.mean(0) - scores.std(0)}
+    if how not in ways:
+        raise ValueError(f"how must be one of {', '.join(ways)}, got {how!r}")
+    return ways[how]()
+
+
+def _pair_loss(model, pairs):
+    """One pass over chosen and rejected together."""
+    tokens, mask = tokenise([*pairs.prompts, *pairs.prompts], [*pairs.chosen, *pairs.rejected])
+    chosen, rejected = model.scores(model(tokens, mask)[0], mask).chunk(2)
+    return bradley_terry_loss(chosen, rejected)

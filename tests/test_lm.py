@@ -1,0 +1,116 @@
+"""The tiny model: causal, blind to padding, and the same with and without its cache."""
+
+import pytest
+import torch
+
+from coursekit.lm import TinyLM, load, next_token_loss, pad, sample, save
+
+END = 1
+
+
+@pytest.fixture(scope="module")
+def lm():
+    return TinyLM(30, width=16, layers=2, heads=2, context=40, seed=1)
+
+
+def rows(lengths, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    return [torch.randint(2, 30, (n,), generator=generator).tolist() for n in lengths]
+
+
+def test_the_future_does_not_leak(lm):
+    tokens, mask = pad(rows([9, 9]), side="right")
+    before = lm(tokens, mask)[0]
+    changed = tokens.clone()
+    changed[:, 5:] = 3
+    assert torch.equal(lm(changed, mask)[0][:, :5], before[:, :5])
+    assert not torch.allclose(lm(changed, mask)[0][:, 5:], before[:, 5:])
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_padding_changes_nothing_for_real_tokens(lm, side):
+    texts = rows([4, 7, 12])
+    tokens, mask = pad(texts, side=side)
+    for value in (0, 17):
+        garbage = torch.where(mask, tokens, value)
+        hidden = lm(garbage, mask)[0]
+        assert torch.isfinite(hidden).all()
+        for row, text in enumerate(texts):
+            alone = lm(*pad([text], side=side))[0][0]
+            torch.testing.assert_close(hidden[row][mask[row]], alone, atol=1e-5, rtol=0)
+
+
+def test_the_score_is_read_at_the_last_real_token(lm):
+    texts = rows([4, 7, 12])
+    tokens, mask = pad(texts, side="right")
+    scores = lm.scores(lm(tokens, mask)[0], mask)
+    for text, score in zip(texts, scores):
+        one = lm(torch.tensor([text]), torch.ones(1, len(text), dtype=torch.bool))[0]
+        torch.testing.assert_close(lm.score_head(one[0, -1])[0], score, atol=1e-5, rtol=0)
+
+
+def test_the_cache_gives_the_same_logprobs_as_a_full_pass(lm):
+    prompts, prompt_mask = pad(rows([3, 6, 5]), side="left")
+    tokens, mask, logprobs = sample(lm, prompts, prompt_mask, max_tokens=15, end=END,
+                                    generator=torch.Generator().manual_seed(0))
+    everything, real = torch.cat([prompts, tokens], 1), torch.cat([prompt_mask, mask], 1)
+    logits = lm.logits(lm(everything, real)[0])[:, prompts.shape[1] - 1:-1]  # position t predicts t + 1
+    full = logits.log_softmax(-1).gather(-1, tokens[..., None])[..., 0]
+    torch.testing.assert_close(logprobs[mask], full[mask], atol=1e-4, rtol=0)
+    assert (logprobs[~mask] == 0).all()
+
+
+def test_a_reply_stops_at_its_end_and_the_seed_decides(lm):
+    prompts, prompt_mask = pad(rows([3] * 200), side="left")
+    first, second = (sample(lm, prompts, prompt_mask, max_tokens=30, end=END,
+                            generator=torch.Generator().manual_seed(7)) for _ in range(2))
+    assert all(torch.equal(a, b) for a, b in zip(first, second))
+    tokens, mask, _ = first
+    ends = (tokens == END) & mask
+    assert ends.any() and (ends.sum(-1) <= 1).all()
+    for real, end in zip(mask, ends):
+        if end.any():
+            assert not real[int(end.nonzero()[0]) + 1:].any()
+    assert (tokens[~mask] == 0).all()
+
+
+def test_samples_follow_the_model(lm):
+    """The first token of 20,000 replies to one prompt, against its probabilities: 4 standard errors."""
+    prompts, prompt_mask = pad(rows([4]) * 20_000, side="left")
+    tokens, _, _ = sample(lm, prompts, prompt_mask, max_tokens=1, end=END,
+                          generator=torch.Generator().manual_seed(0))
+    chance = lm.logits(lm(prompts[:1], prompt_mask[:1])[0][:, -1]).softmax(-1)[0]
+    share = torch.bincount(tokens[:, 0], minlength=30) / 20_000
+    assert ((share - chance).abs() < 4 * (chance * (1 - chance) / 20_000).sqrt() + 1e-6).all()
+
+
+def test_the_loss_ignores_padding_and_matches_a_hand_count(lm):
+    tokens, mask = pad(rows([5, 8]), side="right")
+    logits = lm.logits(lm(tokens, mask)[0]).log_softmax(-1)
+    by_hand = [-logits[row, t, tokens[row, t + 1]] for row, last in ((0, 4), (1, 7)) for t in range(last)]
+    torch.testing.assert_close(next_token_loss(lm, tokens, mask), torch.stack(by_hand).mean())
+    torch.testing.assert_close(next_token_loss(lm, torch.where(mask, tokens, 9), mask), torch.stack(by_hand).mean())
+
+
+def test_weights_come_back_and_the_file_is_whole(lm, tmp_path):
+    save(lm, tmp_path / "lm.safetensors")
+    twin = load(tmp_path / "lm.safetensors")
+    assert twin.sizes == lm.sizes and list(tmp_path.iterdir()) == [tmp_path / "lm.safetensors"]
+    for (name, a), b in zip(lm.named_parameters(), twin.parameters()):
+        torch.testing.assert_close(a, b, atol=1e-3, rtol=1e-3, msg=name)
+
+
+def test_the_same_seed_makes_the_same_model_and_spares_the_global_one():
+    torch.manual_seed(5)
+    before = torch.rand(1)
+    torch.manual_seed(5)
+    a, b = TinyLM(30, seed=3), TinyLM(30, seed=3)
+    assert torch.rand(1) == before
+    assert all(torch.equal(x, y) for x, y in zip(a.parameters(), b.parameters()))
+
+
+def test_too_long_and_too_cold_are_refused(lm):
+    with pytest.raises(ValueError, match="tokens must be at most 40 long, got 41"):
+        lm(torch.zeros(1, 41, dtype=torch.long), torch.ones(1, 41, dtype=torch.bool))
+    with pytest.raises(ValueError, match="temperature must be positive"):
+        sample(lm, *pad([[2]], side="left"), max_tokens=1, end=END, generator=torch.Generator(), temperature=0)

@@ -1,0 +1,162 @@
+"""Bradley-Terry, annotators, ceilings, calibration, best-of-n, and real files."""
+
+import gzip
+import json
+from itertools import combinations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose
+
+from coursekit.preferences import (
+    Annotator,
+    Pairs,
+    accuracy,
+    agreement,
+    best_of_n,
+    best_of_n_kl,
+    bradley_terry_probability,
+    calibration_error,
+    label_pairs,
+    load_pairs,
+    noise_ceiling,
+    rao_kupper,
+    reliability,
+)
+
+scores = st.lists(st.floats(-50, 50), min_size=1, max_size=5).map(np.array)
+
+
+@given(scores, st.floats(-1e3, 1e3))
+def test_only_differences_count(s, shift):
+    p = bradley_terry_probability(s, np.zeros_like(s))
+    assert_allclose(bradley_terry_probability(s + shift, np.zeros_like(s) + shift), p, atol=1e-9)
+    assert_allclose(p + bradley_terry_probability(np.zeros_like(s), s), 1.0)
+
+
+def test_it_never_overflows_and_matches_torch():
+    gaps = np.array([-1e4, -89.0, -1.0, 0.0, 1.0, 89.0, 1e4])
+    with np.errstate(all="raise", under="ignore"):
+        p = bradley_terry_probability(gaps, np.zeros(7))
+    assert_allclose(p, torch.sigmoid(torch.as_tensor(gaps)).numpy(), atol=1e-15)
+    t = bradley_terry_probability(torch.as_tensor(gaps), torch.zeros(7, dtype=torch.float64))
+    assert_allclose(t.numpy(), p)
+
+
+@given(scores, st.floats(0, 3))
+def test_rao_kupper_is_bradley_terry_with_room_for_ties(s, threshold):
+    wins, ties, loses = rao_kupper(s, np.zeros_like(s), threshold=threshold)
+    assert_allclose(wins + ties + loses, 1.0)
+    assert (ties >= -1e-12).all()
+    if threshold == 0:
+        assert_allclose(ties, 0.0, atol=1e-12)
+        assert_allclose(wins, bradley_terry_probability(s, np.zeros_like(s)))
+
+
+def test_an_annotator_has_temperature_lapses_and_taste():
+    assert_allclose(Annotator(temperature=2.0).probability(2.0), 1 / (1 + np.exp(-1)))
+    assert Annotator(lapse=1.0).probability(100.0) == 0.5
+    assert_allclose(Annotator(lapse=0.2).probability(100.0), 0.9)
+    assert_allclose(Annotator(length_bias=0.1).probability(0.0, words_gap=10), 1 / (1 + np.exp(-1)))
+    assert_allclose(Annotator(tone_bias=-1.0).probability(0.0, boasts_gap=1), 1 / (1 + np.exp(1)))
+
+
+def test_labels_follow_the_annotator_and_gaps_follow_the_labels():
+    rng, n = np.random.default_rng(0), 20_000
+    pairs = label_pairs(rng, ["p"] * n, ["good"] * n, ["bad"] * n, np.ones(n), np.zeros(n))
+    share = np.mean([c == "good" for c in pairs.chosen])
+    assert abs(share - 1 / (1 + np.exp(-1))) < 4 * 0.5 / n**0.5
+    assert all((gap == 1) == (c == "good") for gap, c in zip(pairs.gaps, pairs.chosen))
+    half = pairs.take(np.arange(10))
+    assert len(half.prompts) == len(half.gaps) == 10 and isinstance(half, Pairs)
+
+
+def test_the_ceiling_is_what_the_best_guesser_reaches():
+    rng = np.random.default_rng(0)
+    p = rng.random(50_000)
+    hits = np.where(p > 0.5, rng.random(p.size) < p, rng.random(p.size) > p).mean()
+    assert abs(hits - noise_ceiling(p)) < 4 * 0.5 / p.size**0.5
+    both = rng.random((2, 50_000)) < 0.836
+    assert abs((both[0] == both[1]).mean() - agreement(0.836)) < 4 * 0.5 / 50_000**0.5
+
+
+def test_ties_count_one_half():
+    assert accuracy([1.0, 0.0, 2.0, 5.0], [0.0, 1.0, 2.0, 5.0]) == 0.5
+
+
+def test_calibration_is_0_for_the_truth_and_known_for_a_boaster():
+    rng = np.random.default_rng(0)
+    gap = rng.normal(0, 2, 40_000)
+    wins = rng.random(gap.size) < bradley_terry_probability(gap, np.zeros_like(gap))
+    chosen, rejected = np.where(wins, gap, 0.0), np.where(wins, 0.0, gap)
+    assert calibration_error(chosen, rejected) < 0.01
+    assert calibration_error(3 * chosen, 3 * rejected) > 0.1
+    # everybody certain, half of them wrong: the error is one half
+    certain = np.full(1000, 50.0)
+    assert calibration_error(np.append(certain, -certain), np.zeros(2000)) == pytest.approx(0.5)
+
+
+def test_reliability_by_hand():
+    said, came, count = reliability([0.05, 0.15, 0.17, 1.0], [False, True, False, True], bins=10)
+    assert_allclose(said, [0.05, 0.16, 1.0])
+    assert_allclose(came, [0.0, 0.5, 1.0])
+    assert count.tolist() == [1, 2, 1]
+
+
+def test_best_of_n_equals_the_mean_over_all_subsets():
+    rng = np.random.default_rng(0)
+    proxy, gold = rng.normal(size=(2, 6)), rng.normal(size=(2, 6))
+    for n in range(1, 7):
+        subsets = list(combinations(range(6), n))
+        brute = [np.mean([gold[p, max(s, key=lambda k: proxy[p, k])] for s in subsets]) for p in range(2)]
+        assert_allclose(best_of_n(proxy, gold, [n])[0], brute)
+
+
+def test_best_of_n_kl_by_enumeration():
+    """Uniform over M distinct answers the best of n has mass (k^n − (k−1)^n)/M^n on the k-th worst."""
+    for n in (1, 2, 4, 16):
+        k = np.arange(1, 20_001)
+        mass = (k / 20_000.0) ** n - ((k - 1) / 20_000.0) ** n
+        kl = (mass * np.log(np.maximum(mass, 1e-300) * 20_000)).sum()
+        assert_allclose(best_of_n_kl(n), kl, atol=1e-3)
+    with pytest.raises(ValueError, match="n must be at least 1"):
+        best_of_n_kl(0)
+
+
+HH = {"chosen": "\n\nHuman: hi\n\nAssistant: hello there", "rejected": "\n\nHuman: hi\n\nAssistant: help yourself"}
+TRL = {"prompt": [{"role": "user", "content": "hi"}], "chosen": [{"role": "assistant", "content": "hello"}],
+       "rejected": [{"role": "assistant", "content": "no"}]}
+
+
+def test_real_files_are_read_in_their_common_forms(tmp_path):
+    lines = [json.dumps(HH), "", json.dumps(TRL), json.dumps({"prompt": "p", "chosen": "a", "rejected": "b"})]
+    plain, zipped = tmp_path / "pairs.jsonl", tmp_path / "pairs.jsonl.gz"
+    plain.write_text("\n".join(lines))
+    with gzip.open(zipped, "wt") as file:
+        file.write("\n".join(lines))
+    assert list(load_pairs(plain)) == list(load_pairs(zipped)) == [
+        ("\n\nHuman: hi\n\nAssistant:", "hello there", "help yourself"),
+        ("\n\nUser: hi", "Assistant: hello", "Assistant: no"), ("p", "a", "b")]
+
+
+@pytest.mark.parametrize("content, message", [
+    ('{"chosen": "a", "rejected": "b"}\n{"chosen": ', r"pairs.jsonl, line 2: not JSON"),
+    ('{"chosen": "a"}', r'line 1: a record needs "chosen" and "rejected"'),
+    ("[1, 2]", "line 1: a record needs"), ('{"chosen": 1, "rejected": "b"}', '"chosen" must be text'),
+    ('{"chosen": [{"role": "x"}], "rejected": "b"}', '"chosen" must be text or a list'), ("", "is empty"),
+])
+def test_a_bad_record_names_its_file_and_line(content, message, tmp_path):
+    path = tmp_path / "pairs.jsonl"
+    path.write_text(content)
+    with pytest.raises(ValueError, match=message):
+        list(load_pairs(path))
+
+
+def test_a_big_file_is_streamed(tmp_path):
+    path = tmp_path / "pairs.jsonl"
+    path.write_text((json.dumps(HH) + "\n") * 1000)
+    first = next(iter(load_pairs(path)))
+    assert first[1] == "hello there"

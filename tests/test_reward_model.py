@@ -1,0 +1,131 @@
+"""The loss against finite differences and float64; training on pairs whose truth is known."""
+
+import numpy as np
+import pytest
+import torch
+from numpy.testing import assert_allclose
+
+from coursekit import helpdesk as hd
+from coursekit.lm import TinyLM
+from coursekit.preferences import Pairs, accuracy
+from coursekit.reward_model import bradley_terry_loss, ensemble, normalise, score, score_pairs, train_reward_model
+
+
+def pair_of_scores(seed, n=7):
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(2, n, generator=generator, dtype=torch.float64)
+
+
+@pytest.mark.parametrize("options", [{}, {"margin": 0.5}, {"label_smoothing": 0.1}])
+def test_the_loss_agrees_with_finite_differences_and_a_reference(options):
+    chosen, rejected = (x.requires_grad_() for x in pair_of_scores(0))
+    assert torch.autograd.gradcheck(lambda a, b: bradley_terry_loss(a, b, **options), (chosen, rejected))
+    d = (chosen - rejected).detach().numpy() - options.get("margin", 0.0)
+    e = options.get("label_smoothing", 0.0)
+    expected = np.mean((1 - e) * np.log1p(np.exp(-d)) + e * np.log1p(np.exp(d)))
+    assert_allclose(bradley_terry_loss(chosen, rejected, **options).item(), expected)
+
+
+def test_the_gradient_is_the_probability_of_being_wrong():
+    chosen, rejected = (x.requires_grad_() for x in pair_of_scores(1))
+    bradley_terry_loss(chosen, rejected).backward()
+    wrong = torch.sigmoid(rejected - chosen).detach()
+    assert_allclose(chosen.grad, -wrong / 7)
+    assert_allclose(rejected.grad, wrong / 7)
+
+
+def test_a_constant_for_the_prompt_changes_nothing():
+    chosen, rejected = pair_of_scores(2)
+    shift = torch.randn(7, dtype=torch.float64) * 100
+    assert_allclose(bradley_terry_loss(chosen + shift, rejected + shift), bradley_terry_loss(chosen, rejected))
+
+
+@pytest.mark.parametrize("gap", [-1e4, -104.0, -89.0, 0.0, 17.0, 200.0])
+def test_it_is_finite_where_log_of_sigmoid_is_not(gap):
+    chosen = torch.tensor([gap], requires_grad=True)
+    loss = bradley_terry_loss(chosen, torch.zeros(1))
+    loss.backward()
+    assert torch.isfinite(loss) and torch.isfinite(chosen.grad).all()
+    assert_allclose(loss.item(), np.logaddexp(0, -gap), rtol=1e-6, atol=1e-38)
+    if gap == 17.0:
+        assert chosen.grad.item() < 0  # log(sigmoid(17)) in float32 has gradient exactly 0
+
+
+def test_margin_and_smoothing_move_the_gradient():
+    def gradient(**options):
+        chosen = torch.tensor([0.3], requires_grad=True)
+        bradley_terry_loss(chosen, torch.zeros(1), **options).backward()
+        return chosen.grad.item()
+    assert len({gradient(), gradient(margin=1.0), gradient(label_smoothing=0.2)}) == 3
+
+
+def test_bad_input_is_refused_by_name():
+    x = torch.zeros(3)
+    for arguments, message in (((np.zeros(3), np.zeros(3)), "chosen_scores must be a torch tensor"),
+                               ((x, torch.zeros(4)), "rejected_scores must have the shape of chosen_scores")):
+        with pytest.raises(ValueError, match=message):
+            bradley_terry_loss(*arguments)
+    with pytest.raises(ValueError, match="label_smoothing must lie in"):
+        bradley_terry_loss(x, x, label_smoothing=0.5)
+
+
+def polite_pairs(n, seed=0):
+    """Prompts with a rude and a polite reply; the polite one is preferred."""
+    rng = np.random.default_rng(seed)
+    prompts = [hd.sample_complaint(rng).text() for _ in range(n)]
+    return Pairs(prompts, [f"{hd.CLOSING} . <end>"] * n, [f"{hd.RUDE} . <end>"] * n)
+
+
+@pytest.fixture(scope="module")
+def lm():
+    return TinyLM(len(hd.VOCABULARY), width=16, heads=2, layers=1)
+
+
+def test_training_learns_a_clear_preference_and_spares_the_model_it_starts_from(lm):
+    before = {name: weight.clone() for name, weight in lm.state_dict().items()}
+    model, history = train_reward_model(lm, polite_pairs(256), epochs=2, held_out=polite_pairs(50, 1))
+    assert accuracy(*score_pairs(model, polite_pairs(50, 2))) == 1.0
+    assert history[-1]["held_out_accuracy"] == 1.0 and history[0]["loss"] > history[-1]["loss"]
+    assert all(torch.equal(before[name], weight) for name, weight in lm.state_dict().items())
+    again, _ = train_reward_model(lm, polite_pairs(256), epochs=2, held_out=polite_pairs(50, 1))
+    assert all(torch.equal(a, b) for a, b in zip(model.parameters(), again.parameters()))
+
+
+def test_patience_keeps_the_best_epoch(lm):
+    upside_down = polite_pairs(50, 1)
+    upside_down = Pairs(upside_down.prompts, upside_down.rejected, upside_down.chosen)
+    model, history = train_reward_model(lm, polite_pairs(256), epochs=5, held_out=upside_down, patience=1)
+    losses = [h["held_out_loss"] for h in history]
+    assert len(history) < 5 and losses[0] < losses[-1]
+    chosen, rejected = score_pairs(model, upside_down)
+    assert_allclose(bradley_terry_loss(*map(torch.as_tensor, (chosen, rejected))).item(), losses[0], rtol=1e-5)
+
+
+def test_no_pairs_are_refused(lm):
+    with pytest.raises(ValueError, match="pairs must hold at least one comparison"):
+        train_reward_model(lm, Pairs([], [], []))
+
+
+def test_a_score_does_not_depend_on_its_batch(lm):
+    pairs = polite_pairs(9)
+    assert_allclose(score(lm, pairs.prompts, pairs.chosen, batch=2),
+                    score(lm, pairs.prompts, pairs.chosen, batch=9), atol=1e-5)
+
+
+def test_normalised_scores_have_mean_0_and_sd_1_and_keep_their_order(lm):
+    pairs = polite_pairs(40)
+    model = lm.copy()
+    prompts, replies = pairs.prompts * 2, pairs.chosen + pairs.rejected
+    before = score(model, prompts, replies)
+    after = score(normalise(model, prompts, replies), prompts, replies)
+    assert_allclose([after.mean(), after.std()], [0, 1], atol=1e-4)
+    assert_allclose(after, (before - before.mean()) / before.std(), atol=1e-3)
+
+
+def test_ensembles_by_hand():
+    scores = np.array([[1.0, 4.0], [3.0, 0.0]])
+    assert ensemble(scores).tolist() == [2.0, 2.0]
+    assert ensemble(scores, "min").tolist() == [1.0, 0.0]
+    assert ensemble(scores, "lower").tolist() == [1.0, 0.0]
+    with pytest.raises(ValueError, match="how must be one of mean, min, lower"):
+        ensemble(scores, "max")
