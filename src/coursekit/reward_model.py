@@ -114,7 +114,8 @@ def score_pairs(model, pairs):
 def normalise(model, prompts, replies):
     """Shift and scale the score head, in place, so that these replies score mean 0 and standard deviation 1.
 
-    Bradley-Terry fixes neither zero nor unit; a policy that is paid in scores needs both. Source: Ziegler 2019.
+    The zero of Bradley-Terry scores is arbitrary and their unit depends on the annotators' noise; a policy that is
+    paid in them needs both fixed. Source: Ziegler et al. 2019.
     """
     scores = score(model, prompts, replies)
     with torch.no_grad():
