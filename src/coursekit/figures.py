@@ -114,13 +114,14 @@ def _svg(panel, frames, start):
         parts.append(_text(_LEFT - 4, up(y) + 4, f"{y:g}", anchor="end"))
     ticks = range(panel.first, panel.first + len(panel.bars[0])) if panel.bars else np.linspace(*panel.xlim, 3)
     parts += [_text(across(x), _HEIGHT - _BOTTOM + 15, f"{x:g}") for x in ticks]
+    key = _LEFT + 8 if _starts_low(panel) else _WIDTH - 115  # the legend stands where the lines do not
     for i, (name, (x, y)) in enumerate(panel.lines.items()):
         points = " ".join(f"{across(a):.1f},{up(b):.1f}" for a, b in zip(x, y))
         dash = ("", "6 3", "2 3")[i % 3]
         parts.append(f'<polyline points="{points}" fill="none" stroke="{COLOURS[i]}" stroke-width="2" '
                      f'stroke-dasharray="{dash}"/>')
-        parts.append(_line(_LEFT + 8, _TOP + 8 + 14 * i, _LEFT + 30, _TOP + 8 + 14 * i, COLOURS[i], dash))
-        parts.append(_text(_LEFT + 34, _TOP + 12 + 14 * i, name, anchor="start"))
+        parts.append(_line(key, _TOP + 8 + 14 * i, key + 22, _TOP + 8 + 14 * i, COLOURS[i], dash))
+        parts.append(_text(key + 26, _TOP + 12 + 14 * i, name, anchor="start"))
     for frame in frames:
         moving = []
         for k, height in enumerate(panel.bars[frame] if panel.bars else (), panel.first):
@@ -128,11 +129,19 @@ def _svg(panel, frames, start):
             moving.append(f'<rect x="{across(k) - 9:.1f}" y="{top:.1f}" width="18" '
                           f'height="{bottom - top:.1f}" fill="{COLOURS[0]}"/>')
         for i, (x, y) in enumerate(panel.dots[frame] if panel.dots else ()):
+            if not panel.ylim[0] <= y <= panel.ylim[1]:
+                continue  # outside the frame; the line of numbers has it
             moving.append(f'<circle cx="{across(x):.1f}" cy="{up(y):.1f}" r="5" fill="{COLOURS[i]}" '
                           'stroke="currentColor"/>')
         parts.append(f'<g data-frame="{frame}"{_hidden(frame, start)}>{"".join(moving)}</g>')
     return (f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{escape(panel.title)}" '
             f'style="flex:1 1 260px;max-width:420px" font-size="11" fill="currentColor">{"".join(parts)}</svg>')
+
+
+def _starts_low(panel):
+    """Whether the lines are lower on the left than on the right, within the frame."""
+    sides = [(np.clip(y[0], *panel.ylim), np.clip(y[-1], *panel.ylim)) for _, y in panel.lines.values()]
+    return not sides or max(left for left, _ in sides) < max(right for _, right in sides)
 
 
 def _line(x1, y1, x2, y2, colour="currentColor", dash="", opacity=1):
