@@ -69,7 +69,7 @@ def train_reward_model(model, pairs, *, epochs=3, batch=64, lr=3e-3, seed=0, hel
     Returns:
         The trained model, and a history: a list of dicts with epoch, loss, and held-out loss and accuracy.
     Raises:
-        ValueError: no pairs, or all pairs are the same text twice.
+        ValueError: no pairs.
     Source: Stiennon et al. 2020, section 3.4.
     """
     if len(pairs.prompts) == 0:
