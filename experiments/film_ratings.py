@@ -2,7 +2,7 @@
 
 One random rater judges each sentence; the higher rating wins, ties are dropped. TF-IDF of words and word pairs,
 a linear score, logistic loss on differences. Three repetitions on fresh pairs, sentences split between training
-and test.
+and test. Beside it a score by hand-made rules (VADER; Hutto and Gilbert 2014), which has seen no comparison.
 
     python experiments/film_ratings.py       about 2 minutes; writes results/film_ratings.json
 """
@@ -14,6 +14,7 @@ import numpy as np
 import sklearn
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
+from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
 
 import coursekit
 from coursekit.preferences import accuracy, film_ratings, preference_of_raters
@@ -45,7 +46,8 @@ def fit(features, chosen, rejected):
 
 def main():
     texts, ratings = film_ratings()
-    runs = []
+    analyser, runs = SentimentIntensityAnalyzer(), []
+    rules = np.array([analyser.polarity_scores(text)["compound"] for text in texts])
     for seed in range(3):
         rng = np.random.default_rng(seed)
         order = rng.permutation(len(texts))
@@ -57,7 +59,8 @@ def main():
         untied = chances[:, [0, 2]] / chances[:, [0, 2]].sum(1, keepdims=True)
         run = {"seed": seed, "ceiling": float(untied.max(1).mean()),
                "two_raters_agree": float((untied**2).sum(1).mean()),
-               "ties": float(chances[:, 1].mean()), "by_size": [], "by_raters": []}
+               "ties": float(chances[:, 1].mean()), "rules": accuracy(rules[test[0]], rules[test[1]]),
+               "by_size": [], "by_raters": []}
 
         def measure(chosen, rejected, features=features, test=test):
             scores = features @ fit(features, chosen, rejected)

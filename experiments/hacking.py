@@ -1,8 +1,9 @@
 """What optimising an honest reward model does, three seeds of the whole pipeline.
 
 Per seed: the supervised model, a reward model of 4,000 comparisons, best-of-n with it (and with one of 250
-comparisons), a policy trained on its score alone (clipped policy gradient, no KL penalty), and how well the reward
-model judges that policy's replies, before and after relabelling; then a policy paid by the relabelled model.
+comparisons), its score regressed on the rubric, a policy trained on its score alone (PPO without a KL price), and
+how well the reward model judges that policy's replies, before and after relabelling; then a policy paid by the
+relabelled model.
 
     python experiments/hacking.py        about 10 minutes on two cores; writes results/hacking.json
 """
@@ -16,52 +17,31 @@ import torch
 
 import coursekit
 from coursekit import helpdesk
-from coursekit.arrays import whiten
 from coursekit.checkpoints import compare, train_reward, train_supervised, write
-from coursekit.lm import pad, sample
-from coursekit.ppo import clipped_policy_loss
 from coursekit.preferences import Annotator, Pairs, accuracy, best_of_n, calibration_error, noise_ceiling
 from coursekit.reward_model import normalise, score, score_pairs, train_reward_model
+from coursekit.rlhf import Recipe, four_models, help_desk, help_desk_gold, start, train
 
 RESULTS = Path(__file__).parent / "results" / "hacking.json"
 NS = [1, 2, 4, 8, 16, 32, 64]
 
 
-def sampled_logprobs(model, tokens, mask, width):
-    """Log-probabilities of the last `width` tokens of every row."""
-    logits = model.logits(model(tokens, mask)[0])[:, -width - 1:-1]
-    return logits.log_softmax(-1).gather(-1, tokens[:, -width:, None])[..., 0]
+def optimise(supervised, reward, seed, updates=80):
+    """PPO on the reward model's score alone. Yields (actor, measures) after each update."""
+    run = start(four_models(supervised, reward), Recipe(beta=0.0), seed=seed)
+    for measures in train(run, help_desk, updates=updates, end=helpdesk.END, judge=help_desk_gold):
+        yield run.models.actor, {k: round(measures[k], 4) for k in ("update", "gold", "proxy", "kl", "length")}
 
 
-def optimise(policy, reward, seed, *, iterations=60, batch=128, lr=7e-4):
-    """Train a policy on the reward model's score alone. Yields (iteration, policy, measures) before each update."""
-    rng, reference = np.random.default_rng(seed), policy.copy()
-    policy = policy.copy()
-    optimiser = torch.optim.Adam(policy.parameters(), lr=lr, fused=True)
-    generator = torch.Generator().manual_seed(seed)
-    for iteration in range(iterations + 1):
-        complaints = [helpdesk.sample_complaint(rng) for _ in range(batch)]
-        prompts, prompt_mask = pad([helpdesk.encode(c.text()) for c in complaints], side="left")
-        tokens, mask, old = sample(policy, prompts, prompt_mask, max_tokens=48, end=helpdesk.END,
-                                   generator=generator)
-        replies = [helpdesk.decode(row[real]) for row, real in zip(tokens, mask)]
-        proxy = score(reward, [c.text() for c in complaints], replies)
-        everything, real, width = torch.cat([prompts, tokens], 1), torch.cat([prompt_mask, mask], 1), mask.shape[1]
-        with torch.no_grad():
-            gap = (old - sampled_logprobs(reference, everything, real, width)).where(mask, torch.tensor(0.0))
-        gold = np.mean([helpdesk.rubric(c, r) for c, r in zip(complaints, replies)])
-        yield iteration, policy, {"iteration": iteration, "gold": float(gold), "proxy": float(proxy.mean()),
-                                  "kl": float(gap.sum(-1).mean()), "words": float(mask.sum(-1).double().mean())}
-        advantages = whiten(torch.as_tensor(proxy, dtype=torch.float32))[:, None].expand_as(old)
-        for _ in range(2):
-            for rows in np.array_split(rng.permutation(batch), 2):
-                logprobs = sampled_logprobs(policy, everything[rows], real[rows], width)
-                loss = clipped_policy_loss(logprobs, old[rows], advantages[rows].contiguous(), clip=0.2,
-                                           mask=mask[rows])
-                optimiser.zero_grad()
-                loss.backward()
-                torch.nn.utils.clip_grad_norm_(policy.parameters(), 1.0)
-                optimiser.step()
+def blind_spots(model, complaints, replies):
+    """Least squares of the score on the rubric's lines: {line: [points in gold, points in score]}, with the score
+    in its own unit. Lines that hardly vary in these replies are left out."""
+    counts = np.array([list(helpdesk.features(c, r).values()) for c, r in zip(complaints, replies)], float)
+    scores = score(model, [c.text() for c in complaints], replies)
+    kept = counts.std(0) > 0.05
+    lines = [line for line, keep in zip(helpdesk.RUBRIC, kept) if keep]
+    weights = np.linalg.lstsq(np.c_[counts[:, kept], np.ones(len(scores))], scores, rcond=None)[0]
+    return {line: [helpdesk.RUBRIC[line], float(w)] for line, w in zip(lines, weights)}
 
 
 def judged(reward, pairs):
@@ -92,11 +72,13 @@ def one_seed(seed):
     reference = compare(supervised, 1000, seed=1000 + seed)
     paid = normalise(models[4000].copy(), reference.prompts * 2, reference.chosen + reference.rejected)
     curve, shift = [], {}
-    for iteration, policy, measures in optimise(supervised, paid, seed):
+    shift[0] = judged(models[4000], compare(supervised, 800, seed=2000 + seed))
+    for policy, measures in optimise(supervised, paid, seed):
         curve.append(measures)
-        if iteration in (0, 10, 20, 30, 40, 60):
-            shift[iteration] = judged(models[4000], compare(policy, 800, seed=2000 + seed, other=supervised))
-    found |= {"curve": curve, "shift": shift}
+        if measures["update"] + 1 in (10, 20, 30, 40, 60, 80):
+            shift[measures["update"] + 1] = judged(models[4000], compare(policy, 800, seed=2000 + seed,
+                                                                         other=supervised))
+    found |= {"curve": curve, "shift": shift, "blind_spots": blind_spots(models[4000], many, replies)}
     test = [helpdesk.sample_complaint(rng) for _ in range(200)]
     last = write(policy, test, seed=seed)
     found["samples"] = [f"{c.text()} {r}" for c, r in zip(test[:5], last)]
@@ -111,7 +93,7 @@ def one_seed(seed):
         again, _ = train_reward_model(supervised, join(old_pairs, new), epochs=4, lr=2e-3, seed=seed)
         found[f"relabelled_{extra}"] = judged(again, fresh)
     paid_again = normalise(again.copy(), reference.prompts * 2, reference.chosen + reference.rejected)
-    found["second_curve"] = [measures for _, _, measures in optimise(supervised, paid_again, 100 + seed)]
+    found["second_curve"] = [m for _, m in optimise(supervised, paid_again, 100 + seed)]
     print(seed, [round(c["gold"], 2) for c in curve[::5]], [round(c["proxy"], 2) for c in curve[::5]], flush=True)
     return found
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 from numpy.testing import assert_allclose
 
-from coursekit.ppo import clipped_policy_loss
+from coursekit.ppo import clipped_policy_loss, clipped_value_loss, explained_variance, ratio_diagnostics
 
 
 def loss(ratio, advantage, clip=0.2):
@@ -83,3 +83,68 @@ def test_bad_input_is_refused_by_name():
         clipped_policy_loss(x, x, torch.zeros(2), clip=0.2)
     with pytest.raises(ValueError, match="mask must be boolean"):
         clipped_policy_loss(x, x, x, clip=0.2, mask=torch.ones(3))
+
+
+@pytest.mark.parametrize("value, expected", [
+    (1.0, (0.5 * 9, -3.0)),                 # unmoved: ½(1 − 4)², pulled up
+    (1.1, (0.5 * 2.9**2, -2.9)),            # within 0.2: plain squared error
+    (2.0, (0.5 * (1.2 - 4) ** 2, 0.0)),     # beyond: counted as if it stood at 1.2, no more pull
+    (0.0, (0.5 * 16, -4.0)),                # moved the wrong way: the larger error, full pull
+])
+def test_the_value_loss_by_hand(value, expected):
+    values = torch.tensor([value], dtype=torch.float64, requires_grad=True)
+    old, returns = torch.tensor([1.0], dtype=torch.float64), torch.tensor([4.0], dtype=torch.float64)
+    found = clipped_value_loss(values, old, returns, clip=0.2)
+    found.backward()
+    assert_allclose((found.item(), values.grad.item()), expected, atol=1e-12)
+
+
+def test_the_value_loss_agrees_with_finite_differences_and_needs_no_padding():
+    values, old, returns = random_batch(3)
+    mask = torch.arange(12).reshape(3, 4) % 3 != 0
+    returns[~mask] = float("nan")
+    values.requires_grad_()
+    assert torch.autograd.gradcheck(lambda x: clipped_value_loss(x, old, returns, clip=0.2, mask=mask), values)
+
+
+def test_without_a_clip_it_is_half_the_squared_error():
+    values, old, returns = random_batch(4)
+    assert_allclose(clipped_value_loss(values, old, returns, clip=None), ((values - returns) ** 2).mean() / 2)
+
+
+def test_parts_with_a_common_count_add_up_to_the_loss_of_the_whole():
+    """As on several ranks with uneven token counts: local means would weigh the ranks, not the tokens, equally."""
+    logprobs, old, advantages = random_batch(5)
+    mask = torch.arange(4) < torch.tensor([[1], [4], [2]])
+    whole = clipped_policy_loss(logprobs, old, advantages, clip=0.2, mask=mask)
+    parts = [clipped_policy_loss(logprobs[i], old[i], advantages[i], clip=0.2, mask=mask[i], count=mask.sum())
+             for i in range(3)]
+    local = [clipped_policy_loss(logprobs[i], old[i], advantages[i], clip=0.2, mask=mask[i]) for i in range(3)]
+    assert_allclose(sum(parts), whole)
+    assert abs(sum(local) / 3 - whole) > 1e-3
+
+
+def test_diagnostics_count_only_what_the_mask_leaves():
+    moved = torch.log(torch.tensor([1.0, 1.5, 0.5, 1.1, 9.0], dtype=torch.float64))
+    mask = torch.tensor([True, True, True, True, False])
+    found = ratio_diagnostics(moved, torch.zeros(5, dtype=torch.float64), clip=0.2, mask=mask)
+    ratio = np.array([1.0, 1.5, 0.5, 1.1])
+    assert_allclose(found["clip_fraction"], 0.5)
+    assert_allclose(found["k1"], -np.log(ratio).mean())
+    assert_allclose(found["k3"], (ratio - 1 - np.log(ratio)).mean())
+
+
+def test_explained_variance_is_1_for_a_perfect_critic_and_0_for_a_constant():
+    returns = torch.tensor([1.0, 2.0, 4.0, float("nan")], dtype=torch.float64)
+    mask = torch.tensor([True, True, True, False])
+    assert explained_variance(returns, returns, mask=mask) == 1
+    assert_allclose(explained_variance(torch.full_like(returns, 7.0), returns, mask=mask), 0, atol=1e-12)
+    assert explained_variance(-returns, returns, mask=mask) < 0
+    assert explained_variance(returns[:1], returns[:1]) == 0
+
+
+@pytest.mark.parametrize("clip", [0, -1, True, "0.2"])
+def test_a_value_clip_that_is_no_positive_number_is_refused(clip):
+    values, old, returns = random_batch(6)
+    with pytest.raises(ValueError, match="clip must be a positive number"):
+        clipped_value_loss(values, old, returns, clip=clip)

@@ -64,23 +64,24 @@ def positive_int(**named):
     return int(value)
 
 
-def masked_mean(x, mask=None):
+def masked_mean(x, mask=None, *, count=None):
     """Mean over the entries where mask is True; what lies elsewhere, NaN included, does not count.
 
         mean = sum_{i: mask_i} x_i / |mask|
 
     Args:
         x: floats of any shape (numpy or torch). mask: bools of the same shape, or None for all.
+        count: divide by this instead of |mask|: a batch in several parts has one denominator.
     Returns:
         A 0-d array of the library and dtype of x.
     Raises:
         ValueError: shapes differ, mask is not boolean, or nothing counts.
     """
     xp, x, mask = _with_mask(x, mask)
-    return xp.sum(xp.where(mask, x, 0.0)) / _count(xp, mask, 1)
+    return xp.sum(xp.where(mask, x, 0.0)) / (_count(xp, mask) if count is None else count)
 
 
-def whiten(x, mask=None, *, eps=1e-8):
+def whiten(x, mask=None, *, eps=1e-8, total=lambda part: part):
     """Shift and scale x to mean 0 and standard deviation 1 over the entries that count; 0 elsewhere.
 
         y = (x − mean) / (sd + eps),   sd with the N − 1 denominator
@@ -90,6 +91,7 @@ def whiten(x, mask=None, *, eps=1e-8):
 
     Args:
         x: floats of any shape. mask: bools of the same shape, or None. eps: added to sd, in units of x.
+        total: adds a number up over the parts of a batch that lies on several ranks (`distributed.total`).
     Returns:
         Array like x, without unit.
     Raises:
@@ -97,9 +99,12 @@ def whiten(x, mask=None, *, eps=1e-8):
     Source: Huang et al. 2022, detail 7.
     """
     xp, x, mask = _with_mask(x, mask)
-    mean = masked_mean(x, mask)
+    count = float(total(xp.sum(mask)))
+    if count < 2:
+        raise ValueError(f"mask must leave at least 2 entries that count, got {int(count)}")
+    mean = total(xp.sum(xp.where(mask, x, 0.0))) / count
     centred = xp.where(mask, x - mean, 0.0)
-    variance = xp.sum(centred * centred) / (_count(xp, mask, 2) - 1)
+    variance = total(xp.sum(centred * centred)) / (count - 1)
     flat = variance <= (8 * xp.finfo(x.dtype).eps * mean) ** 2
     sd = xp.sqrt(xp.where(flat, 1.0, variance))  # 1: a finite gradient where there is none to speak of
     return xp.where(flat, 0.0, centred / (sd + eps))
@@ -151,8 +156,8 @@ def _with_mask(x, mask):
     return xp, x, mask
 
 
-def _count(xp, mask, least):
+def _count(xp, mask):
     count = int(xp.sum(mask))
-    if count < least:
-        raise ValueError(f"mask must leave at least {least} entries that count, got {count}")
+    if count < 1:
+        raise ValueError("mask must leave at least 1 entry that counts, got 0")
     return count

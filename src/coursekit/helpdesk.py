@@ -133,9 +133,12 @@ def features(complaint, reply):
     return counts
 
 
-def rubric(complaint, reply):
-    """The gold reward of a reply, at most 4.0: the sum over the rubric's lines of count times weight."""
-    return float(sum(RUBRIC[line] * count for line, count in features(complaint, reply).items()))
+def rubric(complaint, reply, weights=RUBRIC):
+    """The gold reward of a reply, at most 4.0: the sum over the rubric's lines of count times weight.
+
+    weights: {line: points} of somebody else's rubric; a line that it lacks counts nothing.
+    """
+    return float(sum(weights.get(line, 0.0) * count for line, count in features(complaint, reply).items()))
 
 
 def react(rng, gold):

@@ -1,11 +1,11 @@
-"""The losses of PPO, in torch, each mean taken under a mask."""
+"""The losses of PPO and what to watch beside them, in torch, each mean taken under a mask."""
 
 import torch
 
 from coursekit.arrays import as_arrays, masked_mean
 
 
-def clipped_policy_loss(logprobs, old_logprobs, advantages, *, clip, mask=None):
+def clipped_policy_loss(logprobs, old_logprobs, advantages, *, clip, mask=None, count=None):
     """Raise the probability of good actions, but take no reward for going far from the old policy.
 
         ρ = exp(logprobs − old_logprobs)
@@ -15,25 +15,81 @@ def clipped_policy_loss(logprobs, old_logprobs, advantages, *, clip, mask=None):
         logprobs, old_logprobs: (..., T) torch floats, nats; gradients flow through `logprobs`.
         advantages: (..., T), units of reward, or whitened; taken as constants.
         clip: ε > 0, typically 0.2. mask: (..., T) bools, True where a step counts, or None for all.
+        count: what to divide by instead of the steps that count here, where others lie elsewhere.
     Returns:
         0-d tensor, units of advantages.
     Raises:
         ValueError: shapes or dtypes differ, numpy arrays, mask not boolean, clip not positive.
     Source: Schulman et al. 2017, eq. 7.
     """
-    _, (logprobs, old_logprobs, advantages) = as_arrays(
-        floating=["logprobs", "old_logprobs", "advantages"],
-        logprobs=logprobs, old_logprobs=old_logprobs, advantages=advantages)
-    if not isinstance(logprobs, torch.Tensor):
-        raise ValueError("logprobs must be a torch tensor, since a loss needs gradients; "
-                         "pass torch.as_tensor(logprobs)")
-    if isinstance(clip, (bool, str)) or clip is None or not clip > 0:
-        raise ValueError(f"clip must be a positive number, got {clip!r}; 0.2 is usual")
-    if mask is not None:  # fill before exp: a wild pad must not put inf into the gradient
-        as_arrays(boolean=["mask"], logprobs=logprobs, mask=mask)
-        logprobs = torch.where(mask, logprobs, 0.0)
-        old_logprobs = torch.where(mask, old_logprobs, 0.0)
+    logprobs, old_logprobs, advantages = _tensors(mask, logprobs=logprobs, old_logprobs=old_logprobs,
+                                                  advantages=advantages)
+    _check_clip(clip)
     ratios = torch.exp(logprobs - old_logprobs.detach())
     advantages = advantages.detach()
     bounded = torch.clamp(ratios, 1 - clip, 1 + clip)
-    return -masked_mean(torch.minimum(ratios * advantages, bounded * advantages), mask)
+    return -masked_mean(torch.minimum(ratios * advantages, bounded * advantages), mask, count=count)
+
+
+def clipped_value_loss(values, old_values, returns, *, clip, mask=None, count=None):
+    """Move the critic toward the returns, but no further than `clip` from what it said when they were collected.
+
+        L = ½·mean( max((V − G)², (clip(V, V_old ± ε) − G)²) )                (book: eq-value-clip)
+
+    Args:
+        values, old_values, returns: (..., T) torch floats, units of reward; gradients flow through `values`.
+        clip: ε > 0 in units of reward, or None for the plain squared error. mask, count: as above.
+    Returns: 0-d tensor, reward².
+    Raises: ValueError as above. Source: Schulman et al. 2017 (baselines' code); Huang et al. 2022, detail 9.
+    """
+    values, old_values, returns = _tensors(mask, values=values, old_values=old_values, returns=returns)
+    errors = (values - returns.detach()) ** 2
+    if clip is not None:
+        _check_clip(clip)
+        near = old_values.detach() + torch.clamp(values - old_values.detach(), -clip, clip)
+        errors = torch.maximum(errors, (near - returns.detach()) ** 2)
+    return masked_mean(errors, mask, count=count) / 2
+
+
+@torch.no_grad()
+def ratio_diagnostics(logprobs, old_logprobs, *, clip, mask=None):
+    """How far the policy has moved since the actions were sampled: a dict of floats.
+
+    k1, k3: estimates of KL(old‖new) per step, nats. clip_fraction: share of steps whose ratio left 1 ± clip.
+    Source: Huang et al. 2022, detail 12; Schulman 2020 (k3).
+    """
+    logprobs, old_logprobs = _tensors(mask, logprobs=logprobs, old_logprobs=old_logprobs)
+    moved = logprobs - old_logprobs
+    measures = {"k1": -moved, "k3": torch.expm1(moved) - moved,
+                "clip_fraction": ((moved.exp() - 1).abs() > clip).to(moved.dtype)}
+    return {name: masked_mean(x, mask).item() for name, x in measures.items()}
+
+
+@torch.no_grad()
+def explained_variance(values, returns, *, mask=None):
+    """Share of the returns' variance that the critic foresees: 1 is perfect, 0 no better than a constant.
+
+        1 − Var(G − V) / Var(G);  0 where the returns do not vary
+    """
+    values, returns = _tensors(mask, values=values, returns=returns)
+    kept = torch.ones_like(values, dtype=torch.bool) if mask is None else mask
+    spread = returns[kept].var(unbiased=False)
+    return 0.0 if spread == 0 else (1 - (returns - values)[kept].var(unbiased=False) / spread).item()
+
+
+def _tensors(mask, **named):
+    """Checked tensors, set to 0 where the mask is False: a wild pad must not put inf into a gradient."""
+    _, tensors = as_arrays(floating=list(named), **named)
+    name = next(iter(named))
+    if not isinstance(tensors[0], torch.Tensor):
+        raise ValueError(f"{name} must be a torch tensor, since a loss needs gradients; "
+                         f"pass torch.as_tensor({name})")
+    if mask is not None:
+        as_arrays(boolean=["mask"], **{name: tensors[0]}, mask=mask)
+        tensors = [torch.where(mask, x, 0.0) for x in tensors]
+    return tensors
+
+
+def _check_clip(clip):
+    if isinstance(clip, (bool, str)) or clip is None or not clip > 0:
+        raise ValueError(f"clip must be a positive number, got {clip!r}; 0.2 is usual")

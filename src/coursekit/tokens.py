@@ -1,0 +1,140 @@
+"""An answer as an episode: one step a token, a KL price on each, the score at the last.
+
+Position t of a language model predicts token t + 1. Prompts are padded on the left, replies on the right, so the
+last R columns of a batch are the replies; `mask`, (B, R), is True at their real tokens, <end> included.
+"""
+
+import torch
+from torch.nn import functional as F
+
+from coursekit.arrays import as_arrays
+from coursekit.rollouts import Steps
+
+
+def token_logprobs(logits, tokens):
+    """How likely the model found each token, given those before it.
+
+        log π(y_{t+1} | x, y_1 … y_t) = log softmax(logits_t)[y_{t+1}]               (book: eq-token-logprobs)
+
+    Args:
+        logits: (B, T, V) torch floats, as the model returns them for `tokens`. tokens: (B, T) ints.
+    Returns:
+        (B, T − 1) log-probabilities of tokens 1 … T − 1, nats; for replies of R tokens take the last R columns.
+    Raises:
+        ValueError: shapes that do not fit, or T < 2.
+    """
+    if tuple(logits.shape[:-1]) != tuple(tokens.shape) or tokens.ndim != 2 or tokens.shape[1] < 2:
+        raise ValueError(f"logits must be (B, T, V) for tokens (B, T) with T >= 2, got {tuple(logits.shape)} and "
+                         f"{tuple(tokens.shape)}; pass the logits of the whole text, unshifted")
+    losses = F.cross_entropy(logits[:, :-1].flatten(0, 1), tokens[:, 1:].flatten(), reduction="none")
+    return -losses.view(len(tokens), -1)
+
+
+def kl_estimates(logprobs, ref_logprobs, *, kind="k1"):
+    """Estimate KL(policy‖reference) at each token, from that one token, sampled from the policy.
+
+        k1 = d,   k2 = d² / 2,   k3 = e^(−d) − 1 + d,   d = logprobs − ref_logprobs        (book: eq-kl-estimators)
+
+    k1 and k3 have the KL as their mean; k2 has not. As a reward only k1 gives the gradient of the KL; as a loss
+    only k2 does (k1 gives none on average).
+
+    Args:
+        logprobs, ref_logprobs: (..., T) floats, numpy or torch, nats. kind: "k1", "k2" or "k3".
+    Returns:
+        (..., T) estimates, nats; k1 of a single token may be negative.
+    Raises:
+        ValueError: shapes or dtypes differ, or another kind.
+    Source: Schulman 2020, "Approximating KL divergence".
+    """
+    xp, (logprobs, ref_logprobs) = as_arrays(floating=["logprobs", "ref_logprobs"],
+                                             logprobs=logprobs, ref_logprobs=ref_logprobs)
+    d = logprobs - ref_logprobs
+    if kind == "k1":
+        return d
+    if kind == "k2":
+        return d * d / 2
+    if kind == "k3":
+        return xp.expm1(-d) + d
+    raise ValueError(f'kind must be "k1", "k2" or "k3", got {kind!r}')
+
+
+def last_token(mask):
+    """(..., R) bools, True at the last real token of each reply.
+
+    Raises: ValueError: mask is not boolean, or a reply has no token.
+    """
+    xp, (mask,) = as_arrays(boolean=["mask"], mask=mask)
+    lengths = xp.sum(xp.astype(mask, xp.int64), axis=-1)
+    if bool(xp.any(lengths == 0)):
+        raise ValueError("mask must leave at least one token in every reply; drop empty replies")
+    positions = xp.arange(mask.shape[-1], device=mask.device)
+    return positions == xp.max(xp.where(mask, positions, 0), axis=-1)[..., None]
+
+
+def token_rewards(scores, kl, mask, *, beta):
+    """What each token is paid: a price for leaving the reference, and the reply's score at its last real token.
+
+        r_t = −β·kl_t + [t is the last real token]·score;   0 at padding               (book: eq-token-rewards)
+
+    Args:
+        scores: (B,) floats, one for each reply. kl: (B, R) estimates, nats; taken as constants.
+        mask: (B, R) bools. beta: reward per nat.
+    Returns:
+        (B, R) rewards, library and dtype of `kl`.
+    Raises:
+        ValueError: shapes that do not fit, mask not boolean, or an empty reply.
+    Source: Ziegler et al. 2019, section 2; Ouyang et al. 2022, eq. 2.
+    """
+    xp, (kl, mask) = as_arrays(floating=["kl"], boolean=["mask"], kl=kl, mask=mask)
+    if tuple(scores.shape) != tuple(kl.shape[:-1]):
+        raise ValueError(f"scores must hold one number for each reply, {tuple(kl.shape[:-1])}, got "
+                         f"{tuple(scores.shape)}")
+    price = xp.where(mask, -beta * kl, 0.0)
+    return price + xp.where(last_token(mask), scores[..., None], 0.0)
+
+
+def token_steps(rewards, values, mask):
+    """Replies as episodes, ready for `gae(*steps, gamma=1.0, lam=...)`.
+
+    The last real token is `terminated`: its score is final, whether the reply ended or was cut at the length limit.
+    Padding, whatever it holds, is a dead step behind that end: no credit crosses it. Its own advantage is 0.
+
+    Args: rewards, values: (B, R) floats. mask: (B, R) bools.
+    Returns: rollouts.Steps. Raises: ValueError as `token_rewards`.
+    """
+    xp, (rewards, values, mask) = as_arrays(floating=["rewards", "values"], boolean=["mask"],
+                                            rewards=rewards, values=values, mask=mask)
+    rewards, values = xp.where(mask, rewards, 0.0), xp.where(mask, values, 0.0)
+    next_values = xp.concat([values[..., 1:], xp.zeros_like(values[..., :1])], axis=-1)
+    return Steps(rewards, values, next_values, last_token(mask), xp.zeros_like(mask))
+
+
+def reply_logprobs(model, tokens, mask, width, temperature=1.0):
+    """Log-probabilities of the last `width` tokens of every row, and the logits behind them.
+
+    Args: model: TinyLM or like it. tokens, mask: (B, T). width: R < T. temperature: that of sampling.
+    Returns: (B, R) nats, (B, R, V).
+    """
+    hidden, _ = model(tokens, mask)
+    logits = model.logits(hidden[:, -width - 1:]) / temperature
+    return token_logprobs(logits, tokens[:, -width - 1:]), logits[:, :-1]
+
+
+def adapted_beta(beta, kl, *, target, horizon, replies):
+    """The next KL price: dearer while the measured KL is above its target, cheaper below.
+
+        β ← β·(1 + clip(KL/target − 1, ±0.2)·replies/horizon)                        (book: eq-adaptive-kl)
+
+    Args: beta: reward per nat. kl, target: nats a reply. horizon: replies over which β may change by 20 %.
+    Raises: ValueError: target or horizon not positive. Source: Ziegler et al. 2019, section 2.2.
+    """
+    if not (target > 0 and horizon > 0):
+        raise ValueError(f"target and horizon must be positive, got {target!r} and {horizon!r}")
+    error = min(max(float(kl) / target - 1, -0.2), 0.2)
+    return beta * (1 + error * replies / horizon)
+
+
+def entropy(logits):
+    """(..., V) logits to (...) entropies of the next token, nats."""
+    logprobs = torch.log_softmax(logits, -1)
+    return -(logprobs.exp() * logprobs).sum(-1)
