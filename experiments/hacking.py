@@ -16,11 +16,11 @@ import numpy as np
 import torch
 
 import coursekit
-from coursekit import helpdesk
-from coursekit.checkpoints import compare, train_reward, train_supervised, write
+from coursekit import checkpoints, helpdesk
+from coursekit.checkpoints import compare, help_desk, train_reward, train_supervised, write
 from coursekit.preferences import Annotator, Pairs, accuracy, best_of_n, calibration_error, noise_ceiling
 from coursekit.reward_model import normalise, score, score_pairs, train_reward_model
-from coursekit.rlhf import Recipe, four_models, help_desk, help_desk_gold, start, train
+from coursekit.rlhf import Recipe, four_models, start, train
 
 RESULTS = Path(__file__).parent / "results" / "hacking.json"
 NS = [1, 2, 4, 8, 16, 32, 64]
@@ -29,7 +29,7 @@ NS = [1, 2, 4, 8, 16, 32, 64]
 def optimise(supervised, reward, seed, updates=80):
     """PPO on the reward model's score alone. Yields (actor, measures) after each update."""
     run = start(four_models(supervised, reward), Recipe(beta=0.0), seed=seed)
-    for measures in train(run, help_desk, updates=updates, end=helpdesk.END, judge=help_desk_gold):
+    for measures in train(run, help_desk, updates=updates, end=helpdesk.END, judge=checkpoints.gold):
         yield run.models.actor, {k: round(measures[k], 4) for k in ("update", "gold", "proxy", "kl", "length")}
 
 

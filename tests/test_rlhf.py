@@ -8,6 +8,7 @@ import torch
 from numpy.testing import assert_allclose
 
 from coursekit import helpdesk, rlhf
+from coursekit.checkpoints import gold, help_desk
 from coursekit.lm import TinyLM
 from coursekit.resume import load_run, save_run
 
@@ -21,7 +22,7 @@ def tiny(seed=0):
 
 
 def batch_of(models, recipe=RECIPE, seed=0):
-    _, prompts, mask = rlhf.help_desk(np.random.default_rng(seed), recipe.batch)
+    _, prompts, mask = help_desk(np.random.default_rng(seed), recipe.batch)
     return rlhf.collect(models, prompts, mask, recipe, end=helpdesk.END, check=True,
                         generator=torch.Generator().manual_seed(seed))
 
@@ -32,14 +33,14 @@ def weights(model):
 
 def run_for(updates, recipe=RECIPE, seed=0):
     run = rlhf.start(tiny(), recipe, seed=seed)
-    return run, list(rlhf.train(run, rlhf.help_desk, updates=updates, end=helpdesk.END, judge=rlhf.help_desk_gold))
+    return run, list(rlhf.train(run, help_desk, updates=updates, end=helpdesk.END, judge=gold))
 
 
 def test_actor_and_critic_learn_reference_and_reward_do_not():
     models = tiny()
     before = [weights(m) for m in (models.actor, models.critic, models.reference, models.reward)]
     run = rlhf.start(models, RECIPE)
-    list(rlhf.train(run, rlhf.help_desk, updates=1, end=helpdesk.END))
+    list(rlhf.train(run, help_desk, updates=1, end=helpdesk.END))
     moved = [not torch.equal(a, weights(m)) for a, m in
              zip(before, (models.actor, models.critic, models.reference, models.reward))]
     assert moved == [True, True, False, False]
@@ -133,7 +134,8 @@ def test_a_large_step_ends_the_updates_of_a_batch():
     for limit, expected in ((None, 4), (-1.0, 1)):
         recipe = replace(RECIPE, target_kl=limit)
         run = rlhf.start(models, recipe)
-        assert rlhf.learn(models, run.optimiser, batch_of(models), recipe, rng=run.rng)["updates"] == expected
+        assert rlhf.learn(models, run.optimiser, batch_of(models), recipe,
+                          rng=np.random.default_rng(0))["updates"] == expected
 
 
 def test_beta_follows_its_target():
@@ -154,7 +156,7 @@ def test_a_resumed_run_ends_bit_for_bit_like_one_that_never_stopped(tmp_path):
     half, history = run_for(2, replace(RECIPE, kl_target=3.0))
     save_run(half, history, tmp_path / "run.safetensors")
     run, history = load_run(tiny(), tmp_path / "run.safetensors")
-    history += rlhf.train(run, rlhf.help_desk, updates=4, end=helpdesk.END, judge=rlhf.help_desk_gold)
+    history += rlhf.train(run, help_desk, updates=4, end=helpdesk.END, judge=gold)
     assert history == expected
     for name in ("actor", "critic"):
         assert torch.equal(weights(getattr(run.models, name)), weights(getattr(whole.models, name)))

@@ -37,9 +37,7 @@ def total(part):
     """Add a tensor up over all ranks; not differentiable."""
     if not active():
         return part
-    part = part.detach().clone()
-    dist.all_reduce(part)
-    return part
+    return _add_up(part.detach().clone())
 
 
 def mean_total(part):
@@ -54,7 +52,7 @@ def average_gradients(model):
     if not active() or isinstance(model, FSDPModule):
         return
     gradients = [p.grad for p in model.parameters() if p.grad is not None]
-    flat = total(torch.cat([g.flatten() for g in gradients])) / ranks()
+    flat = _add_up(torch.cat([g.flatten() for g in gradients])) / ranks()
     for gradient, mean in zip(gradients, flat.split([g.numel() for g in gradients])):
         gradient.copy_(mean.view_as(gradient))
 
@@ -64,3 +62,14 @@ def shard(model):
     for block in model.blocks:
         fully_shard(block)
     return fully_shard(model)
+
+
+def whole(parameter):
+    """A parameter's full value on every rank, sharded or not."""
+    value = parameter.detach()
+    return value.full_tensor() if hasattr(value, "full_tensor") else value
+
+
+def _add_up(tensor):
+    dist.all_reduce(tensor)
+    return tensor

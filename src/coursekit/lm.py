@@ -72,11 +72,11 @@ class TinyLM(nn.Module):
         steps, keys = tokens.shape[1], mask.shape[1]
         if keys > self.sizes["context"]:
             raise ValueError(f"tokens must be at most {self.sizes['context']} long, got {keys}; cut them")
-        positions = (mask.long().cumsum(-1) - 1).clamp(min=0)[:, keys - steps:]  # padding takes no place
+        at = positions(mask)[:, keys - steps:]
         causal = torch.ones(steps, keys, dtype=torch.bool, device=tokens.device).tril(keys - steps)
         own = torch.eye(keys, dtype=torch.bool, device=tokens.device)[keys - steps:]  # a pad sees itself: no NaN
         allowed = ((causal & mask[:, None, :]) | own)[:, None]
-        x, new = self.embed(tokens) + self.position(positions), []
+        x, new = self.embed(tokens) + self.position(at), []
         for i, block in enumerate(self.blocks):
             x, pair = block(x, allowed, cache[i] if cache else None)
             new.append(pair)
@@ -101,6 +101,11 @@ class TinyLM(nn.Module):
         twin = TinyLM(**self.sizes)
         twin.load_state_dict(self.state_dict())
         return twin
+
+
+def positions(mask):
+    """(B, K) bools to the place of each token in its text, (B, K) ints: padding takes no place."""
+    return (mask.long().cumsum(-1) - 1).clamp(min=0)
 
 
 def pad(rows, *, side, value=0):

@@ -8,28 +8,31 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
+from torch.distributed.checkpoint.state_dict import StateDictOptions, get_state_dict, set_state_dict
 
+from coursekit import distributed
 from coursekit.rlhf import Recipe, start
 
-LEARNING = ("actor", "critic")
+FULL = StateDictOptions(full_state_dict=True, cpu_offload=True)
 
 
 def save_run(run, history, path):
     """Write run and history atomically: the file is the old one or the new one, never half of either.
 
+    Under torchrun every rank must call it; rank 0 writes.
+
     Args: run: rlhf.Run. history: list of dicts of numbers. path: ends in .safetensors.
     """
-    path = Path(path)
-    tensors = {f"{name}.{key}": weight for name in LEARNING
-               for key, weight in getattr(run.models, name).state_dict().items()}
-    for i, moments in run.optimiser.state_dict()["state"].items():
-        tensors |= {f"adam.{i}.{key}": value for key, value in moments.items()}
-    tensors["generator"] = run.generator.get_state()
-    facts = {"update": run.update, "recipe": asdict(run.recipe), "rng": run.rng.bit_generator.state,
-             "history": history, "frozen": fingerprint(run.models)}
+    path, (weights, adam) = Path(path), get_state_dict(_learning(run.models), run.optimiser, options=FULL)
+    frozen = fingerprint(run.models)
+    if distributed.rank() > 0:
+        return
+    tensors = {f"model.{key}": weight for key, weight in weights.items()}
+    tensors |= {f"adam.{key}.{name}": x for key, moments in adam["state"].items() for name, x in moments.items()}
+    facts = {"update": run.update, "seed": run.seed, "recipe": asdict(run.recipe), "history": history,
+             "frozen": frozen}
     partial = path.with_suffix(".partial")
-    save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, partial,
-              metadata={"run": json.dumps(facts)})
+    save_file({key: x.contiguous() for key, x in tensors.items()}, partial, metadata={"run": json.dumps(facts)})
     partial.replace(path)
 
 
@@ -50,18 +53,19 @@ def load_run(models, path):
         raise ValueError(f"path must be a saved run, and {path} is not; save_run writes one") from None
     if facts["frozen"] != fingerprint(models):
         raise ValueError("models must have the reference and reward model that the run began with; these differ")
-    run = start(models, Recipe(**facts["recipe"]))
-    for name in LEARNING:
-        getattr(models, name).load_state_dict(_part(tensors, name))
-    saved = run.optimiser.state_dict()
-    for key, value in _part(tensors, "adam").items():
-        i, moment = key.split(".")
-        saved["state"].setdefault(int(i), {})[moment] = value
-    run.optimiser.load_state_dict(saved)
-    run.generator.set_state(tensors["generator"])
-    run.rng.bit_generator.state = facts["rng"]
+    run, state = start(models, Recipe(**facts["recipe"]), seed=facts["seed"]), {}
+    for key, moment in _part(tensors, "adam").items():
+        parameter, name = key.rsplit(".", 1)
+        state.setdefault(parameter, {})[name] = moment
+    groups = get_state_dict(_learning(models), run.optimiser, options=FULL)[1]["param_groups"]
+    set_state_dict(_learning(models), run.optimiser, model_state_dict=_part(tensors, "model"),
+                   optim_state_dict={"state": state, "param_groups": groups}, options=FULL)
     run.update = facts["update"]
     return run, facts["history"]
+
+
+def _learning(models):
+    return torch.nn.ModuleDict({"actor": models.actor, "critic": models.critic})
 
 
 def fingerprint(models):
@@ -69,7 +73,7 @@ def fingerprint(models):
     digest = hashlib.sha256()
     for model in (models.reference, models.reward):
         for weight in model.state_dict().values():
-            digest.update(weight.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
+            digest.update(distributed.whole(weight).cpu().contiguous().view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()[:16]
 
 

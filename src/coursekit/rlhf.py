@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from coursekit import distributed, helpdesk
+from coursekit import distributed
 from coursekit.advantages import gae
 from coursekit.arrays import masked_mean, whiten
-from coursekit.lm import pad, sample
+from coursekit.lm import sample
 from coursekit.ppo import clipped_policy_loss, clipped_value_loss, explained_variance, ratio_diagnostics
 from coursekit.tokens import adapted_beta, entropy, kl_estimates, reply_logprobs, token_rewards, token_steps
 
@@ -35,6 +35,8 @@ def four_models(supervised, reward):
     """
     actor, critic = supervised.copy(), reward.copy()
     critic.value_head.load_state_dict(critic.score_head.state_dict())
+    for unused in (actor.value_head, actor.score_head, critic.score_head):
+        unused.requires_grad_(False)
     frozen = [model.copy().requires_grad_(False) for model in (supervised, reward)]
     return FourModels(actor, critic, *frozen)
 
@@ -107,25 +109,35 @@ def collect(models, prompts, prompt_mask, recipe, *, end, generator, check=False
         compare; once a run is enough.
     Returns: Batch. Raises: RuntimeError: recomputed log-probabilities differ (dropout, padding, temperature?).
     """
-    tokens, reply, old = sample(models.actor, prompts, prompt_mask, max_tokens=recipe.max_tokens, end=end,
-                                generator=generator, temperature=recipe.temperature)
-    tokens, mask, width = torch.cat([prompts, tokens], 1), torch.cat([prompt_mask, reply], 1), reply.shape[1]
+    written, reply, old = sample(models.actor, prompts, prompt_mask, max_tokens=recipe.max_tokens, end=end,
+                                 generator=generator, temperature=recipe.temperature)
+    tokens, mask = torch.cat([prompts, written], 1), torch.cat([prompt_mask, reply], 1)
     if check:
-        again = reply_logprobs(models.actor, tokens, mask, width, recipe.temperature)[0]
+        again = reply_logprobs(models.actor, tokens, mask, reply.shape[1], recipe.temperature)[0]
         worst = (again - old).abs()[reply].max().item()
         if worst > 1e-4:
             raise RuntimeError(f"log-probabilities at sampling and recomputed ones differ by {worst:.2g}: switch "
                                "dropout off, and look at padding, position ids and temperature")
+    return appraise(models, tokens, mask, reply, old, recipe, end=end)
+
+
+@torch.no_grad()
+def appraise(models, tokens, mask, reply, old_logprobs, recipe, *, end):
+    """Score replies, price their drift, and spread the credit over their tokens.
+
+    Args: tokens, mask: (B, P + R). reply: (B, R) bools. old_logprobs: (B, R), nats, as sampled. end: token.
+    Returns: Batch; advantages are whitened over the real tokens of all ranks.
+    """
+    width = reply.shape[1]
     reference = reply_logprobs(models.reference, tokens, mask, width, recipe.temperature)[0]
-    kl = torch.where(reply, kl_estimates(old, reference), 0.0)
+    kl = torch.where(reply, kl_estimates(old_logprobs, reference), 0.0)
     scores = models.reward.scores(models.reward(tokens, mask)[0], mask)
     ended = ((tokens[:, -width:] == end) & reply).any(-1)
     rewards = token_rewards(scores - recipe.missing_end * ~ended, kl, reply, beta=recipe.beta)
-    values = reply_values(models.critic, tokens, mask, width)
-    steps = token_steps(rewards, values, reply)
+    steps = token_steps(rewards, reply_values(models.critic, tokens, mask, width), reply)
     advantages = gae(*steps, gamma=recipe.gamma, lam=recipe.lam)
     white = whiten(advantages, reply, total=distributed.total)
-    return Batch(tokens, mask, reply, old, kl, steps.values, white, advantages + steps.values, scores)
+    return Batch(tokens, mask, reply, old_logprobs, kl, steps.values, white, advantages + steps.values, scores)
 
 
 def reply_values(critic, tokens, mask, width):
@@ -182,17 +194,20 @@ class Run:
     models: FourModels
     recipe: Recipe
     optimiser: torch.optim.Adam
-    rng: np.random.Generator
-    generator: torch.Generator
+    seed: int = 0
     update: int = 0
+
+    def dice(self):
+        """(numpy, torch) generators of this update, of this rank alone: nothing to save, exact to resume."""
+        rng = np.random.default_rng([self.seed, self.update, distributed.rank()])
+        device = next(self.models.actor.parameters()).device
+        return rng, torch.Generator(device).manual_seed(int(rng.integers(2**62)))
 
 
 def start(models, recipe, *, seed=0):
-    """A new Run: Adam over actor and critic, eps as in Ziegler et al. 2019's code. Ranks draw their own prompts."""
-    learning = [p for model in (models.actor, models.critic) for p in model.parameters()]
-    optimiser = torch.optim.Adam(learning, lr=recipe.lr, eps=1e-5)
-    generator = torch.Generator(learning[0].device).manual_seed(1000 * seed + distributed.rank())
-    return Run(models, recipe, optimiser, np.random.default_rng([seed, distributed.rank()]), generator)
+    """A new Run: Adam over actor and critic, eps as in Ziegler et al. 2019's code."""
+    learning = [p for m in (models.actor, models.critic) for p in m.parameters() if p.requires_grad]
+    return Run(models, recipe, torch.optim.Adam(learning, lr=recipe.lr, eps=1e-5), seed)
 
 
 def train(run, draw, *, updates, end, judge=None, progress=False):
@@ -208,10 +223,9 @@ def train(run, draw, *, updates, end, judge=None, progress=False):
     """
     with tqdm(total=updates, initial=run.update, disable=not progress, leave=False) as bar:
         while run.update < updates:
-            recipe = run.recipe
-            things, prompts, mask = draw(run.rng, recipe.batch)
-            batch = collect(run.models, prompts, mask, recipe, end=end, generator=run.generator,
-                            check=run.update == 0)
+            recipe, (rng, generator) = run.recipe, run.dice()
+            things, prompts, mask = draw(rng, recipe.batch)
+            batch = collect(run.models, prompts, mask, recipe, end=end, generator=generator, check=run.update == 0)
             report = describe(batch, end) | {"update": run.update, "beta": recipe.beta}
             if judge:
                 report["gold"] = float(np.mean(judge(things, replies_of(batch))))
@@ -220,7 +234,7 @@ def train(run, draw, *, updates, end, judge=None, progress=False):
                 beta = adapted_beta(recipe.beta, kl, target=recipe.kl_target, horizon=recipe.kl_horizon,
                                     replies=recipe.batch * distributed.ranks())
                 run.recipe = replace(recipe, beta=beta)
-            report |= learn(run.models, run.optimiser, batch, recipe, rng=run.rng)
+            report |= learn(run.models, run.optimiser, batch, recipe, rng=rng)
             run.update += 1
             bar.update()
             yield report
@@ -239,14 +253,3 @@ def replies_of(batch):
     """The replies as lists of token numbers, <end> included, padding not."""
     width = batch.reply.shape[1]
     return [row[real].tolist() for row, real in zip(batch.tokens[:, -width:], batch.reply)]
-
-
-def help_desk(rng, n):
-    """Draw n complaints of the help desk: (complaints, tokens, mask), for `train`."""
-    complaints = [helpdesk.sample_complaint(rng) for _ in range(n)]
-    return complaints, *pad([helpdesk.encode(c.text()) for c in complaints], side="left")
-
-
-def help_desk_gold(complaints, replies):
-    """The rubric's points, (n,), for `train`."""
-    return np.array([helpdesk.rubric(c, helpdesk.decode(r)) for c, r in zip(complaints, replies)])

@@ -12,7 +12,8 @@ import torch
 from coursekit import helpdesk
 from coursekit.lm import TinyLM, load, next_token_loss, pad, sample
 from coursekit.preferences import label_pairs
-from coursekit.reward_model import train_reward_model
+from coursekit.reward_model import normalise, train_reward_model
+from coursekit.rlhf import four_models
 
 FOLDER = Path(__file__).parent
 
@@ -66,3 +67,26 @@ def train_reward(supervised, seed=0, *, pairs=4000, epochs=4, lr=2e-3, annotator
     About 30 CPU seconds for 4,000 pairs."""
     train = compare(supervised, pairs, seed=1000 + seed, annotator=annotator)
     return train_reward_model(supervised, train, epochs=epochs, lr=lr, seed=seed)[0]
+
+
+def help_desk(rng, n):
+    """Draw n complaints, for `rlhf.train`: (complaints, tokens, mask), (n, P), padded on the left."""
+    complaints = [helpdesk.sample_complaint(rng) for _ in range(n)]
+    return complaints, *pad([helpdesk.encode(c.text()) for c in complaints], side="left")
+
+
+def gold(complaints, replies):
+    """The rubric's points of replies given as token numbers, (n,), for `rlhf.train`."""
+    return np.array([helpdesk.rubric(c, helpdesk.decode(r)) for c, r in zip(complaints, replies)])
+
+
+def help_desk_models(supervised=None, reward=None):
+    """The four models at the start of PPO; the reward model is normalised on 500 replies of the supervised one.
+
+    supervised, reward: models to start from instead of the shipped ones.
+    """
+    supervised, reward = supervised or checkpoint("supervised"), (reward or checkpoint("reward")).copy()
+    rng = np.random.default_rng(0)
+    complaints = [helpdesk.sample_complaint(rng) for _ in range(500)]
+    normalise(reward, [c.text() for c in complaints], write(supervised, complaints))
+    return four_models(supervised, reward)
