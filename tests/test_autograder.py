@@ -169,7 +169,7 @@ def test_the_command_gives_the_same_verdicts_as_a_table(tmp_path):
     answers = {"gae.weights": solution("02_gae", "gae.weights"), "gae.recursion": LEAK,
                "gae.targets": "def targets(advantages, values)\n    return 1"}
     nbformat.write(exercises_only("02_gae", answers), tmp_path / "02_gae.ipynb")
-    code, output = run(["coursekit.autograder.cli", "check", "02_gae.ipynb"], folder=tmp_path)
+    code, output = run(["coursekit.cli", "check", "02_gae.ipynb"], folder=tmp_path)
     assert code == 1
     assert re.search(r"✓ gae.weights +1/1  correct", output), output
     assert re.search(r"✗ gae.recursion +0/3  wrong\n.*This is GAE that lets credit leak across a time limit",
@@ -185,7 +185,7 @@ def test_the_command_gives_the_same_verdicts_as_a_table(tmp_path):
 def test_the_command_says_what_it_cannot_grade(content, message, tmp_path):
     if content is not None:
         (tmp_path / "lost.ipynb").write_text(content)
-    code, output = run(["coursekit.autograder.cli", "check", "lost.ipynb"], folder=tmp_path)
+    code, output = run(["coursekit.cli", "check", "lost.ipynb"], folder=tmp_path)
     assert code == 2 and message in output
     assert "Traceback" not in output and len(output.strip().splitlines()) <= 2
 

@@ -18,7 +18,7 @@ FULL = "exercises: 6 correct, 0 wrong, 0 not attempted, 12/12 points"
 
 def command(notebook, folder, name="02_gae.ipynb", **options):
     nbformat.write(notebook, folder / name)
-    return run(["coursekit.autograder.cli", "check", name], folder=folder, **options)
+    return run(["coursekit.cli", "check", name], folder=folder, **options)
 
 
 def at(notebook, exercise, role):
@@ -116,7 +116,7 @@ def test_a_console_without_check_marks_gets_a_verdict(tmp_path):
 def test_an_interrupted_check_gives_no_marks(tmp_path):
     slow = SOLVED | {"gae.lambda_return": "import time\ndef lambda_return(*inputs):\n    time.sleep(15)"}
     nbformat.write(exercises_only(NAME, slow), tmp_path / "nb.ipynb")
-    process = subprocess.Popen([sys.executable, "-m", "coursekit.autograder.cli", "check", "nb.ipynb"],
+    process = subprocess.Popen([sys.executable, "-m", "coursekit.cli", "check", "nb.ipynb"],
                                cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     time.sleep(6)
     process.send_signal(signal.SIGINT)
@@ -125,5 +125,5 @@ def test_an_interrupted_check_gives_no_marks(tmp_path):
 
 
 def test_a_timeout_must_be_positive(tmp_path):
-    code, output = run(["coursekit.autograder.cli", "check", "nb.ipynb", "--timeout", "0"], folder=tmp_path)
+    code, output = run(["coursekit.cli", "check", "nb.ipynb", "--timeout", "0"], folder=tmp_path)
     assert code == 2 and "--timeout must be a positive number" in output

@@ -25,6 +25,7 @@ from coursekit.preferences import (
     noise_ceiling,
     rao_kupper,
     reliability,
+    wilson_interval,
 )
 
 scores = st.lists(st.floats(-50, 50), min_size=1, max_size=5).map(np.array)
@@ -85,6 +86,16 @@ def test_the_ceiling_is_what_the_best_guesser_reaches():
 
 def test_ties_count_one_half():
     assert accuracy([1.0, 0.0, 2.0, 5.0], [0.0, 1.0, 2.0, 5.0]) == 0.5
+
+
+@pytest.mark.parametrize("share, count, low, high", [
+    (81 / 263, 263, 0.2553, 0.3662), (15 / 148, 148, 0.0624, 0.1605), (0.0, 20, 0.0, 0.1611),
+    (1 / 29, 29, 0.0061, 0.1718),
+])
+def test_wilson_intervals_as_published(share, count, low, high):
+    """Newcombe 1998, table I, method 3."""
+    assert_allclose(wilson_interval(share, count), (low, high), atol=6e-5)
+    assert_allclose(wilson_interval(1 - share, count), (1 - high, 1 - low), atol=6e-5)
 
 
 def test_calibration_is_0_for_the_truth_and_known_for_a_boaster():

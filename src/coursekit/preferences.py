@@ -95,6 +95,17 @@ def accuracy(chosen_scores, rejected_scores):
     return float(((chosen > rejected) + 0.5 * (chosen == rejected)).mean())
 
 
+def wilson_interval(share, count):
+    """Where the true share lies, at 95 %, when `share` of `count` independent trials came true: (low, high).
+
+    Solves |share − p| = 1.96 √(p(1 − p)/count) for p: it stays in [0, 1] and never has width 0.
+    Source: Wilson 1927.
+    """
+    z = 1.959964
+    centre, width = share + z * z / (2 * count), z * (share * (1 - share) / count + (z / (2 * count)) ** 2) ** 0.5
+    return (centre - width) / (1 + z * z / count), (centre + width) / (1 + z * z / count)
+
+
 def noise_ceiling(probabilities):
     """The accuracy of whoever knows every probability: E max(p, 1 − p). Nobody does better on fresh labels."""
     probabilities = np.asarray(probabilities, float)

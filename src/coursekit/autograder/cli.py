@@ -1,34 +1,31 @@
-"""The command line: `coursekit check NOTEBOOK`."""
+"""`coursekit check NOTEBOOK`: grade one notebook."""
 
-import argparse
 import contextlib
 import io
 import os
 import sys
 from pathlib import Path
 
+from coursekit.cli import complain
 
-def main(argv=None):
-    parser = argparse.ArgumentParser(prog="coursekit", description="Grade the exercises of the course.")
-    commands = parser.add_subparsers(dest="command", required=True)
-    checker = commands.add_parser("check", help="grade the exercises of one notebook, as a table")
-    checker.add_argument("notebook", type=Path)
-    checker.add_argument("--timeout", type=float, default=300, help="seconds for a cell (default 300)")
-    options = parser.parse_args(argv)
-    if not options.timeout > 0:
-        parser.error(f"--timeout must be a positive number of seconds, got {options.timeout:g}")
-    if hasattr(sys.stdout, "reconfigure"):
-        sys.stdout.reconfigure(errors="replace")  # a console that has no ✓ shows a question mark
-    return check_notebook(options.notebook, options.timeout)
+
+def add_command(commands):
+    """Register `check` with the parser of the command line."""
+    parser = commands.add_parser("check", help="grade the exercises of one notebook, as a table")
+    parser.add_argument("notebook", type=Path)
+    parser.add_argument("--timeout", type=float, default=300, help="seconds for a cell (default 300)")
+    parser.set_defaults(run=lambda options: check_notebook(options.notebook, options.timeout))
 
 
 def check_notebook(path, timeout):
     """Print a line for every exercise of a notebook. Returns 0 unless an answer is wrong (1) or the
     notebook can't be graded (2), 130 if interrupted. The chapter's own cells are not run, but its imports."""
+    if not timeout > 0:
+        return complain(f"--timeout must be a positive number of seconds, got {timeout:g}")
     if not path.is_file():
-        return _complain(f"no notebook at {path}")
+        return complain(f"no notebook at {path}")
     if path.suffix != ".ipynb":
-        return _complain(f"{path} is no notebook: its name must end in .ipynb")
+        return complain(f"{path} is no notebook: its name must end in .ipynb")
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"  # only the two plugins named below: a second less
     os.environ.pop("PYTEST_ADDOPTS", None)
     sys.modules.setdefault("rfc3987_syntax", None)  # checks web addresses, which nbformat never needs: .8 s
@@ -45,7 +42,7 @@ def check_notebook(path, timeout):
         return 130
     results = list(checks.verdicts.values())
     if not results:
-        return _complain(f"{path} can't be graded: {checks.problem or 'it holds no exercises of this course'}")
+        return complain(f"{path} can't be graded: {checks.problem or 'it holds no exercises of this course'}")
     width = max(len(r["exercise"]) for r in results)
     signs = {"correct": "✓", "wrong": "✗", "not attempted": "○"}
     for r in results:
@@ -82,12 +79,3 @@ class _OnlyChecks:
 
     def pytest_sessionfinish(self, session):
         self.verdicts = session.config.pluginmanager.getplugin("coursekit-grading").verdicts
-
-
-def _complain(message):
-    print(f"coursekit: {message}", file=sys.stderr)
-    return 2
-
-
-if __name__ == "__main__":
-    sys.exit(main())
