@@ -84,7 +84,7 @@ def play(world, probabilities, episodes, rng):
 
 
 def expected_score(world, probabilities):
-    """Expected reward of a policy: Σ_i w_i·p_i, p_i the chance to be right at decision i   (book: eq-score)"""
+    """Expected reward of a policy: Σ_i w_i·p_i, p_i the chance to be right at decision i"""
     world.check(probabilities)
     return float(probabilities[list(world.positions), 0] @ world.weights)
 
@@ -104,7 +104,7 @@ def drift(world, probabilities, start):
 def exact_values(world, probabilities, tokens, *, gamma=1.0):
     """V before each token: what was earned so far, and what the decisions to come will earn on average.
 
-        V_t = γ^(T−1−t) · Σ_i w_i·( [right_i] where i < t, p_i where i >= t )       (book: eq-credit-values)
+        V_t = γ^(T−1−t) · Σ_i w_i·( [right_i] where i < t, p_i where i >= t )
 
     Args: tokens: (N, T). gamma: discount in [0, 1]. Returns: (N, T), units of reward.
     """
@@ -114,7 +114,7 @@ def exact_values(world, probabilities, tokens, *, gamma=1.0):
 
 
 def exact_advantages(world, probabilities, tokens, *, gamma=1.0):
-    """Q − V of each token: A_t = γ^(T−1−t)·w·([right] − p) at a decision, 0 elsewhere  (book: eq-exact-credit)
+    """Q − V of each token: A_t = γ^(T−1−t)·w·([right] − p) at a decision, 0 elsewhere
 
     Args, Returns: as exact_values.
     """
@@ -144,7 +144,7 @@ def answer_gae(rewards, values, *, lam, gamma=1.0):
 def fit_critic(world, tokens, rewards, *, ridge=1.0, positions=None):
     """Learn V by ridge regression of the return on what was right and what was wrong so far, at all time steps.
 
-        V_t = v₀ + Σ_{i<t} (a_i where right, b_i where wrong)                       (book: eq-linear-critic)
+        V_t = v₀ + Σ_{i<t} (a_i where right, b_i where wrong)
 
     The sums over the N·T rows have a closed form, since a feature that is set stays set to the end.
 
@@ -172,7 +172,7 @@ def fit_critic(world, tokens, rewards, *, ridge=1.0, positions=None):
 def fit_redistribution(world, tokens, rewards, *, ridge=1.0, positions=None):
     """Learn to predict the reward of a whole answer, then pay each token for what it adds to the prediction.
 
-        paid_t = g(tokens to t) − g(tokens before t),   g(nothing) = 0              (book: eq-redistribution)
+        paid_t = g(tokens to t) − g(tokens before t),   g(nothing) = 0
 
     g is a ridge regression on which words are right; words not written yet count as their mean. The first token
     is paid the mean reward on top, so that an answer's payments sum to its prediction.
@@ -200,7 +200,7 @@ def redistribute(world, tokens, rewards, **options):
 
 
 def shape(rewards, potentials, next_potentials, *, gamma):
-    """Pay for progress: r'_t = r_t + γ·Φ(s_{t+1}) − Φ(s_t)                              (book: eq-shaping)
+    """Pay for progress: r'_t = r_t + γ·Φ(s_{t+1}) − Φ(s_t)
 
     The sum telescopes: every policy's return changes by −Φ(start). With Φ = V these are the TD errors.
     Args: (N, T) floats; next_potentials is 0 after the last token, see `after`.
@@ -221,7 +221,7 @@ def measure(advantages, exact, world):
     """
     columns = list(world.positions)
     estimate, truth = advantages[:, columns], exact[:, columns]
-    covariance = np.mean((estimate - estimate.mean()) * (truth - truth.mean()))
+    covariance = np.mean(estimate * (truth - truth.mean()))
     if not truth.any():
         raise ValueError("exact must not be 0 on all decisions: a policy that never varies has no credit to give")
     sizes = np.abs(advantages)

@@ -11,7 +11,7 @@ from coursekit.credit import answer_gae, drift, expected_score, fit_critic, fit_
 def policy_gradient(probabilities, tokens, advantages):
     """Gradient of the mean of Σ_t Â_t·log π(token_t) in the logits of a softmax policy.
 
-        ∂/∂logit[t, a] = mean over episodes of Â_t·([token_t = a] − π_t(a))         (book: eq-token-gradient)
+        ∂/∂logit[t, a] = mean over episodes of Â_t·([token_t = a] − π_t(a))
 
     Args: probabilities: (T, words). tokens, advantages: (N, T). Returns: (T, words), units of advantages.
     Raises: ValueError: shapes differ.
