@@ -49,6 +49,7 @@ def score_of(tokens):
     return 2.0 * (tokens[:, 2] == 0) + 0.5 * (tokens[:, 0] == 0)
 
 
+@settings(max_examples=40)
 @given(st.integers(0, 1000), st.floats(0, 1))
 def test_values_and_advantages_equal_the_mean_over_all_answers(seed, gamma):
     """V before t averages the answers that share t tokens; Q those that share t + 1."""
@@ -79,6 +80,7 @@ def test_played_answers_follow_the_policy_and_pay_once():
     assert abs(np.corrcoef(LONG.right(later) @ LONG.weights, scores)[0, 1]) < 4 / n**0.5
 
 
+@settings(max_examples=40)
 @given(st.integers(0, 1000), st.floats(0, 1))
 def test_without_noise_the_surprise_of_one_step_is_the_exact_credit(seed, gamma):
     policy = a_policy(TINY, seed)
@@ -154,6 +156,7 @@ def test_redistribution_pays_the_differences_of_successive_predictions(seed, rid
     assert_allclose(np.cumsum(paid, 1), np.stack([predict(k + 1) for k in range(8)], 1), atol=1e-10)
 
 
+@settings(max_examples=40)
 @given(st.integers(0, 1000), st.floats(0, 1))
 def test_shaping_moves_the_return_of_every_policy_by_the_same_constant(seed, gamma):
     """Any potential of the prefix, all answers, exact: only −Φ(start) is left of it."""
@@ -168,6 +171,7 @@ def test_shaping_moves_the_return_of_every_policy_by_the_same_constant(seed, gam
         assert_allclose(change, -prefixes[()], atol=1e-10)
 
 
+@settings(max_examples=40)
 @given(st.integers(0, 1000), st.floats(0, 1), st.floats(0, 1))
 def test_shaping_by_a_critic_is_gae_with_that_critic(seed, gamma, lam):
     rewards, critic = np.random.default_rng(seed).normal(size=(2, 3, 6))
@@ -176,6 +180,7 @@ def test_shaping_by_a_critic_is_gae_with_that_critic(seed, gamma, lam):
                     answer_gae(rewards, critic, lam=lam, gamma=gamma), atol=1e-10)
 
 
+@settings(max_examples=40)
 @given(st.integers(0, 1000))
 def test_the_policy_gradient_is_the_slope_of_the_expected_score(seed):
     """All answers, weighted by their chance: no sampling. The exact credit gives the same slope as the return."""

@@ -92,9 +92,9 @@ def expected_score(world, probabilities):
 def drift(world, probabilities, start):
     """KL(policy‖start), nats, summed over the tokens that do not matter: change that buys nothing.
 
-    Args: probabilities, start: (T, words), start > 0 wherever probabilities are.
-    """
-    world.check(probabilities), world.check(start)
+    Args: probabilities, start: (T, words), start > 0 wherever probabilities are."""
+    for policy in (probabilities, start):
+        world.check(policy)
     used = probabilities > 0
     ratios = np.where(used, probabilities, 1.0) / np.where(used, start, 1.0)
     per_token = (probabilities * np.log(ratios)).sum(-1)
