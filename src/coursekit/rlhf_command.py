@@ -1,0 +1,117 @@
+"""`coursekit rlhf`: PPO with four models on the help desk, alone or under torchrun; stopped anywhere, it goes on."""
+
+import os
+import signal
+import sys
+from pathlib import Path
+
+from coursekit.cli import complain
+
+EVERY = 5  # updates between two saves
+GONE = "another process of this run is gone; start again with --resume"
+
+
+def add_command(commands):
+    """Register `rlhf` with the parser of the command line."""
+    parser = commands.add_parser("rlhf", help="PPO with four models on the help desk",
+                                 description="Tune the help desk's language model on its reward model's score.")
+    parser.add_argument("--beta", type=float, default=0.1, help="price of KL, reward per nat (default 0.1)")
+    parser.add_argument("--updates", type=int, default=40, help="updates in all (default 40, about 7 seconds)")
+    parser.add_argument("--batch", type=int, default=64, help="replies per update and process (default 64)")
+    parser.add_argument("--seed", type=int, default=0, help="of prompts and sampling (default 0)")
+    parser.add_argument("--out", type=Path, default=Path("rlhf.safetensors"),
+                        help="the run, saved every 5 updates (default rlhf.safetensors)")
+    parser.add_argument("--resume", action="store_true", help="go on with the run in --out")
+    parser.add_argument("--plot", type=Path, nargs="?", const=Path("rlhf.png"), help="draw the history (rlhf.png)")
+    parser.set_defaults(run=run)
+
+
+def run(options):
+    """Train, report, save. Returns 0, 2 if something stands in the way, 130 if interrupted, 1 if a rank is lost."""
+    try:
+        if not options.out.parent.is_dir():
+            return complain(f"--out {options.out}: there is no folder {options.out.parent}; make it first")
+        return _tune(options)
+    except KeyboardInterrupt:
+        print(f"coursekit: interrupted; `--resume` goes on from {options.out}", file=sys.stderr)
+        return 130
+    except ModuleNotFoundError as error:
+        return complain(f"rlhf needs {error.name}; install it with: pip install 'coursekit[torch]'")
+    except ValueError as error:
+        return complain(error)
+
+
+def _tune(options):
+    import torch
+
+    from coursekit import checkpoints, distributed, helpdesk, rlhf
+    from coursekit.resume import load_run, save_run
+
+    many, device = "RANK" in os.environ, torch.device("cpu")
+    if many:
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # torchrun stops the others when one is gone
+        device = distributed.start()
+    first = distributed.rank() == 0
+    torch.set_num_threads(1)  # the model is tiny: more threads only wait for each other
+    models = checkpoints.help_desk_models()
+    for model in (models.actor, models.critic, models.reference, models.reward):
+        model.to(device)
+    if options.resume:
+        state, history = load_run(models, options.out)
+    else:
+        state, history = rlhf.start(models, rlhf.Recipe(beta=options.beta, batch=options.batch),
+                                    seed=options.seed), []
+    if first and not history:
+        _show(models.actor, "before")
+    try:
+        for measures in rlhf.train(state, checkpoints.help_desk, updates=options.updates, end=helpdesk.END,
+                                   judge=checkpoints.gold, progress=first and sys.stderr.isatty()):
+            history.append(measures)
+            if state.update % EVERY == 0 or state.update == options.updates:
+                save_run(state, history, options.out)
+                if first:
+                    print(_line(measures), flush=True)
+    except RuntimeError as error:
+        if not many or "onnection" not in str(error):
+            raise
+        os._exit(complain(GONE))  # the group can't be left in order: its members wait for the lost one
+    if first:
+        _show(models.actor, "after")
+        print(f"saved {options.out}")
+        if options.plot:
+            _draw(history, options.plot)
+    if many:
+        torch.distributed.destroy_process_group()
+    return 0
+
+
+def _line(m):
+    return (f"update {m['update'] + 1:4d}  gold {m['gold']:5.2f}  proxy {m['proxy']:5.2f}  KL {m['kl']:6.2f}  "
+            f"length {m['length']:4.1f}  explained variance {m['explained_variance']:5.2f}")
+
+
+def _show(actor, when):
+    import numpy as np
+
+    from coursekit import helpdesk
+    from coursekit.checkpoints import write
+
+    rng = np.random.default_rng(7)
+    complaints = [helpdesk.sample_complaint(rng) for _ in range(3)]
+    print(f"-- replies {when}")
+    for complaint, reply in zip(complaints, write(actor, complaints)):
+        print(f"{complaint.text()}\n  {helpdesk.rubric(complaint, reply):5.2f}  {reply}")
+
+
+def _draw(history, path):
+    import matplotlib.pyplot as plt
+
+    from coursekit import figures
+
+    figure, axes = plt.subplots(1, 3, figsize=(10, 3), layout="constrained")
+    for ax, key, unit in zip(axes, ("gold", "proxy", "kl"), ("points", "sd", "nats a reply")):
+        ax.plot([m["update"] + 1 for m in history], [m[key] for m in history], color=figures.COLOURS[0])
+        ax.set(xlabel="updates", ylabel=f"{key} ({unit})")
+    figures.style(axes)
+    figure.savefig(path, dpi=120)
+    print(f"drawn {path}")
