@@ -147,6 +147,42 @@ def sample(lm, prompts, prompt_mask, *, max_tokens, end, generator, temperature=
     return tuple(torch.cat(column, 1) for column in zip(*columns))
 
 
+def token_logprobs(logits, tokens):
+    """How likely the model found each token, given those before it.
+
+        log π(y_{t+1} | x, y_1 … y_t) = log softmax(logits_t)[y_{t+1}]               (book: eq-token-logprobs)
+
+    Args:
+        logits: (B, T, V) torch floats, as the model returns them for `tokens`. tokens: (B, T) ints.
+    Returns:
+        (B, T − 1) log-probabilities of tokens 1 … T − 1, nats; for replies of R tokens take the last R columns.
+    Raises:
+        ValueError: shapes that do not fit, or T < 2.
+    """
+    if tuple(logits.shape[:-1]) != tuple(tokens.shape) or tokens.ndim != 2 or tokens.shape[1] < 2:
+        raise ValueError(f"logits must be (B, T, V) for tokens (B, T) with T >= 2, got {tuple(logits.shape)} and "
+                         f"{tuple(tokens.shape)}; pass the logits of the whole text, unshifted")
+    losses = F.cross_entropy(logits[:, :-1].flatten(0, 1), tokens[:, 1:].flatten(), reduction="none")
+    return -losses.view(len(tokens), -1)
+
+
+def reply_logprobs(model, tokens, mask, width, temperature=1.0):
+    """Log-probabilities of the last `width` tokens of every row, and the logits behind them.
+
+    Args: model: TinyLM or like it. tokens, mask: (B, T). width: R < T. temperature: that of sampling.
+    Returns: (B, R) nats, (B, R, V).
+    """
+    hidden, _ = model(tokens, mask)
+    logits = model.logits(hidden[:, -width - 1:]) / temperature
+    return token_logprobs(logits, tokens[:, -width - 1:]), logits[:, :-1]
+
+
+def entropy(logits):
+    """(..., V) logits to (...) entropies of the next token, nats."""
+    logprobs = torch.log_softmax(logits, -1)
+    return -(logprobs.exp() * logprobs).sum(-1)
+
+
 def next_token_loss(lm, tokens, mask):
     """Mean negative log-probability of every real token given those before it, in nats."""
     hidden, _ = lm(tokens, mask)

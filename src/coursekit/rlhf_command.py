@@ -1,4 +1,4 @@
-"""`coursekit rlhf`: PPO with four models on the help desk, alone or under torchrun; stopped anywhere, it goes on."""
+"""`coursekit rlhf`: PPO with four models on the help desk, alone or under torchrun; stopped, it can go on."""
 
 import os
 import signal
