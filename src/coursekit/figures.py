@@ -46,6 +46,20 @@ def plot_bands(ax, x, runs_by_name, *, xlabel, ylabel):
     ax.legend()
 
 
+def plot_tokens(ax, tokens, rows):
+    """A reply as a strip: one column a token, one row a quantity, numbers in the cells. rows: {name: (T,) floats};
+    colour runs from blue (below 0) over white to red, on one scale for all rows."""
+    table = np.array([np.asarray(row, float) for row in rows.values()])
+    reach = np.abs(table).max()
+    ax.imshow(table, cmap="RdBu_r", vmin=-1.3 * reach, vmax=1.3 * reach, aspect="auto")
+    for (y, x), number in np.ndenumerate(table):
+        ax.text(x, y, f"{round(number, 1) + 0.0:.1f}", ha="center", va="center", fontsize=8)
+    ax.set_xticks(range(len(tokens)), tokens, rotation=60, ha="right")
+    ax.set_yticks(range(len(rows)), list(rows))
+    ax.spines[:].set_visible(False)
+    ax.tick_params(length=0)
+
+
 @dataclass(frozen=True)
 class Panel:
     """One small plot of a slider. lines: {name: (x, y)} that stay. bars, dots: what moves, one array for
