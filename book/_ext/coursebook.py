@@ -19,6 +19,7 @@ def switch_buttons(app, config):
 
 
 def setup(app):
+    app.setup_extension("diagrams")
     app.connect("config-inited", switch_buttons, priority=100)
     app.connect("html-page-context", drop_thebe, priority=900)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
