@@ -117,6 +117,15 @@ def test_no_pair_is_judged_by_a_model_that_saw_it():
     assert (held_out.margins == 0).mean() > 0.97  # words never met weigh 0; a few share a bucket by accident
 
 
+def test_the_shuffled_model_is_trained_and_judged_on_swapped_labels():
+    """One pair 200 times: sure by its label; unsure and right half the time by swapped ones."""
+    held_out = train([("p", "good", "bad")] * 200)[1]
+    assert (held_out.margins > 2).all() and (abs(held_out.shuffled) < 1).all()
+    for fold in range(5):
+        margins = held_out.shuffled[fold::5]
+        assert np.ptp(abs(margins)) < 1e-6 and abs((margins > 0).mean() - 0.5) < 4 * 0.5 / 40**0.5
+
+
 @pytest.mark.parametrize("sign", [1, -1])
 def test_the_length_baseline_finds_either_taste(sign):
     rng = np.random.default_rng(0)
