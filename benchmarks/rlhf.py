@@ -13,6 +13,7 @@ import gc
 import io
 import tempfile
 import time
+import warnings
 from contextlib import contextmanager, nullcontext, redirect_stdout
 from types import SimpleNamespace
 from unittest.mock import patch
@@ -122,18 +123,18 @@ def floor(rows, texts):
     """CPU seconds of these products, each at the rate of a minibatch with so many real tokens; and their FLOP."""
     seconds = flop = 0
     for (inputs, outputs), (forward, backward) in rows.items():
-        x, w, g = (torch.randn(shape) for shape in ((texts, inputs), (outputs, inputs), (texts, outputs)))
-        ahead, back = median_seconds(lambda: x @ w.T), median_seconds(lambda: (g @ w, g.T @ x))
-        seconds += (forward * ahead + backward * back) / texts
+        x, weight, g = (torch.randn(shape) for shape in ((texts, inputs), (inputs, outputs), (texts, outputs)))
+        seconds += median_seconds(torch.mm, x, weight) * forward / texts
+        seconds += (median_seconds(torch.mm, g, weight.T) + median_seconds(torch.mm, x.T, g)) * backward / texts
         flop += 2 * inputs * outputs * (forward + 2 * backward)
     return seconds, flop
 
 
-def median_seconds(f, times=15):
+def median_seconds(f, *args, times=15):
     laps = []
     for _ in range(times):
         start = time.process_time()
-        f()
+        f(*args)
         laps.append(time.process_time() - start)
     return np.median(laps)
 
@@ -145,22 +146,21 @@ def logit_gap(prompts, mask):
     return (actor.logits(actor(prompts, mask)[0]) - theirs.logits)[mask].abs().max().item()
 
 
-def report(turns, floors, flop):
+def report(turns, lowest, flop):
     """Print medians over all updates of all turns, and what they are multiples of."""
-    lowest = np.median(floors)
-    print(f"{'CPU s per update':28}{'sampling':>10}{'scoring':>10}{'training':>10}{'all':>8}{'× ours':>8}{'× floor':>9}")
+    totals = {name: np.median([sum(u[stage] for stage in STAGES) for u in updates])
+              for name, updates in turns.items()}
+    print("CPU s per update".ljust(26), *(stage.rjust(9) for stage in STAGES), "      all   × ours  × floor")
     for name, updates in turns.items():
         stages = [np.median([u[stage] for u in updates]) for stage in STAGES]
-        total = np.median([sum(u[stage] for stage in STAGES) for u in updates])
-        first = total if name == next(iter(turns)) else first
-        print(f"{name:28}" + "".join(f"{s:10.3f}" for s in stages)
-              + f"{total:8.3f}{total / first:8.2f}{total / lowest:9.2f}")
-    print(f"{'floor':58}{lowest:8.3f}   ({flop / 1e9:.1f} GFLOP at {flop / lowest / 1e9:.0f} GFLOP/s)")
-    print("\nreply tokens per CPU second")
+        print(name.ljust(26), *(f"{s:9.3f}" for s in (*stages, totals[name])),
+              f"{totals[name] / totals['coursekit']:8.2f} {totals[name] / lowest:8.2f}")
+    print("floor".ljust(55), f"{lowest:9.3f}   {flop / 1e9:.1f} GFLOP at {flop / lowest / 1e9:.0f} GFLOP/s")
+    print("\nreply tokens per CPU s")
     for name, updates in turns.items():
         rates = [np.median([u["tokens"] / u[stage] for u in updates]) for stage in STAGES]
-        print(f"{name:28}" + "".join(f"{rate:10,.0f}" for rate in rates)
-              + f"   ({np.median([u['tokens'] for u in updates]):,.0f} tokens an update)")
+        print(name.ljust(26), *(f"{rate:9,.0f}" for rate in rates),
+              f"  {np.median([u['tokens'] for u in updates]):,.0f} tokens an update")
 
 
 def main():
@@ -168,20 +168,20 @@ def main():
     parser.add_argument("--turns", type=int, default=5)
     count = parser.parse_args().turns
     torch.set_num_threads(1)
+    warnings.filterwarnings("ignore", category=FutureWarning)
     _, prompts, mask = help_desk(np.random.default_rng(0), RECIPE.batch * UPDATES)
     print(f"logits differ by at most {logit_gap(prompts, mask):.1g}")
     names = {"coursekit": ours, f"TRL {trl.__version__}": theirs,
              "  without gc.collect": lambda *batch: theirs(*batch, collect_garbage=False)}
-    turns, floors, flops = {name: [] for name in names}, [], []
+    turns, floors = {name: [] for name in names}, []
     for _ in range(count):
         for name, turn in names.items():
             turns[name] += turn(prompts, mask)
         replies = int(np.median([u["tokens"] for u in turns["coursekit"]]))
         texts = replies + int(mask.sum()) // UPDATES
-        seconds, flop = floor(products(help_desk_models().actor, texts, replies), texts * RECIPE.minibatch // RECIPE.batch)
-        floors.append(seconds)
-        flops.append(flop)
-    report(turns, floors, flops[-1])
+        rows = products(help_desk_models().actor, texts, replies)
+        floors.append(floor(rows, texts * RECIPE.minibatch // RECIPE.batch))
+    report(turns, *np.median(floors, axis=0))
 
 
 if __name__ == "__main__":
