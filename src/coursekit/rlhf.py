@@ -109,8 +109,9 @@ def collect(models, prompts, prompt_mask, recipe, *, end, generator, check=False
         compare; once a run is enough.
     Returns: Batch. Raises: RuntimeError: recomputed log-probabilities differ (dropout, padding, temperature?).
     """
-    written, reply, old = sample(models.actor, prompts, prompt_mask, max_tokens=recipe.max_tokens, end=end,
-                                 generator=generator, temperature=recipe.temperature)
+    with distributed.gathered(models.actor):
+        written, reply, old = sample(models.actor, prompts, prompt_mask, max_tokens=recipe.max_tokens, end=end,
+                                     generator=generator, temperature=recipe.temperature)
     tokens, mask = torch.cat([prompts, written], 1), torch.cat([prompt_mask, reply], 1)
     if check:
         again = reply_logprobs(models.actor, tokens, mask, reply.shape[1], recipe.temperature)[0]
@@ -157,7 +158,7 @@ def learn(models, optimiser, batch, recipe, *, rng):
         for rows in np.array_split(order, max(1, round(len(order) / recipe.minibatch))):
             part = batch.take(torch.as_tensor(rows))
             watched.append(update(models, optimiser, part, recipe))
-            if recipe.target_kl is not None and watched[-1]["k3"] > recipe.target_kl:
+            if recipe.target_kl is not None and distributed.mean(watched[-1]["k3"]) > recipe.target_kl:
                 break
         else:
             continue
@@ -230,9 +231,8 @@ def train(run, draw, *, updates, end, judge=None, progress=False):
             if judge:
                 report["gold"] = float(np.mean(judge(things, replies_of(batch))))
             if recipe.kl_target is not None:
-                kl = distributed.total(torch.tensor(report["kl"])).item() / distributed.ranks()
-                beta = adapted_beta(recipe.beta, kl, target=recipe.kl_target, horizon=recipe.kl_horizon,
-                                    replies=recipe.batch * distributed.ranks())
+                beta = adapted_beta(recipe.beta, distributed.mean(report["kl"]), target=recipe.kl_target,
+                                    horizon=recipe.kl_horizon, replies=recipe.batch * distributed.ranks())
                 run.recipe = replace(recipe, beta=beta)
             report |= learn(run.models, run.optimiser, batch, recipe, rng=rng)
             run.update += 1
