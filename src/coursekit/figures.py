@@ -38,10 +38,12 @@ def plot_curves(ax, x, curves, *, xlabel, ylabel, dots=None):
 
 
 def plot_bands(ax, x, runs_by_name, *, xlabel, ylabel):
-    """Mean over runs as a line, smallest to largest run as a band. runs: (seeds, len(x)) per name."""
-    for (name, runs), colour, marker in zip(runs_by_name.items(), COLOURS, MARKERS):
+    """Mean over runs as a line, smallest to largest run as a band. runs: (seeds, len(x)) per name. Lines are told
+    apart by marker where points are few, else by dash."""
+    for (name, runs), colour, marker, dash in zip(runs_by_name.items(), COLOURS, MARKERS, DASHES):
+        looks = dict(marker=marker, markersize=4) if len(x) <= 40 else dict(linestyle=dash)
         runs = np.asarray(runs)
-        ax.plot(x, runs.mean(0), color=colour, marker=marker, markersize=4, label=name)
+        ax.plot(x, runs.mean(0), color=colour, label=name, **looks)
         ax.fill_between(x, runs.min(0), runs.max(0), color=colour, alpha=0.2)
     ax.set(xlabel=xlabel, ylabel=ylabel)
     ax.legend()
