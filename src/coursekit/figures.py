@@ -150,7 +150,9 @@ def _drawing(panel, frames, start):
     for y in sorted({panel.ylim[0], base, panel.ylim[1]}):
         parts.append(_line(_LEFT, up(y), _WIDTH - _RIGHT, up(y), opacity=0.35))
         parts.append(_text(_LEFT - 4, up(y) + 4, f"{y:g}", anchor="end"))
-    ticks = range(panel.first, panel.first + len(panel.bars[0])) if panel.bars else np.linspace(*panel.xlim, 3)
+    count = len(panel.bars[0]) if panel.bars else 0
+    ticks = range(panel.first, panel.first + count, 1 + count // 12) if count else np.linspace(*panel.xlim, 3)
+    half = min(9.0, 0.4 * (across(1) - across(0)))
     parts += [_text(across(x), _HEIGHT - _BOTTOM + 15, f"{x:g}") for x in ticks]
     key = _LEFT + 8 if _starts_low(panel) else _WIDTH - 115  # the legend stands where the lines do not
     for i, (name, (x, y)) in enumerate(panel.lines.items()):
@@ -164,7 +166,7 @@ def _drawing(panel, frames, start):
         moving = []
         for k, height in enumerate(panel.bars[frame] if panel.bars else (), panel.first):
             top, bottom = sorted((up(height), up(base)))
-            moving.append(f'<rect x="{across(k) - 9:.1f}" y="{top:.1f}" width="18" '
+            moving.append(f'<rect x="{across(k) - half:.1f}" y="{top:.1f}" width="{2 * half:.1f}" '
                           f'height="{bottom - top:.1f}" fill="{COLOURS[0]}"/>')
         for i, (x, y) in enumerate(panel.dots[frame] if panel.dots else ()):
             if not panel.ylim[0] <= y <= panel.ylim[1]:

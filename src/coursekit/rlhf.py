@@ -207,7 +207,7 @@ class Run:
 def start(models, recipe, *, seed=0):
     """A new Run: Adam over actor and critic, eps as in Ziegler et al. 2019's code."""
     learning = [p for m in (models.actor, models.critic) for p in m.parameters() if p.requires_grad]
-    return Run(models, recipe, torch.optim.Adam(learning, lr=recipe.lr, eps=1e-5), seed)
+    return Run(models, recipe, torch.optim.Adam(learning, lr=recipe.lr, eps=1e-5, fused=True), seed)
 
 
 def train(run, draw, *, updates, end, judge=None, progress=False):
