@@ -62,7 +62,8 @@ def switch_buttons(app, config):
 
 
 def setup(app):
-    app.setup_extension("diagrams")
+    for name in ("diagrams", "docstrings", "glossary", "tables"):
+        app.setup_extension(name)
     app.connect("config-inited", switch_buttons, priority=100)
     app.connect("html-page-context", drop_thebe, priority=900)
     app.connect("html-page-context", mend_body, priority=900)
