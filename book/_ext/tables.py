@@ -12,7 +12,7 @@ from sphinx.util.docutils import SphinxDirective
 
 from coursekit.exercises import EXERCISES
 
-EQUATION = re.compile(r"^\$\$\n(.*?)\n\$\$ \((eq-[a-z-]+)\)", re.M | re.S)
+EQUATION = re.compile(r"^\$\$\n((?:(?!\$\$).)*?)\n\$\$ \((eq-[a-z-]+)\)", re.M | re.S)
 LABEL = re.compile(r"\(book: (eq-[a-z-]+)\)")
 
 
