@@ -8,17 +8,6 @@ INPUTS = "with"  # starts the line that shows the failing case's arguments
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What one call gave: a value, or an error. not_attempted: it was the stub's own NotImplementedError;
-    late: it was stopped at the time limit."""
-
-    value: object = None
-    error: str | None = None
-    not_attempted: bool = False
-    late: bool = False
-
-
-@dataclass(frozen=True)
 class Verdict:
     """status: "correct", "wrong" or "not attempted". lines: what the learner reads."""
 

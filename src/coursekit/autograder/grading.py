@@ -1,0 +1,205 @@
+"""Grade one submission: from the bytes of its files to a record of points. The same code here and on a cluster."""
+
+import functools
+import hashlib
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from coursekit.autograder import package, sandbox
+from coursekit.autograder.book import answers, cells
+from coursekit.autograder.outcome import Outcome
+from coursekit.autograder.reader import Cell, Unreadable, definitions, parse
+from coursekit.autograder.session import DEFINES, Session
+from coursekit.autograder.verdict import judge
+from coursekit.exercises import EXERCISES
+
+PUBLIC = 0  # the seed of the cases that `check` shows
+STATUSES = ("graded", "crashed", "timeout", "unreadable", "not graded (grader fault)")
+FAULT = STATUSES[-1]
+_mine = threading.local()
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """What the grader knows of a notebook of the course."""
+
+    name: str
+    path: Path
+    imports: str
+    book: frozenset  # sources of its code cells
+    answers: tuple  # (exercise id, source) of the instructor's solutions
+
+    @property
+    def exercises(self):
+        return [EXERCISES[i] for i, _ in self.answers]
+
+    def is_own(self, cell):
+        """Whether a cell is the learner's own work: not the book's, and no figure with its numbers changed."""
+        return cell.source.strip() not in self.book and not (cell.role == "chapter"
+                                                            and not DEFINES.search(cell.source))
+
+
+@functools.cache
+def chapter(path):
+    """The Chapter of one of our own notebooks."""
+    found = [cell for cell in cells(path) if cell["cell_type"] == "code"]
+    return Chapter(path.stem, path, package.imports(path), frozenset(c["source"].strip() for c in found),
+                   tuple(answers(path).items()))
+
+
+@functools.cache
+def registry_version():
+    """A hash of the exercises and of the grader: a change of either makes old grades stale."""
+    here = Path(__file__).parent
+    digest = hashlib.sha256()
+    for path in sorted([*here.glob("*.py"), *(here.parent / "exercises").glob("*.py")]):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a grade depends on besides the submission. paths: of the chapters; seed: of the hidden cases."""
+
+    paths: tuple[Path, ...]
+    seed: int
+    kind: str
+    forks: bool
+    isolation: str
+    limits: sandbox.Limits
+    version: str
+
+    def key(self, files):
+        """A hash of everything that the grade of these files depends on."""
+        parts = [self.seed, self.version, self.limits, [(p.stem, _hash(p.read_bytes())) for p in self.paths],
+                 [(name, data if isinstance(data, str) else _hash(data)) for name, data in files]]
+        return _hash(repr(parts).encode())
+
+
+def _hash(data):
+    return hashlib.sha256(data).hexdigest()
+
+
+def grade_submission(files, settings):
+    """The record of one submission, a plain dictionary; whatever happens, there is one.
+
+    Args: files: list of (name, bytes of a file, or the reason in words why it can't be read), the newest last.
+    """
+    begin = time.monotonic()
+    for _ in range(2):
+        try:
+            if settings.version != registry_version():
+                raise sandbox.Fault("this machine has another version of the course")
+            record = _grade(files, settings)
+            break
+        except Exception as error:  # ours, since nothing of a learner's runs in this process: try once more
+            close_sandbox()
+            told = str(error) if isinstance(error, sandbox.Fault) else f"{type(error).__name__}: {error}"
+            record = _blank(settings) | {"status": FAULT, "reason": told, "points": None}
+    return record | {"seconds": round(time.monotonic() - begin, 3), "isolation": settings.isolation}
+
+
+def _blank(settings):
+    known = [e for path in settings.paths for e in chapter(path).exercises]
+    return {"status": "unreadable", "reason": None, "points": 0, "possible": sum(e.points for e in known),
+            "exercises": {}, "flags": []}
+
+
+def _grade(files, settings):
+    record, events, notebooks = _blank(settings), [], {}
+    by_name = {path.stem: path for path in settings.paths}
+    for name, data in files:
+        try:
+            if isinstance(data, str):
+                raise Unreadable(data)
+            found, which = parse(data)
+            if which is None:
+                raise Unreadable("it holds no exercise of this course")
+            if which in notebooks:
+                record["flags"].append(f"several notebooks for {which}: {name} was graded")
+            notebooks[which] = found
+        except Unreadable as error:
+            events.append("unreadable")
+            record["flags"].append(f"{name}: {error}")
+    for name, path in by_name.items():
+        if name in notebooks:
+            verdicts, flags, ended = grade_notebook(notebooks[name], path, settings)
+            events += ["graded", *ended]
+        else:
+            verdicts = [_absent(e) for e in chapter(path).exercises]
+            flags = [f"no notebook for {name}"] if files else ["nothing handed in"]
+        record["flags"] += flags
+        record["exercises"] |= {v["exercise"]: v for v in verdicts}
+    record["points"] = sum(v["points"] for v in record["exercises"].values())
+    record["status"] = max(events, key=STATUSES.index) if events else "unreadable"
+    if "graded" not in events:
+        record["reason"] = "; ".join(record["flags"])
+    return record
+
+
+def grade_notebook(found, path, settings):
+    """(payloads of the verdicts, flags, what ended a worker) for one notebook's cells."""
+    known = chapter(path)
+    verdicts, flags = [], []
+    with Session(_sandbox(path, settings), known, found) as session:
+        text = "\n".join(c.source for c in session.cells)
+        for exercise in known.exercises:
+            public, hidden = exercise.cases(PUBLIC), exercise.cases(settings.seed)
+            outcomes = session.call(exercise, public + hidden)
+            verdicts.append(_verdict(exercise, public, hidden, outcomes))
+            if (times := definitions(exercise.function, text)) > 1:
+                flags.append(f"{exercise.function} is defined {times} times: the last one counts")
+        flags += [f"a cell {error}" for error in dict.fromkeys(session.errors.values()) if error]
+    return verdicts, flags, sorted(session.events)
+
+
+def _verdict(exercise, public, hidden, outcomes):
+    """The payload of both verdicts in one; what it says never shows a hidden case."""
+    if outcomes is None:
+        return _absent(exercise)
+    shown, unseen = (judge(exercise, cases, part) for cases, part in
+                     ((public, outcomes[:len(public)]), (hidden, outcomes[len(public):])))
+    if shown.status != "correct" or unseen.status == "correct":
+        return shown.payload()
+    lines = [f"✗ {exercise.id}: right on every case that `check` shows, wrong on others"]
+    lines += list(unseen.lines[-1:]) if unseen.misconception else []
+    return unseen.payload() | {"status": "wrong", "passed": shown.passed, "cases": shown.cases, "lines": lines}
+
+
+def _absent(exercise):
+    cases = exercise.cases(PUBLIC)
+    return judge(exercise, cases, [Outcome(error="not there", not_attempted=True)] * len(cases)).payload()
+
+
+def _sandbox(path, settings):
+    """This thread's sandbox for a chapter; there is one at a time."""
+    key = (path, settings)
+    if getattr(_mine, "key", None) != key:
+        close_sandbox()
+        known = chapter(path)
+        modules = package.imported_modules(known.imports) if settings.forks else ["numpy"]
+        folder = package.copy(package.refused(path), fonts=True)
+        _mine.sandbox = sandbox.Sandbox(settings.kind, settings.forks, folder, modules, settings.limits)
+        _mine.key = key
+    return _mine.sandbox
+
+
+def close_sandbox():
+    """End this thread's sandbox."""
+    if getattr(_mine, "key", None):
+        _mine.sandbox.kill()
+        _mine.key = None
+
+
+def check_instructor(settings):
+    """Grade the instructor's own answers. Raises Fault unless they get full marks: then no grade would be fair."""
+    for path in settings.paths:
+        solved = [Cell(source, None, None) for _, source in chapter(path).answers]
+        verdicts, _, _ = grade_notebook(solved, path, settings)
+        for verdict in verdicts:
+            if verdict["status"] != "correct":
+                told = " ".join(" ".join(verdict["lines"]).split())
+                raise sandbox.Fault(f"the instructor's own answer to {verdict['exercise']} fails in the sandbox, "
+                                    f"so no submission was graded. {told}")
