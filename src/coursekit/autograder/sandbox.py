@@ -8,6 +8,8 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
+import weakref
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -21,7 +23,7 @@ KINDS = ("bwrap", "container", "none")
 HOW = ("allow user namespaces (sysctl kernel.unprivileged_userns_clone=1, on Ubuntu "
        "kernel.apparmor_restrict_unprivileged_userns=0, for docker --security-opt seccomp=unconfined), "
        "or grade in a container without a network and pass --sandbox container")
-_slots = itertools.count()
+_slots, _alive, _ended = itertools.count(), weakref.WeakSet(), threading.Event()
 
 
 class Fault(Exception):
@@ -51,9 +53,12 @@ class Sandbox:
     def __init__(self, kind, forks, folder, preload=(), limits=None):
         self.kind, self.forks, self.folder, self.preload = kind, forks and kind == "bwrap", folder, preload
         self.limits, self.process, self.job, self.home = limits or Limits(), None, None, None
+        _alive.add(self)
 
     def open(self):
         """A socket to a worker that has not met any submission. Raises Fault."""
+        if _ended.is_set():
+            raise Fault("the grader was stopped")
         if self.process is None or self.process.poll() is not None:
             self._start()
         if not self.forks:
@@ -141,6 +146,14 @@ class Sandbox:
         program = (f"import sys; sys.path.insert(0, {root!r}); sys.path.append({libraries!r}); "
                    f"from coursekit.autograder.worker import main; main({descriptor})")
         return [*front, sys.executable, "-I", "-c", program]
+
+
+def end_all():
+    """End every sandbox of this process; those that are asked for while this goes on are refused."""
+    _ended.set()
+    for sandbox in list(_alive):
+        sandbox.kill()
+    _ended.clear()
 
 
 def bwrap(folder, limits, uid):

@@ -46,12 +46,13 @@ class Session:
         left = min(self.limits.call, self.deadline - time.monotonic())
         until = time.monotonic() + left
         try:
+            self.sock.settimeout(max(0.01, left))  # a worker that does not listen must not hold us either
             wire.send(self.sock, request | {"id": self.number})
             while True:
                 reply = wire.receive(self.sock, max(0.0, until - time.monotonic()))
                 if reply.get("id") == self.number:
                     return reply
-        except wire.Late:
+        except (wire.Late, TimeoutError):
             ended = Ended(True, f"no answer within {self.limits.call:g} s: does the loop end?")
         except (OSError, EOFError):
             ended = Ended(False, "ended the process it ran in")
