@@ -51,6 +51,8 @@ def run(options):
         return 130
     except (ValueError, OSError, sandbox.Fault) as error:
         return complain(str(error))
+    finally:
+        sandbox.end_all()
     counts = {s: sum(r["status"] == s for r in records) for s in grading.STATUSES}
     print(", ".join(f"{n} {status}" for status, n in counts.items() if n) + f"; see {options.out}/index.html")
     return 0

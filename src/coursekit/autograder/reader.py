@@ -30,15 +30,18 @@ def read_file(path):
     """The bytes of a regular file of at most 20 MB. Raises Unreadable; never follows a link, never blocks."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        try:
+            found = os.fstat(descriptor)
+            if not stat.S_ISREG(found.st_mode):
+                raise Unreadable("it is no regular file")
+            if found.st_size > MAX_BYTES:
+                raise Unreadable(f"{found.st_size / 1e6:.0f} MB are more than the {MAX_BYTES >> 20} MB allowed")
+            with open(descriptor, "rb", closefd=False) as file:
+                return file.read(MAX_BYTES)
+        finally:
+            os.close(descriptor)
     except OSError as error:
         raise Unreadable("it is a link" if os.path.islink(path) else f"{error.strerror}") from None
-    with open(descriptor, "rb") as file:
-        found = os.fstat(descriptor)
-        if not stat.S_ISREG(found.st_mode):
-            raise Unreadable("it is no regular file")
-        if found.st_size > MAX_BYTES:
-            raise Unreadable(f"{found.st_size / 1e6:.0f} MB are more than the {MAX_BYTES >> 20} MB allowed")
-        return file.read(MAX_BYTES)
 
 
 def parse(data):

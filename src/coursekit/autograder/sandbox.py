@@ -70,7 +70,7 @@ class Sandbox:
             with theirs:
                 socket.send_fds(self.control, [b"+"], [theirs.fileno()])
             if self.control.recv(1) != b"+":
-                raise Fault(f"a fork of the sandbox failed: {self._complaint()}")
+                raise Fault(f"a fork of the sandbox failed: {self.complaint()}")
         except OSError as error:
             self.kill()
             raise Fault(f"the fork server is gone: {error}") from None
@@ -95,7 +95,10 @@ class Sandbox:
 
     def kill(self):
         """End the sandbox itself: the kernel takes all of its pid namespace along."""
-        process, self.process, self.job = self.process, None, None
+        process, self.process = self.process, None
+        if self.job is not None:
+            self.job.close()
+            self.job = None
         if process is None:
             return
         self.control.close()
@@ -125,11 +128,14 @@ class Sandbox:
             wire.send(self.control, settings)
             wire.receive(self.control, START)
         except (OSError, EOFError, wire.Late, wire.Garbled):
-            told = self._complaint()
+            told = self.complaint()
             self.kill()
             raise Fault(f"the sandbox does not start: {told}") from None
 
-    def _complaint(self):
+    def complaint(self):
+        """The last line that the sandbox wrote on stderr."""
+        if self.process is None:
+            return ""
         self.errors.seek(0)
         lines = self.errors.read(100_000).decode("utf-8", "replace").strip().splitlines()
         return lines[-1] if lines else "it says nothing"

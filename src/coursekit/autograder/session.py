@@ -1,13 +1,13 @@
 """One notebook in one sandbox: run its cells, call its functions, survive whatever they do."""
 
+import math
 import re
 import time
 
-from coursekit.autograder import wire
+from coursekit.autograder import sandbox, wire
 from coursekit.autograder.outcome import Outcome
 from coursekit.autograder.package import needed_imports
 from coursekit.autograder.reader import definitions
-from coursekit.autograder.sandbox import Fault
 from coursekit.autograder.verdict import inputs_of
 
 STARTS = 50  # sandboxes that one notebook may use up
@@ -25,12 +25,13 @@ class Ended(Exception):
 class Session:
     """Keeps the limits of time, and starts the sandbox again, without the culprit, when it had to be ended."""
 
-    def __init__(self, sandbox, chapter, cells):
-        self.sandbox, self.limits = sandbox, sandbox.limits
+    def __init__(self, box, chapter, cells):
+        self.sandbox, self.limits = box, box.limits
         self.cells = [c for c in cells if chapter.is_own(c)]
         text = [c.source for c in self.cells]
-        self.imports = chapter.imports if sandbox.forks else needed_imports(chapter.imports, text)
+        self.imports = chapter.imports if box.forks else needed_imports(chapter.imports, text)
         self.deadline = time.monotonic() + self.limits.submission
+        self.share = self.limits.submission / max(1, len(chapter.exercises))
         self.culprits, self.errors, self.events = set(), {}, set()
         self.sock, self.number, self.starts = None, 0, 0
 
@@ -40,20 +41,21 @@ class Session:
     def __exit__(self, *error):
         self.sandbox.close()
 
-    def ask(self, **request):
-        """Send a request and return the reply. Raises Ended, after which the worker is gone."""
+    def ask(self, seconds=math.inf, check=True, **request):
+        """Send a request and return the reply within so many seconds, and unless `check` is off within the
+        limits. Raises Ended, after which the worker is gone."""
         self.number += 1
-        left = min(self.limits.call, self.deadline - time.monotonic())
+        left = min(seconds, self.limits.call, self.deadline - time.monotonic()) if check else seconds
         until = time.monotonic() + left
         try:
             self.sock.settimeout(max(0.01, left))  # a worker that does not listen must not hold us either
             wire.send(self.sock, request | {"id": self.number})
             while True:
-                reply = wire.receive(self.sock, max(0.0, until - time.monotonic()))
+                reply = wire.receive(self.sock, until - time.monotonic())
                 if reply.get("id") == self.number:
                     return reply
         except (wire.Late, TimeoutError):
-            ended = Ended(True, f"no answer within {self.limits.call:g} s: does the loop end?")
+            ended = Ended(True, f"no answer within {max(left, 0):.3g} s: does the loop end?")
         except (OSError, EOFError):
             ended = Ended(False, "ended the process it ran in")
         except wire.Garbled as error:
@@ -75,14 +77,23 @@ class Session:
                 raise Ended(True, f"the {self.limits.submission:g} s of this notebook are used up")
             if self.starts > STARTS:
                 raise Ended(False, f"ended {STARTS} processes: nothing more was tried")
+            begin = time.monotonic()
             self.sock = self.sandbox.open()
-            try:
-                error = self.ask(cell=self.imports, name="imports")["error"]
-            except Ended as ended:
-                error = ended.reason
-            if error:
-                raise Fault(f"the chapter's first cell fails in the sandbox: {error}")
+            self.deadline += time.monotonic() - begin  # getting ready is our time
+            self.run_imports()
             self.run_cells()
+
+    def run_imports(self):
+        """Run the book's first cell, which is ours: that it fails, or takes long, is no learner's fault."""
+        begin, before = time.monotonic(), set(self.events)
+        try:
+            error = self.ask(sandbox.START, False, cell=self.imports, name="imports").get("error")
+        except Ended as ended:
+            error, self.events = ended.reason, before
+        if error:
+            told = f"{error}; {self.sandbox.complaint()}"
+            raise sandbox.Fault(f"the chapter's first cell fails in the sandbox: {told}")
+        self.deadline += time.monotonic() - begin
 
     def run_cells(self):
         for number, cell in enumerate(self.cells):
@@ -95,12 +106,15 @@ class Session:
                     return
 
     def call(self, exercise, cases):
-        """One Outcome for each case; None where the function is not there."""
-        outcomes = []
+        """One Outcome for each case; None where the function is not there. An exercise may use its share of the
+        submission's time, so that a slow answer costs no other its points."""
+        outcomes, begin = [], None
         for case in cases:
             try:
                 self.ready()
-                reply = self.ask(function=exercise.function, inputs=inputs_of(case))
+                begin = begin or time.monotonic()
+                left = self.share - (time.monotonic() - begin)
+                reply = self.ask(left, function=exercise.function, inputs=inputs_of(case))
             except Ended as ended:  # the other cases would end as badly
                 return outcomes + [Outcome(error=ended.reason, late=ended.late)] * (len(cases) - len(outcomes))
             if "missing" in reply:

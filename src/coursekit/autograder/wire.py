@@ -60,9 +60,9 @@ def receive(sock, seconds=None, tensors=False):
 def _exactly(sock, count, deadline):
     parts, missing = [], count
     while missing:
-        left = None if deadline is None else max(0.0, deadline - time.monotonic())
-        if not select.select([sock], [], [], left)[0]:
-            raise Late
+        left = None if deadline is None else deadline - time.monotonic()
+        if left is not None and (left <= 0 or not select.select([sock], [], [], left)[0]):
+            raise Late  # even where more is there: a flood has no end
         part = sock.recv(min(missing, 1 << 20))
         if not part:
             raise EOFError

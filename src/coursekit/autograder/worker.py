@@ -66,7 +66,7 @@ def serve(sock):
         except OSError:
             os._exit(0)
         except BaseException as error:  # the value raises when it is read
-            told = f"{type(reply.get('value')).__name__}, which can't be read: {type(error).__name__}"
+            told = f"{type(reply.get('value')).__name__} that can't be read: {describe(error)}"
             wire.send(sock, {"value": wire.Strange(told), "id": request["id"]})
 
 
