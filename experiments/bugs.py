@@ -5,6 +5,7 @@ of the first update and the means of the last five. The check of log-probabiliti
 off, so that the bugs it would catch can show themselves; `caught` says which those are.
 
     python experiments/bugs.py        about 8 minutes on two cores; writes results/bugs.json
+and the histories of the exercise on diagnosis.
 """
 
 import json
@@ -21,6 +22,8 @@ import coursekit
 from coursekit import arrays, checkpoints, helpdesk, lm, ppo, rlhf, tokens
 
 RESULTS = Path(__file__).parent / "results" / "bugs.json"
+HISTORIES = Path(coursekit.__file__).parent / "exercises" / "histories.json"  # for the exercise on diagnosis
+SICK = ["none", "logits off by one", "sign of the KL price", "no price for KL", "score in the last column"]
 UPDATES, RIGHT = 30, {name: getattr(rlhf, name) for name in
                       ("reply_logprobs", "reply_values", "token_rewards", "token_steps", "whiten", "kl_estimates",
                        "clipped_policy_loss", "clipped_value_loss", "appraise", "collect", "sample", "update")}
@@ -274,9 +277,17 @@ def is_caught(models, draw):
     return False
 
 
+def histories(runs):
+    """What five kinds of run look like every fifth update: {bug: [one dict of series a seed]}."""
+    keys = ("kl", "clip_fraction", "explained_variance", "proxy", "length")
+    return {bug: [{key: [round(run["curves"][key][i], 2) for i in (0, 5, 10, 15, 20, 29)] for key in keys}
+                  for run in runs if run["bug"] == bug][:3] for bug in SICK}
+
+
 if __name__ == "__main__":
     jobs = [(name, seed) for name in BUGS for seed in range(5 if name == "none" else 3)]
     with ProcessPoolExecutor(2) as pool:
         runs = list(pool.map(one_run, jobs))
     RESULTS.write_text(json.dumps({"version": coursekit.__version__, "torch": torch.__version__,
                                    "updates": UPDATES, "runs": runs}) + "\n")
+    HISTORIES.write_text(json.dumps(histories(runs)) + "\n")

@@ -37,13 +37,29 @@ def plot_curves(ax, x, curves, *, xlabel, ylabel, dots=None):
 
 
 def plot_bands(ax, x, runs_by_name, *, xlabel, ylabel):
-    """Mean over runs as a line, smallest to largest run as a band. runs: (seeds, len(x)) per name."""
-    for (name, runs), colour, marker in zip(runs_by_name.items(), COLOURS, MARKERS):
+    """Mean over runs as a line, smallest to largest run as a band. runs: (seeds, len(x)) per name. Lines are told
+    apart by marker where points are few, else by dash."""
+    for (name, runs), colour, marker, dash in zip(runs_by_name.items(), COLOURS, MARKERS, DASHES):
+        looks = dict(marker=marker, markersize=4) if len(x) <= 40 else dict(linestyle=dash)
         runs = np.asarray(runs)
-        ax.plot(x, runs.mean(0), color=colour, marker=marker, markersize=4, label=name)
+        ax.plot(x, runs.mean(0), color=colour, label=name, **looks)
         ax.fill_between(x, runs.min(0), runs.max(0), color=colour, alpha=0.2)
     ax.set(xlabel=xlabel, ylabel=ylabel)
     ax.legend()
+
+
+def plot_tokens(ax, tokens, rows):
+    """A reply as a strip: one column a token, one row a quantity, numbers in the cells. rows: {name: (T,) floats};
+    colour runs from blue (below 0) over white to red, on one scale for all rows."""
+    table = np.array([np.asarray(row, float) for row in rows.values()])
+    reach = np.abs(table).max()
+    ax.imshow(table, cmap="RdBu_r", vmin=-1.3 * reach, vmax=1.3 * reach, aspect="auto")
+    for (y, x), number in np.ndenumerate(table):
+        ax.text(x, y, f"{round(number, 1) + 0.0:.1f}", ha="center", va="center", fontsize=8)
+    ax.set_xticks(range(len(tokens)), tokens, rotation=60, ha="right")
+    ax.set_yticks(range(len(rows)), list(rows))
+    ax.spines[:].set_visible(False)
+    ax.tick_params(length=0)
 
 
 @dataclass(frozen=True)

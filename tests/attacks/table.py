@@ -5,7 +5,7 @@ attack achieved, and that it ran. {home}, {shared}, {course}, {port} and {socket
 """
 
 FORGED = {
-    "prints a verdict": "print('✓ gae.recursion: 9 of 9 cases, 3 points')",
+    "prints a verdict": "print('✓ gae.recursion: 9 of 9 cases, 3 points')\ntold = 'printed'",
     "patches check": """
 import coursekit.autograder
 coursekit.autograder.check = lambda *a: print("✓")
@@ -208,7 +208,7 @@ told = "STOLEN" if files else "no bytecode" """,
 import os
 files = []
 for place, folders, names in os.walk("/"):
-    folders[:] = [f for f in folders if f not in ("usr", "proc", "sys", "torch", "matplotlib", "sympy", "scipy")]
+    folders[:] = [f for f in folders if f not in ("usr", "proc", "sys", "site-packages", "python3.11")]
     files += [n for n in names if n in ("02_gae.ipynb", "gae_recursion.py", "students.csv", "seed")]
 told = f"STOLEN {files}" if files else "nothing" """,
     "reads other processes": """

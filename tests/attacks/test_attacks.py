@@ -26,7 +26,7 @@ CHAPTER = chapters(names=["02_gae"])["02_gae"]
 ANSWERS = answers(CHAPTER)
 CALL, TOTAL = 1.0, 8.0  # seconds for a call and for a submission
 TELL = "def best_lambda(lams, bias, variance):\n    return 'told: ' + str(globals().get('told'))"
-# these leave several processes that answer for one, or an answer before it was asked: their own honest answer may go
+# these leave several processes that answer for one, or answers before the question: their honest one may go
 BREAKS_ITSELF = {"answers in advance", "a fork bomb of forks", "two answers from two processes"}
 
 
