@@ -42,8 +42,8 @@ def run(options):
             raise ValueError("-j, --seconds and --call-seconds must be positive")
         people, settings = learners(options.submissions), _settings(options)
         print(f"sandbox: {settings.isolation}", file=sys.stderr)
-        with _grader(options, settings) as (grade, at_a_time):
-            records = grade_class(people, settings, options, grade, at_a_time)
+        with _grader(options, settings) as grader:
+            records = grade_class(people, settings, options, *grader)
         write(options.out / "grades.csv", table(records, settings, options.format))
         write(options.out / "index.html", report.class_page(records))
     except KeyboardInterrupt:
@@ -58,9 +58,9 @@ def run(options):
     return 0
 
 
-def grade_class(people, settings, options, grade, at_a_time):
-    """Short records of all learners, in their order. grade: from files to a record; stops at an interrupt
-    without writing what was under way."""
+def grade_class(people, settings, options, grade, at_a_time, halt):
+    """Short records of all learners, in their order. grade: from files to a record; halt ends those that are
+    under way when the run is interrupted, and they are not written."""
     from tqdm import tqdm
 
     stop, pool = threading.Event(), ThreadPoolExecutor(at_a_time)
@@ -89,18 +89,18 @@ def grade_class(people, settings, options, grade, at_a_time):
     finally:
         stop.set()
         pool.shutdown(wait=False, cancel_futures=True)
-        sandbox.end_all()
+        halt()
         pool.shutdown()
 
 
 def _settings(options):
     """The Settings of this run."""
-    paths = tuple(chapters(options.book, options.chapters).values())
+    books = tuple(grading.chapter(path) for path in chapters(options.book, options.chapters).values())
     limits = sandbox.Limits(call=options.call_seconds, submission=options.seconds)
-    kind, forks, isolation = sandbox.choose(options.sandbox, package.copy(package.refused(paths[0]), True),
+    kind, forks, isolation = sandbox.choose(options.sandbox, package.copy(package.refused(books[0]), True),
                                             options.fresh)
     seed = _seed(options.out / "seed", options.seed)
-    return grading.Settings(paths, seed, kind, forks, isolation, limits, grading.registry_version())
+    return grading.Settings(books, seed, kind, forks, isolation, limits, grading.registry_version())
 
 
 def _seed(path, asked):
@@ -114,15 +114,14 @@ def _seed(path, asked):
 
 @contextlib.contextmanager
 def _grader(options, settings):
-    """(function from files and settings to a record, how many at a time), here or on a cluster."""
+    """(function from files and settings to a record, how many at a time, function that ends them)."""
     if options.cluster:
         from coursekit.autograder.cluster import connect
         with connect(options.cluster, settings) as grader:
             yield grader
         return
     grading.check_instructor(settings)
-    grading.close_sandbox()
-    yield grading.grade_submission, options.j
+    yield grading.grade_submission, options.j, sandbox.end_all
 
 
 def _old(path, key):

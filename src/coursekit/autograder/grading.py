@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from coursekit.autograder import package, sandbox
-from coursekit.autograder.book import answers, cells
+from coursekit.autograder.book import answers, cells, role
 from coursekit.autograder.outcome import Outcome
 from coursekit.autograder.reader import Cell, Unreadable, definitions, parse
 from coursekit.autograder.session import DEFINES, Session
@@ -26,10 +26,9 @@ class Chapter:
     """What the grader knows of a notebook of the course."""
 
     name: str
-    path: Path
     imports: str
-    book: frozenset  # sources of its code cells
-    answers: tuple  # (exercise id, source) of the instructor's solutions
+    book: tuple[str, ...]  # sources of its code cells
+    answers: tuple[tuple[str, str], ...]  # (exercise id, source of the instructor's solution)
 
     @property
     def exercises(self):
@@ -41,12 +40,11 @@ class Chapter:
                                                             and not DEFINES.search(cell.source))
 
 
-@functools.cache
 def chapter(path):
     """The Chapter of one of our own notebooks."""
     found = [cell for cell in cells(path) if cell["cell_type"] == "code"]
-    return Chapter(path.stem, path, package.imports(path), frozenset(c["source"].strip() for c in found),
-                   tuple(answers(path).items()))
+    imports = next(cell["source"] for cell in found if role(cell) == "imports")
+    return Chapter(path.stem, imports, tuple(c["source"].strip() for c in found), tuple(answers(path).items()))
 
 
 @functools.cache
@@ -61,9 +59,9 @@ def registry_version():
 
 @dataclass(frozen=True)
 class Settings:
-    """What a grade depends on besides the submission. paths: of the chapters; seed: of the hidden cases."""
+    """What a grade depends on besides the submission; travels to other machines. seed: of the hidden cases."""
 
-    paths: tuple[Path, ...]
+    chapters: tuple[Chapter, ...]
     seed: int
     kind: str
     forks: bool
@@ -73,7 +71,7 @@ class Settings:
 
     def key(self, files):
         """A hash of everything that the grade of these files depends on."""
-        parts = [self.seed, self.version, self.limits, [(p.stem, _hash(p.read_bytes())) for p in self.paths],
+        parts = [self.seed, self.version, self.limits, self.chapters,
                  [(name, data if isinstance(data, str) else _hash(data)) for name, data in files]]
         return _hash(repr(parts).encode())
 
@@ -97,19 +95,24 @@ def grade_submission(files, settings):
         except Exception as error:  # ours, since nothing of a learner's runs in this process: try once more
             close_sandbox()
             told = str(error) if isinstance(error, sandbox.Fault) else f"{type(error).__name__}: {error}"
-            record = _blank(settings) | {"status": FAULT, "reason": told, "points": None}
+            record = fault(told, settings)
     return record | {"seconds": round(time.monotonic() - begin, 3), "isolation": settings.isolation}
 
 
+def fault(told, settings):
+    """The record of a submission that the grader could not grade."""
+    return _blank(settings) | {"status": FAULT, "reason": told, "points": None, "seconds": 0.0,
+                               "isolation": settings.isolation}
+
+
 def _blank(settings):
-    known = [e for path in settings.paths for e in chapter(path).exercises]
+    known = [e for chapter in settings.chapters for e in chapter.exercises]
     return {"status": "unreadable", "reason": None, "points": 0, "possible": sum(e.points for e in known),
             "exercises": {}, "flags": []}
 
 
 def _grade(files, settings):
     record, events, notebooks = _blank(settings), [], {}
-    by_name = {path.stem: path for path in settings.paths}
     for name, data in files:
         try:
             if isinstance(data, str):
@@ -123,13 +126,13 @@ def _grade(files, settings):
         except Unreadable as error:
             events.append("unreadable")
             record["flags"].append(f"{name}: {error}")
-    for name, path in by_name.items():
-        if name in notebooks:
-            verdicts, flags, ended = grade_notebook(notebooks[name], path, settings)
+    for known in settings.chapters:
+        if known.name in notebooks:
+            verdicts, flags, ended = grade_notebook(notebooks[known.name], known, settings)
             events += ["graded", *ended]
         else:
-            verdicts = [_absent(e) for e in chapter(path).exercises]
-            flags = [f"no notebook for {name}"] if files else ["nothing handed in"]
+            verdicts = [_absent(e) for e in known.exercises]
+            flags = [f"no notebook for {known.name}"] if files else ["nothing handed in"]
         record["flags"] += flags
         record["exercises"] |= {v["exercise"]: v for v in verdicts}
     record["points"] = sum(v["points"] for v in record["exercises"].values())
@@ -139,11 +142,10 @@ def _grade(files, settings):
     return record
 
 
-def grade_notebook(found, path, settings):
-    """(payloads of the verdicts, flags, what ended a worker) for one notebook's cells."""
-    known = chapter(path)
+def grade_notebook(found, known, settings):
+    """(payloads of the verdicts, flags, what ended a worker) for one notebook's cells; known: its Chapter."""
     verdicts, flags = [], []
-    with Session(_sandbox(path, settings), known, found) as session:
+    with Session(_sandbox(known, settings), known, found) as session:
         text = "\n".join(c.source for c in session.cells)
         for exercise in known.exercises:
             public, hidden = exercise.cases(PUBLIC), exercise.cases(settings.seed)
@@ -173,14 +175,13 @@ def _absent(exercise):
     return judge(exercise, cases, [Outcome(error="not there", not_attempted=True)] * len(cases)).payload()
 
 
-def _sandbox(path, settings):
+def _sandbox(known, settings):
     """This thread's sandbox for a chapter; there is one at a time."""
-    key = (path, settings)
+    key = (known, settings)
     if getattr(_mine, "key", None) != key:
         close_sandbox()
-        known = chapter(path)
         modules = package.imported_modules(known.imports) if settings.forks else ["numpy"]
-        folder = package.copy(package.refused(path), fonts=True)
+        folder = package.copy(package.refused(known), fonts=True)
         _mine.sandbox = sandbox.Sandbox(settings.kind, settings.forks, folder, modules, settings.limits)
         _mine.key = key
     return _mine.sandbox
@@ -195,11 +196,13 @@ def close_sandbox():
 
 def check_instructor(settings):
     """Grade the instructor's own answers. Raises Fault unless they get full marks: then no grade would be fair."""
-    for path in settings.paths:
-        solved = [Cell(source, None, None) for _, source in chapter(path).answers]
-        verdicts, _, _ = grade_notebook(solved, path, settings)
-        for verdict in verdicts:
-            if verdict["status"] != "correct":
-                told = " ".join(" ".join(verdict["lines"]).split())
-                raise sandbox.Fault(f"the instructor's own answer to {verdict['exercise']} fails in the sandbox, "
-                                    f"so no submission was graded. {told}")
+    try:
+        for known in settings.chapters:
+            solved = [Cell(source, None, None) for _, source in known.answers]
+            for verdict in grade_notebook(solved, known, settings)[0]:
+                if verdict["status"] != "correct":
+                    told = " ".join(" ".join(verdict["lines"]).split())
+                    raise sandbox.Fault(f"the instructor's own answer to {verdict['exercise']} fails in the "
+                                        f"sandbox, so no submission was graded. {told}")
+    finally:
+        close_sandbox()

@@ -14,7 +14,6 @@ import tempfile
 from pathlib import Path
 
 import coursekit
-from coursekit.autograder.book import answers, cells, role
 from coursekit.autograder.verdict import inputs_of
 from coursekit.exercises import EXERCISES
 
@@ -22,12 +21,8 @@ SOURCE = Path(coursekit.__file__).parent
 INSIDE = ("autograder/wire.py", "autograder/worker.py", "autograder/outcome.py")
 COMMANDS = ("cli.py", "train_rm.py", "rlhf_command.py")
 CHECK = '"""Checks say nothing while grading."""\n\n\ndef check(*arguments):\n    pass\n'
+EQUALS = {"chains.gradient_bias": "start.advantage"}  # an answer that no reference calls
 REFUSAL = "coursekit.{} does not answer while grading: write it yourself"
-
-
-def imports(path):
-    """The source of a chapter's first cell, which its exercises may rely on."""
-    return next(cell["source"] for cell in cells(path) if role(cell) == "imports")
 
 
 def imported_modules(source):
@@ -58,7 +53,7 @@ def needed_imports(source, texts):
 
 
 @functools.cache
-def refused(path):
+def refused(chapter):
     """Names such as "advantages.gae": library functions that a chapter's references call directly, less
     those that its hidden solutions use."""
     found = set()
@@ -72,16 +67,23 @@ def refused(path):
             found.add(f"{inner.removeprefix('coursekit.')}.{frame.f_code.co_name}")
 
     for exercise in EXERCISES.values():
-        if exercise.notebook == path.stem:
+        if exercise.notebook == chapter.name:
             for inputs in [inputs_of(case) for case in exercise.cases(0)]:
                 sys.setprofile(note)
                 try:
                     exercise.reference(*inputs)
                 finally:
                     sys.setprofile(None)
-    used = {getattr(node, "id", getattr(node, "attr", None))
-            for source in answers(path).values() for node in ast.walk(ast.parse(source))}
+    found |= {name for name, exercise in EQUALS.items() if EXERCISES[exercise].notebook == chapter.name}
+    used = set().union(*(_names_used(ast.parse(source)) for _, source in chapter.answers))
     return frozenset(name for name in found if name.rpartition(".")[2] not in used)
+
+
+def _names_used(tree):
+    """Names that code takes from elsewhere."""
+    names = [node for node in ast.walk(tree) if isinstance(node, ast.Name)]
+    own = {node.id for node in names if isinstance(node.ctx, ast.Store)}
+    return {node.id for node in names} - own | {n.attr for n in ast.walk(tree) if isinstance(n, ast.Attribute)}
 
 
 @functools.cache

@@ -3,7 +3,7 @@
 import csv
 import io
 
-from coursekit.autograder.grading import FAULT, chapter
+from coursekit.autograder.grading import FAULT
 
 FORMATS = ("plain", "canvas", "moodle")
 
@@ -17,7 +17,7 @@ def table(records, settings, form):
 
 
 def _plain(records, settings):
-    ids = [e.id for path in settings.paths for e in chapter(path).exercises]
+    ids = [e.id for chapter in settings.chapters for e in chapter.exercises]
     yield ["learner", "name", *ids, "total", "possible", "status", "flags"]
     for r in records:
         points = [r["exercises"].get(i, {}).get("points", "" if r["status"] == FAULT else 0) for i in ids]
