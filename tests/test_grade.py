@@ -299,7 +299,7 @@ def run_in(kind, forks, uid=None, source=FULL):
     try:
         return grading.grade_submission([("a.ipynb", source.encode())], found)
     finally:
-        grading.close_sandbox()
+        grading.close_sandboxes()
 
 
 def test_a_fresh_sandbox_gives_the_same_record():

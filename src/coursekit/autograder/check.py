@@ -5,9 +5,6 @@ import os
 import signal
 import threading
 
-from IPython import get_ipython
-from IPython.display import display
-
 from coursekit.autograder.outcome import Outcome, describe, from_stub
 from coursekit.autograder.verdict import inputs_of, judge
 from coursekit.exercises import get
@@ -35,6 +32,8 @@ def check(exercise_id, function):
     if verdict.status == "not attempted" and (solution := _hidden_solution(exercise)):
         hidden = grade(exercise, solution)
         lines[0] += f" (the hidden solution passes {hidden.passed} of {hidden.cases})"
+    from IPython import get_ipython  # a grader of thousands needs no IPython
+    from IPython.display import display
     text = "\n".join(lines)
     under_pytest = "PYTEST_CURRENT_TEST" in os.environ
     data = {"text/plain": text}
@@ -93,5 +92,6 @@ def _time_limit(seconds):
 
 
 def _hidden_solution(exercise):
+    from IPython import get_ipython
     shell = get_ipython()
     return shell.user_ns.get(f"{exercise.function}_solution") if shell else None

@@ -7,7 +7,7 @@ from coursekit.autograder import grading
 
 @contextlib.contextmanager
 def connect(address, settings):
-    """(function from files and settings to a record, how many at a time, function that ends them).
+    """(function from files and settings to a record, how many at a time, function that ends them, None).
 
     Files travel as bytes. A lost worker's submissions go to another one. Every worker grades the instructor's
     own answers first. Raises ValueError: no scheduler there, or no worker; Fault: a worker grades wrongly.
@@ -24,7 +24,7 @@ def connect(address, settings):
         threads = client.nthreads()
         if not threads:
             raise ValueError(f"the scheduler at {address} has no workers; start some with: dask worker {address}")
-        client.run(grading.check_instructor, settings)
+        client.run(grading.check_instructor, settings, close=True)
         under_way = set()
 
         def grade(files, settings):
@@ -37,4 +37,4 @@ def connect(address, settings):
             finally:
                 under_way.discard(future)
 
-        yield grade, 2 * sum(threads.values()), lambda: client.cancel(list(under_way), force=True)
+        yield grade, 2 * sum(threads.values()), lambda: client.cancel(list(under_way), force=True), None

@@ -58,9 +58,9 @@ def run(options):
     return 0
 
 
-def grade_class(people, settings, options, grade, at_a_time, halt):
-    """Short records of all learners, in their order. grade: from files to a record; halt ends those that are
-    under way when the run is interrupted, and they are not written."""
+def grade_class(people, settings, options, grade, at_a_time, halt, check):
+    """Short records of all learners, in their order. grade: from files to a record. halt ends those that are
+    under way when the run is interrupted; they are not written. check must pass first, in a thread of theirs."""
     from tqdm import tqdm
 
     stop, pool = threading.Event(), ThreadPoolExecutor(at_a_time)
@@ -81,6 +81,8 @@ def grade_class(people, settings, options, grade, at_a_time, halt):
         return record
 
     try:
+        if check:
+            pool.submit(check, settings).result()  # its sandbox then serves submissions
         with tqdm(total=len(people), unit="learner", disable=None) as bar:
             futures = [pool.submit(one, person) for person in people]
             for _ in as_completed(futures):
@@ -120,8 +122,7 @@ def _grader(options, settings):
         with connect(options.cluster, settings) as grader:
             yield grader
         return
-    grading.check_instructor(settings)
-    yield grading.grade_submission, options.j, sandbox.end_all
+    yield grading.grade_submission, options.j, sandbox.end_all, grading.check_instructor
 
 
 def _old(path, key):

@@ -93,7 +93,7 @@ def grade_submission(files, settings):
             record = _grade(files, settings)
             break
         except Exception as error:  # ours, since nothing of a learner's runs in this process: try once more
-            close_sandbox()
+            close_sandboxes()
             told = str(error) if isinstance(error, sandbox.Fault) else f"{type(error).__name__}: {error}"
             record = fault(told, settings)
     return record | {"seconds": round(time.monotonic() - begin, 3), "isolation": settings.isolation}
@@ -176,33 +176,30 @@ def _absent(exercise):
 
 
 def _sandbox(known, settings):
-    """This thread's sandbox for a chapter; there is one at a time."""
-    key = (known, settings)
-    if getattr(_mine, "key", None) != key:
-        close_sandbox()
+    """This thread's sandbox for a chapter: a thread keeps one for each chapter that it meets."""
+    mine = _mine.__dict__.setdefault("sandboxes", {})
+    if (known, settings) not in mine:
         modules = package.imported_modules(known.imports) if settings.forks else ["numpy"]
         folder = package.copy(package.refused(known), fonts=True)
-        _mine.sandbox = sandbox.Sandbox(settings.kind, settings.forks, folder, modules, settings.limits)
-        _mine.key = key
-    return _mine.sandbox
+        mine[known, settings] = sandbox.Sandbox(settings.kind, settings.forks, folder, modules, settings.limits)
+    return mine[known, settings]
 
 
-def close_sandbox():
-    """End this thread's sandbox."""
-    if getattr(_mine, "key", None):
-        _mine.sandbox.kill()
-        _mine.key = None
+def close_sandboxes():
+    """End this thread's sandboxes."""
+    while _mine.__dict__.get("sandboxes"):
+        _mine.sandboxes.popitem()[1].kill()
 
 
-def check_instructor(settings):
-    """Grade the instructor's own answers. Raises Fault unless they get full marks: then no grade would be fair."""
-    try:
-        for known in settings.chapters:
-            solved = [Cell(source, None, None) for _, source in known.answers]
-            for verdict in grade_notebook(solved, known, settings)[0]:
-                if verdict["status"] != "correct":
-                    told = " ".join(" ".join(verdict["lines"]).split())
-                    raise sandbox.Fault(f"the instructor's own answer to {verdict['exercise']} fails in the "
-                                        f"sandbox, so no submission was graded. {told}")
-    finally:
-        close_sandbox()
+def check_instructor(settings, close=False):
+    """Grade the instructor's own answers. Raises Fault unless they get full marks: then no grade would be fair.
+    close: leave no sandbox to this thread."""
+    for known in settings.chapters:
+        solved = [Cell(source, None, None) for _, source in known.answers]
+        for verdict in grade_notebook(solved, known, settings)[0]:
+            if verdict["status"] != "correct":
+                told = " ".join(" ".join(verdict["lines"]).split())
+                raise sandbox.Fault(f"the instructor's own answer to {verdict['exercise']} fails in the "
+                                    f"sandbox, so no submission was graded. {told}")
+    if close:
+        close_sandboxes()
