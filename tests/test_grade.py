@@ -207,6 +207,22 @@ def test_several_files_of_one_learner_are_one_submission_and_the_newest_counts(f
     assert "several notebooks for 02_gae" in record(folder, "1")["flags"][0]
 
 
+def test_links_of_folders_are_not_followed_and_hidden_folders_not_read(folder):
+    (folder / "dan").mkdir()
+    (folder / "dan" / "friend").symlink_to(folder)
+    (folder / "dan" / ".ipynb_checkpoints").mkdir()
+    (folder / "dan" / ".ipynb_checkpoints" / "02_gae-checkpoint.ipynb").write_text(FULL)
+    grade(folder)
+    assert record(folder, "dan")["points"] == 0 and record(folder, "dan")["flags"] == ["nothing handed in"]
+
+
+def test_slow_answers_to_one_exercise_cost_no_other_its_points(folder):
+    slow = "def gae_recursion(*a):\n    import time\n    time.sleep(0.4)"
+    (folder / "ada.ipynb").write_text(notebook(ANSWERS | {"gae.recursion": slow}))
+    grade(folder, "--seconds", "12", "--call-seconds", "9")
+    assert record(folder, "ada")["points"] == 12 - 3 and record(folder, "ada")["status"] == "timeout"
+
+
 def test_who_handed_in_nothing_has_a_row(folder):
     (folder / "students.csv").write_text("name,id\neve,e1\n")
     grade(folder)

@@ -76,6 +76,7 @@ def grade_class(people, settings, options, grade, at_a_time, halt, check):
                 raise CancelledError
             write(options.out / "feedback" / f"{file_name(person.id)}.html", report.learner_page(record))
             write(path, json.dumps(record, indent=1, ensure_ascii=False))
+        record |= {"learner": person.id, "name": person.name}
         for verdict in record["exercises"].values():
             del verdict["lines"]  # a class of thousands fits in memory
         return record

@@ -1,6 +1,7 @@
 """Who handed in what: one folder or file per learner, downloads of Moodle and Canvas, students.csv."""
 
 import csv
+import os
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,7 +10,7 @@ from coursekit.autograder.reader import Unreadable, read_file
 
 MOODLE = re.compile(r"^(?P<name>.+?)_(?P<id>\d+)_assignsubmission_file_?(?P<rest>.*)$")
 CANVAS = re.compile(r"^(?P<name>[^_]+)(?:_LATE)?_(?P<id>\d+)_(?P<file>\d+)_(?P<rest>.+)$")
-MOST = 200  # notebooks of one learner
+MOST = 20  # notebooks of one learner, the newest
 
 
 @dataclass
@@ -76,11 +77,14 @@ def _roster(path):
 
 
 def _notebooks(place):
-    """Notebooks at a place, hidden folders left out; links are listed, not followed."""
+    """Notebooks at a place, hidden folders left out. A link to a file is listed, to be refused; none is followed."""
     if place.is_symlink() or not place.is_dir():
         return [place]
-    found = ((p, p.relative_to(place).parts) for p in place.rglob("*.ipynb"))
-    return [path for path, parts in found if not any(part.startswith(".") for part in parts)]
+    found = []
+    for folder, inner, names in os.walk(place):
+        inner[:] = [name for name in inner if not name.startswith(".")]
+        found += [Path(folder, name) for name in names if name.endswith(".ipynb") and not name.startswith(".")]
+    return found
 
 
 def _age(path):

@@ -55,7 +55,7 @@ class Session:
                 if reply.get("id") == self.number:
                     return reply
         except (wire.Late, TimeoutError):
-            ended = Ended(True, f"no answer within {max(left, 0):.3g} s: does the loop end?")
+            ended = Ended(True, f"no answer within {left:.3g} s: does the loop end?")
         except (OSError, EOFError):
             ended = Ended(False, "ended the process it ran in")
         except wire.Garbled as error:
@@ -114,6 +114,9 @@ class Session:
                 self.ready()
                 begin = begin or time.monotonic()
                 left = self.share - (time.monotonic() - begin)
+                if left <= 0:
+                    self.events.add("timeout")
+                    raise Ended(True, f"the {self.share:.3g} s of one exercise are used up")
                 reply = self.ask(left, function=exercise.function, inputs=inputs_of(case))
             except Ended as ended:  # the other cases would end as badly
                 return outcomes + [Outcome(error=ended.reason, late=ended.late)] * (len(cases) - len(outcomes))
