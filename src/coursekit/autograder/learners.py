@@ -77,7 +77,7 @@ def _roster(path):
 
 
 def _notebooks(place):
-    """Notebooks at a place, hidden folders left out. A link to a file is listed, to be refused; none is followed."""
+    """Notebooks at a place, hidden folders left out; a link to a file is listed, to be refused, not followed."""
     if place.is_symlink() or not place.is_dir():
         return [place]
     found = []
