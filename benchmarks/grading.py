@@ -76,7 +76,7 @@ def run(*command, codes=(0,)):
     return time.perf_counter() - begin
 
 
-def compare(rounds, count):
+def compare(rounds, count, only=""):
     with tempfile.TemporaryDirectory() as place:
         folders = {name: Path(place) / name for name in ("numpy", "torch")}
         expected = [make(folder, imports, count) for folder, imports in
@@ -92,6 +92,7 @@ def compare(rounds, count):
             "grade, fork server, -j 2": lambda: grade(folders["numpy"], "-j", "2"),
             "torch: nbclient": lambda: (run("-c", CLIENT, *found["torch"]), None),
             "torch: grade, fork server, -j 1": lambda: grade(folders["torch"], "-j", "1")}
+        methods = {name: m for name, m in methods.items() if only in ("", "torch" if "torch" in name else "numpy")}
         seconds = {name: [] for name in methods}
         for _ in range(rounds):
             for name, method in methods.items():
@@ -119,6 +120,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--count", type=int, default=30)
+    parser.add_argument("--only", choices=("numpy", "torch"), default="")
     parser.add_argument("--class", type=int, dest="size")
     options = parser.parse_args()
-    grow(options.size) if options.size else compare(options.rounds, options.count)
+    grow(options.size) if options.size else compare(options.rounds, options.count, options.only)

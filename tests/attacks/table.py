@@ -264,7 +264,7 @@ try:
         if os.fork() == 0: os.execv("/usr/bin/sleep", ["sleep", "98765"])
         made += 1
 except OSError: pass
-told = f"forked {made}" """,
+told = f"forked {made}" if made < 50 else "UNLIMITED" """,
     "a fork bomb of forks": """
 import os
 def gae_recursion(*a):
@@ -278,7 +278,7 @@ try:
         threading.Thread(target=time.sleep, args=(60,), daemon=True).start()
         made += 1
 except RuntimeError: pass
-told = f"threads {made}" """,
+told = f"threads {made}" if made < 50 else "UNLIMITED" """,
     "a process left behind": """
 import subprocess
 subprocess.Popen(["sleep", "98765"], start_new_session=True)
