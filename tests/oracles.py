@@ -60,10 +60,19 @@ def shares():
         yield "share of credit on the decider: first {:.2f}, second {:.2f}, third {:.2f}".format(*found)
 
 
+def planted():
+    runs = json.loads((RESULTS / "bugs.json").read_text())["runs"]
+    for bug in ("none", "no price for KL", "logits off by one", "score in the last column", "sign of the KL price",
+                "pad equals <end>: the end is masked out"):
+        gold = next(run["curves"]["gold"] for run in runs if run["bug"] == bug)
+        yield f"gold at the end {np.mean(gold[-5:]):.2f}"
+
+
 def _line(advantages):
     return f"advantages {' '.join(f'{a:.2f}' for a in advantages)}; "
 
 
 ORACLES = {"00_before_you_start": objective, "01_td_vs_mc": n_steps, "02_gae": dial,
-           "03_reward_models": best_of_n, "04_sparse_credit": shares}
+           "03_reward_models": best_of_n, "04_sparse_credit": shares,
+           "05_four_models": planted}
 ORACLES = {name: lambda f=function: list(f()) for name, function in ORACLES.items()}

@@ -144,7 +144,8 @@ def test_symptoms_are_read_off_the_runs():
 
     runs = [run("none", 1.0), run("none", 2.0), run("far", 8.0, caught=True), run("near", 2.5)]
     symptom = extension("tables").symptom
-    assert symptom(runs, "far") == ("*far*: gold 1.00; KL 8.00 at the end (healthy 1.50); stopped at the first batch")
+    assert symptom(runs, "far") == ("*far*: gold 1.00; KL 8.00 at the end (healthy 1.50); "
+                                    "stopped at the first batch")
     assert symptom(runs, "near") == "*near*: gold 1.00; no fingerprint at this size"
     with pytest.raises(ValueError, match="no bug is called 'none such'"):
         symptom(runs, "none such")

@@ -37,8 +37,9 @@ def _inside(node, kinds):
 
 
 def _replace(text, found, term):
-    link = addnodes.pending_xref("", nodes.inline("", found[0], classes=["xref", "std", "std-term"]), refdomain="std",
-                                 reftype="term", reftarget=term, refexplicit=True, refwarn=True)
+    word = nodes.inline("", found[0], classes=["xref", "std", "std-term"])
+    link = addnodes.pending_xref("", word, refdomain="std", reftype="term", reftarget=term, refexplicit=True,
+                                 refwarn=True)
     before, after = text[:found.start()], text[found.end():]
     text.parent.replace(text, [nodes.Text(before), link, nodes.Text(after)])
 

@@ -61,6 +61,9 @@ class Formulas(SphinxDirective):
 
     def run(self):
         root = Path(self.env.srcdir)
+        for pattern in ("book/*.ipynb", "src/coursekit/*.py", "tests/test_*.py"):
+            for path in root.glob(pattern):
+                self.env.note_dependency(str(path))
         where = {label: (stem, title, tex) for stem, (title, text) in chapters(root / "book").items()
                  for tex, label in EQUATION.findall(text)}
         tests, rows = guards(root), []
@@ -80,13 +83,16 @@ class Exercises(SphinxDirective):
 
     def run(self):
         book, rows = chapters(Path(self.env.srcdir) / "book"), []
+        for path in Path(self.env.srcdir).glob("book/*.ipynb"):
+            self.env.note_dependency(str(path))
         for stem in (stem for stem in book if any(e.notebook == stem for e in EXERCISES.values())):
             own = [e for e in EXERCISES.values() if e.notebook == stem]
             for heading, e in zip(re.findall(r"^### (Exercise .+)", book[stem][1], re.M), own):
                 rows.append(row(f"[{heading}]({stem}.ipynb#{slugify(heading)})", f"`{e.id}`", e.points,
                                 e.difficulty, e.minutes, len(e.misconceptions)))
-            rows.append(row(f"**{book[stem][0]}**", f"{len(own)} exercises", f"**{sum(e.points for e in own)}**", "",
-                            f"**{sum(e.minutes for e in own)}**", sum(len(e.misconceptions) for e in own)))
+            points, minutes = sum(e.points for e in own), sum(e.minutes for e in own)
+            rows.append(row(f"**{book[stem][0]}**", f"{len(own)} exercises", f"**{points}**", "", f"**{minutes}**",
+                            sum(len(e.misconceptions) for e in own)))
         shown = [e for e in EXERCISES.values() if e.notebook in book]
         total = (f"{len(shown)} exercises, {sum(e.points for e in shown)} points, "
                  f"{sum(len(e.misconceptions) for e in shown)} mistakes known by name.\n\n")
