@@ -6,8 +6,8 @@ SECTION = re.compile(r"^(Args|Returns|Raises|Source): (\S.*)")
 
 
 def plain(app, what, name, obj, options, lines):
-    """Formulas (indented after an empty line, above the sections) become blocks as written, less their label; `name`
-    becomes code; a section that stands on one line becomes one that napoleon knows."""
+    """Formulas (indented after an empty line, above the sections) become blocks as written, less their label;
+    `name` becomes code; a section that stands on one line becomes one that napoleon knows."""
     out, formula, sections = [], False, False
     for i, line in enumerate(lines):
         header = SECTION.match(line)
