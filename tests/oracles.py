@@ -62,8 +62,7 @@ def shares():
 
 def planted():
     runs = json.loads((RESULTS / "bugs.json").read_text())["runs"]
-    for bug in ("none", "no price for KL", "logits off by one", "score in the last column", "sign of the KL price",
-                "pad equals <end>: the end is masked out"):
+    for bug in ("none", "no price for KL", "logits off by one", "score in the last column", "sign of the KL price"):
         gold = next(run["curves"]["gold"] for run in runs if run["bug"] == bug)
         yield f"gold at the end {np.mean(gold[-5:]):.2f}"
 

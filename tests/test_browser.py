@@ -113,7 +113,9 @@ def by(page, scheme, size):
 def shoot(page, name, what):
     SHOTS.mkdir(parents=True, exist_ok=True)
     file = SHOTS / f"{Path(name).stem}-{what}.jpg"
-    page.screenshot(path=file, full_page=True, type="jpeg", quality=60)
+    height = min(page.evaluate("document.documentElement.scrollHeight"), 30_000)  # a JPEG has an end
+    page.screenshot(path=file, full_page=True, type="jpeg", quality=60,
+                    clip={"x": 0, "y": 0, "width": page.viewport_size["width"], "height": height})
 
 
 @pytest.mark.parametrize("name", PAGES)

@@ -16,12 +16,14 @@ ROOT = Path(__file__).parent.parent
 HTML, PDF = ROOT / "_build" / "html", ROOT / "_build" / "coursekit.pdf"
 PAPER = {"format": "A4", "print_background": True, "scale": 0.9,
          "margin": {"top": "16mm", "bottom": "16mm", "left": "14mm", "right": "14mm"}}
+STILL = "* { animation: none !important; transition: none !important }"  # what fades in would be printed blank
 # Links inside the book would lead to files of this machine.
 PLAIN = """document.querySelectorAll('a[href]').forEach(a => {
     if (!/^https?:/.test(a.getAttribute('href'))) a.removeAttribute('href') })"""
 FOLD = """document.querySelectorAll('.tag_solution, main details').forEach(e => { e.style.display = 'none' })"""
 SOLUTIONS = """() => {
-    const article = document.querySelector('article.bd-article'), head = document.querySelector('#jb-print-docs-body');
+    const article = document.querySelector('article.bd-article');
+    const head = document.querySelector('#jb-print-docs-body');
     const kept = [...article.querySelectorAll('section')].filter(s => s.querySelector(':scope > .tag_solution'));
     kept.forEach(s => [...s.children].forEach(e => {
         if (!e.matches('h2, h3, details, .tag_solution')) e.remove() }));
@@ -43,6 +45,7 @@ def leaves(page, name):
     page.goto((HTML / f"{name}.html").as_uri())
     page.evaluate("async () => { if (window.MathJax) await MathJax.startup.promise }")
     title = page.title().split(" — ")[0]
+    page.add_style_tag(content=STILL)
     page.evaluate(PLAIN)
     page.evaluate(FOLD)
     yield title, page.pdf(**PAPER)

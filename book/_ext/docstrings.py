@@ -6,8 +6,8 @@ SECTION = re.compile(r"^(Args|Returns|Raises|Source): (\S.*)")
 
 
 def plain(app, what, name, obj, options, lines):
-    """Formulas (indented after an empty line, above the sections) become blocks as written; `name` becomes code;
-    a section that stands on one line becomes one that napoleon knows."""
+    """Formulas (indented after an empty line, above the sections) become blocks as written, less their label;
+    `name` becomes code; a section that stands on one line becomes one that napoleon knows."""
     out, formula, sections = [], False, False
     for i, line in enumerate(lines):
         header = SECTION.match(line)
@@ -17,13 +17,13 @@ def plain(app, what, name, obj, options, lines):
             continue
         indented = line.startswith("    ") and not sections
         if indented and not formula and i and not lines[i - 1].strip():
-            out += ["::", ""]
+            out += [".. code-block:: none", ""]
             formula = True
         elif line.strip() and not indented:
             if formula:
                 out.append("")
             formula = False
-        out.append(line if formula else _escaped(line))
+        out.append(re.sub(r"\s+\(book: [a-z-]+\)", "", line) if formula else _escaped(line))
     lines[:] = out
 
 

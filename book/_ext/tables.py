@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import yaml
+from docutils import nodes
 from mdit_py_plugins.anchors.index import slugify
 from sphinx.util.docutils import SphinxDirective
 
@@ -56,6 +57,11 @@ def table(head, rows):
     return "\n".join([row(*head), row(*["---"] * len(head)), *rows])
 
 
+def framed(directive, text, kind):
+    """The nodes of a table, in a box that the style sheet knows by `kind`."""
+    return [nodes.container("", *directive.parse_text_to_nodes(text), classes=[f"ck-{kind}"])]
+
+
 class Formulas(SphinxDirective):
     """Formula → function → chapter → test, for every formula that a docstring names."""
 
@@ -75,7 +81,7 @@ class Formulas(SphinxDirective):
                                    f"{{py:func}}`{name} <coursekit.{module}.{name}>`",
                                    f"[{title}]({stem}.ipynb)", test)))
         rows = [text for _, text in sorted(rows, key=lambda pair: pair[0])]
-        return self.parse_text_to_nodes(table(("formula", "function", "chapter", "test"), rows))
+        return framed(self, table(("formula", "function", "chapter", "test"), rows), "formulas")
 
 
 class Exercises(SphinxDirective):
@@ -123,7 +129,8 @@ def symptom(runs, bug):
     found = [text for _, text in sorted(found, reverse=True)[:2]] or ["no fingerprint at this size"]
     stopped = ["stopped at the first batch"] * any(run["caught"] for run in runs if run["bug"] == bug)
     gold = f"gold {of(bug, 'gold', slice(-5, None)).mean():.2f}"
-    return f"*{bug}*: " + "; ".join([gold, *found, *stopped])
+    name = bug.replace("<", r"\<")  # no markup
+    return f"*{name}*: " + "; ".join([gold, *found, *stopped])
 
 
 class Details(SphinxDirective):
@@ -141,7 +148,7 @@ class Details(SphinxDirective):
             tests = ", ".join(f"`{test}`" for test in entry["tests"])
             rows.append(row(entry["detail"], entry["source"], ". ".join(seen) + ".", tests))
         head = ("detail", "source", "symptom when wrong", "guarded by")
-        return self.parse_text_to_nodes(table(head, rows))
+        return framed(self, table(head, rows), "details")
 
 
 def setup(app):
