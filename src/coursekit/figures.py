@@ -46,6 +46,16 @@ def plot_bands(ax, x, runs_by_name, *, xlabel, ylabel):
     ax.legend()
 
 
+def plot_film(ax, pictures, name):
+    """Pictures of one episode in a row. pictures: [(step, (H, W, 3) bytes)]."""
+    strip = np.concatenate([picture for _, picture in pictures], axis=1)
+    width = strip.shape[1] / len(pictures)
+    ax.imshow(strip)
+    ax.set(yticks=[], ylabel=name, xticks=(np.arange(len(pictures)) + 0.5) * width,
+           xticklabels=[f"step {step}" for step, _ in pictures])
+    ax.tick_params(length=0)
+
+
 @dataclass(frozen=True)
 class Panel:
     """One small plot of a slider. lines: {name: (x, y)} that stay. bars, dots: what moves, one array for
