@@ -93,8 +93,10 @@ def test_dead_rows_teach_nothing():
         assert dead.any()
         if poison:
             steps = [np.where(dead, np.float32("nan"), x) for x in rollout.steps[:3]]
-            rollout = Rollout(Steps(*steps, *rollout.steps[3:]), np.where(dead[..., None], 1e9, rollout.observations),
-                              np.where(dead, 7, rollout.actions), np.where(dead, 1e9, rollout.logprobs), rollout.valid)
+            rollout = Rollout(Steps(*steps, *rollout.steps[3:]),
+                              np.where(dead[..., None], 1e9, rollout.observations),
+                              np.where(dead, 7, rollout.actions), np.where(dead, 1e9, rollout.logprobs),
+                              rollout.valid)
         measures = learn(run.agent, run.optimiser, _float32(rollout), CARTPOLE, rng=run.dice())
         found.append((weights(run), measures))
     assert torch.equal(found[0][0], found[1][0]) and found[0][1] == found[1][1]

@@ -49,8 +49,8 @@ class Recipe:
 
 
 CARTPOLE = Recipe("CartPole-v1", updates=50)
-LUNARLANDER = Recipe("LunarLander-v3", updates=60, copies=16, rows=1024, minibatch=256, gamma=0.999, lam=0.98,
-                     lr=1e-3, bonus=0.01)
+LUNARLANDER = Recipe("LunarLander-v3", updates=100, copies=16, rows=1024, minibatch=256, gamma=0.999, lam=0.98,
+                     lr=1e-3, bonus=0.003)
 
 
 @dataclass

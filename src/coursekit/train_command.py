@@ -1,4 +1,4 @@
-"""`coursekit train cartpole|lunarlander`: PPO in the open, from random play to a solved task; stopped, it goes on."""
+"""`coursekit train cartpole|lunarlander`: PPO in the open, from random play to a solved task; to be resumed."""
 
 import sys
 from dataclasses import replace
@@ -14,9 +14,9 @@ def add_command(commands):
     """Register `train` with the parser of the command line."""
     parser = commands.add_parser("train", help="PPO on CartPole or LunarLander",
                                  description="Train a policy with PPO and GAE, and draw what it learned.")
-    parser.add_argument("task", choices=SOLVED, help="cartpole (about 5 seconds) or lunarlander (about 2 minutes)")
+    parser.add_argument("task", choices=SOLVED, help="cartpole (about 5 seconds) or lunarlander (2 to 4 minutes)")
     parser.add_argument("--seed", type=int, help="of weights, environments and sampling (default 0)")
-    parser.add_argument("--updates", type=int, help="updates in all (default 50, lunarlander 60)")
+    parser.add_argument("--updates", type=int, help="updates in all (default 50, lunarlander 100)")
     parser.add_argument("--out", type=Path, help="the run, saved on the way (default TASK.safetensors)")
     parser.add_argument("--resume", action="store_true", help="go on with the run in --out")
     parser.add_argument("--plot", type=Path, help="learning curve and film strips (default TASK.png)")
