@@ -1,10 +1,12 @@
 """The catalogue of bugs: plant one at a time in PPO with four models, and measure its fingerprint.
 
-Every row: 30 updates on the help desk, three seeds (five for the run without a bug). Fingerprints are the measures
+Every row: 30 updates on the help desk, three seeds (five for the run without a bug; "nothing", three more healthy
+seeds, says what chance does). Fingerprints are the measures
 of the first update and the means of the last five. The check of log-probabilities at the first batch is switched
 off, so that the bugs it would catch can show themselves; `caught` says which those are.
 
     python experiments/bugs.py        about 8 minutes on two cores; writes results/bugs.json
+and the histories of the exercise on diagnosis.
 """
 
 import json
@@ -21,6 +23,8 @@ import coursekit
 from coursekit import arrays, checkpoints, helpdesk, lm, ppo, rlhf, tokens
 
 RESULTS = Path(__file__).parent / "results" / "bugs.json"
+HISTORIES = Path(coursekit.__file__).parent / "exercises" / "histories.json"  # for the exercise on diagnosis
+SICK = ["none", "logits off by one", "sign of the KL price", "no price for KL", "score in the last column"]
 UPDATES, RIGHT = 30, {name: getattr(rlhf, name) for name in
                       ("reply_logprobs", "reply_values", "token_rewards", "token_steps", "whiten", "kl_estimates",
                        "clipped_policy_loss", "clipped_value_loss", "appraise", "collect", "sample", "update")}
@@ -43,7 +47,7 @@ def recomputing(logprobs_of):
     return appraise
 
 
-for name, recipe in {"none": {}, "λ = 1": dict(lam=1.0), "λ = 0": dict(lam=0.0), "γ = .95": dict(gamma=0.95),
+for name, recipe in {"none": {}, "nothing": {}, "λ = 1": dict(lam=1.0), "λ = 0": dict(lam=0.0), "γ = .95": dict(gamma=0.95),
                      "no price for KL": dict(beta=0.0), "learning rate × 5": dict(lr=5e-3),
                      "eight epochs": dict(epochs=8), "no price for a missing end": dict(missing_end=0.0),
                      "no value clip": dict(value_clip=None)}.items():
@@ -274,9 +278,18 @@ def is_caught(models, draw):
     return False
 
 
+def histories(runs):
+    """What five kinds of run look like every fifth update: {bug: [one dict of series a seed]}."""
+    keys = ("kl", "clip_fraction", "explained_variance", "proxy", "length")
+    return {bug: [{key: [round(run["curves"][key][i], 2) for i in (0, 5, 10, 15, 20, 29)] for key in keys}
+                  for run in runs if run["bug"] == bug][:3] for bug in SICK}
+
+
 if __name__ == "__main__":
-    jobs = [(name, seed) for name in BUGS for seed in range(5 if name == "none" else 3)]
+    seeds = {"none": range(5), "nothing": range(5, 8)}
+    jobs = [(name, seed) for name in BUGS for seed in seeds.get(name, range(3))]
     with ProcessPoolExecutor(2) as pool:
         runs = list(pool.map(one_run, jobs))
     RESULTS.write_text(json.dumps({"version": coursekit.__version__, "torch": torch.__version__,
                                    "updates": UPDATES, "runs": runs}) + "\n")
+    HISTORIES.write_text(json.dumps(histories(runs)) + "\n")

@@ -1,12 +1,16 @@
 """The linear reward model: its gradient, what it learns, what it costs, and `coursekit train-rm` from outside."""
 
+import fcntl
 import gzip
 import json
 import os
+import pty
 import re
 import signal
+import struct
 import subprocess
 import sys
+import termios
 import time
 import tracemalloc
 
@@ -117,6 +121,15 @@ def test_no_pair_is_judged_by_a_model_that_saw_it():
     assert (held_out.margins == 0).mean() > 0.97  # words never met weigh 0; a few share a bucket by accident
 
 
+def test_the_shuffled_model_is_trained_and_judged_on_swapped_labels():
+    """One pair 200 times: sure by its label; unsure and right half the time by swapped ones."""
+    held_out = train([("p", "good", "bad")] * 200)[1]
+    assert (held_out.margins > 2).all() and (abs(held_out.shuffled) < 1).all()
+    for fold in range(5):
+        margins = held_out.shuffled[fold::5]
+        assert np.ptp(abs(margins)) < 1e-6 and abs((margins > 0).mean() - 0.5) < 4 * 0.5 / 40**0.5
+
+
 @pytest.mark.parametrize("sign", [1, -1])
 def test_the_length_baseline_finds_either_taste(sign):
     rng = np.random.default_rng(0)
@@ -216,6 +229,17 @@ def test_the_command_trains_reports_and_saves(tmp_path):
     _, chosen, rejected = zip(*pairs)
     model = load(tmp_path / "reward.safetensors")
     assert accuracy(model.score(None, chosen), model.score(None, rejected)) > ceiling - 0.02
+
+
+def test_a_terminal_shows_how_far_it_is(tmp_path):
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("4H", 24, 80, 0, 0))  # a new one has no width: no bar
+    subprocess.run([sys.executable, "-m", "coursekit.cli", "train-rm", write(tmp_path / "pairs", planted(50)[0])],
+                   cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=theirs, check=True, timeout=60)
+    os.set_blocking(ours, False)  # nothing shown is an error, not a wait
+    shown = os.read(ours, 10_000).decode()
+    os.close(ours), os.close(theirs)
+    assert "reading: 0 pairs" in shown and "training:   0%" in shown
 
 
 def test_the_command_warns_where_length_explains_as_much(tmp_path):

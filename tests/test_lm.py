@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 from coursekit.lm import TinyLM, load, next_token_loss, pad, sample, save
 
@@ -38,6 +39,19 @@ def test_padding_changes_nothing_for_real_tokens(lm, side):
         for row, text in enumerate(texts):
             alone = lm(*pad([text], side=side))[0][0]
             torch.testing.assert_close(hidden[row][mask[row]], alone, atol=1e-5, rtol=0)
+
+
+def test_padding_is_not_worked_on(lm):
+    """Its hidden state is 0, and it takes no part in the products with the weights: as many FLOP as real tokens."""
+    texts = rows([4, 7, 12])
+    spent = []
+    for extra in (0, 9):
+        tokens, mask = (torch.nn.functional.pad(x, (extra, 0)) for x in pad(texts, side="left"))
+        with FlopCounterMode(display=False) as count:
+            hidden, _ = lm(tokens, mask)
+        assert (hidden[~mask] == 0).all() and (hidden[mask] != 0).any(-1).all()
+        spent.append(count.get_flop_counts()["Global"][torch.ops.aten.addmm])
+    assert spent == [2 * sum(map(len, texts)) * 2 * 12 * 16**2] * 2  # 2 layers of 12·width² weights
 
 
 def test_the_score_is_read_at_the_last_real_token(lm):

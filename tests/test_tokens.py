@@ -8,14 +8,11 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
 from coursekit.advantages import gae
-from coursekit.lm import TinyLM, sample
+from coursekit.lm import TinyLM, entropy, reply_logprobs, sample, token_logprobs
 from coursekit.tokens import (
     adapted_beta,
-    entropy,
     kl_estimates,
     last_token,
-    reply_logprobs,
-    token_logprobs,
     token_rewards,
     token_steps,
 )

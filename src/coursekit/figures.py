@@ -37,10 +37,12 @@ def plot_curves(ax, x, curves, *, xlabel, ylabel, dots=None):
 
 
 def plot_bands(ax, x, runs_by_name, *, xlabel, ylabel):
-    """Mean over runs as a line, smallest to largest run as a band. runs: (seeds, len(x)) per name."""
-    for (name, runs), colour, marker in zip(runs_by_name.items(), COLOURS, MARKERS):
+    """Mean over runs as a line, smallest to largest run as a band. runs: (seeds, len(x)) per name. Lines are told
+    apart by marker where points are few, else by dash."""
+    for (name, runs), colour, marker, dash in zip(runs_by_name.items(), COLOURS, MARKERS, DASHES):
+        looks = dict(marker=marker, markersize=4) if len(x) <= 40 else dict(linestyle=dash)
         runs = np.asarray(runs)
-        ax.plot(x, runs.mean(0), color=colour, marker=marker, markersize=4, label=name)
+        ax.plot(x, runs.mean(0), color=colour, label=name, **looks)
         ax.fill_between(x, runs.min(0), runs.max(0), color=colour, alpha=0.2)
     ax.set(xlabel=xlabel, ylabel=ylabel)
     ax.legend()
@@ -53,6 +55,20 @@ def plot_film(ax, pictures, name):
     ax.imshow(strip)
     ax.set(yticks=[], ylabel=name, xticks=(np.arange(len(pictures)) + 0.5) * width,
            xticklabels=[f"step {step}" for step, _ in pictures])
+    ax.tick_params(length=0)
+
+
+def plot_tokens(ax, tokens, rows):
+    """A reply as a strip: one column a token, one row a quantity, numbers in the cells. rows: {name: (T,) floats};
+    colour runs from blue (below 0) over white to red, on one scale for all rows."""
+    table = np.array([np.asarray(row, float) for row in rows.values()])
+    reach = np.abs(table).max()
+    ax.imshow(table, cmap="RdBu_r", vmin=-1.3 * reach, vmax=1.3 * reach, aspect="auto")
+    for (y, x), number in np.ndenumerate(table):
+        ax.text(x, y, f"{round(number, 1) + 0.0:.1f}", ha="center", va="center", fontsize=8)
+    ax.set_xticks(range(len(tokens)), tokens, rotation=60, ha="right")
+    ax.set_yticks(range(len(rows)), list(rows))
+    ax.spines[:].set_visible(False)
     ax.tick_params(length=0)
 
 
@@ -122,7 +138,9 @@ def _svg(panel, frames, start):
     for y in sorted({panel.ylim[0], base, panel.ylim[1]}):
         parts.append(_line(_LEFT, up(y), _WIDTH - _RIGHT, up(y), opacity=0.35))
         parts.append(_text(_LEFT - 4, up(y) + 4, f"{y:g}", anchor="end"))
-    ticks = range(panel.first, panel.first + len(panel.bars[0])) if panel.bars else np.linspace(*panel.xlim, 3)
+    count = len(panel.bars[0]) if panel.bars else 0
+    ticks = range(panel.first, panel.first + count, 1 + count // 12) if count else np.linspace(*panel.xlim, 3)
+    half = min(9.0, 0.4 * (across(1) - across(0)))
     parts += [_text(across(x), _HEIGHT - _BOTTOM + 15, f"{x:g}") for x in ticks]
     key = _LEFT + 8 if _starts_low(panel) else _WIDTH - 115  # the legend stands where the lines do not
     for i, (name, (x, y)) in enumerate(panel.lines.items()):
@@ -136,7 +154,7 @@ def _svg(panel, frames, start):
         moving = []
         for k, height in enumerate(panel.bars[frame] if panel.bars else (), panel.first):
             top, bottom = sorted((up(height), up(base)))
-            moving.append(f'<rect x="{across(k) - 9:.1f}" y="{top:.1f}" width="18" '
+            moving.append(f'<rect x="{across(k) - half:.1f}" y="{top:.1f}" width="{2 * half:.1f}" '
                           f'height="{bottom - top:.1f}" fill="{COLOURS[0]}"/>')
         for i, (x, y) in enumerate(panel.dots[frame] if panel.dots else ()):
             if not panel.ylim[0] <= y <= panel.ylim[1]:

@@ -146,8 +146,7 @@ def save(model, path):
 
     facts = {"ngrams": model.ngrams, "buckets": len(model.idf), "seed": model.seed,
              "coursekit": coursekit.__version__}
-    path = Path(path)
-    partial = path.with_name(path.name + ".partial")
+    partial = (path := Path(path)).with_name(path.name + ".partial")
     try:  # one entry of metadata: safetensors writes several in random order
         partial.write_bytes(safetensors.save({"weights": model.weights, "idf": model.idf},
                                              {"linear_reward": json.dumps(facts)}))

@@ -1,7 +1,8 @@
 """One tiny causal transformer, in the open: GPT-2's block, small enough to train on a laptop in half a minute.
 
 It carries three heads on one trunk: logits for the next token, a value for every position (the critic), a score
-at the last real token (the reward model). Prompts are padded on the left, replies on the right.
+at the last real token (the reward model). Prompts are padded on the left, replies on the right; only real tokens
+are worked on, as rows of one long list, and put back into a (B, T) grid where they look at each other.
 """
 
 import math
@@ -23,16 +24,17 @@ class Block(nn.Module):
         self.attend, self.project = nn.Linear(width, 3 * width), nn.Linear(width, width)
         self.widen, self.narrow = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
 
-    def forward(self, x, allowed, past=None):
-        """x: (B, T, width). allowed: (B, 1, T, K) bools, True where a position may look at another.
-        past: (keys, values) of earlier positions. Returns the new x, and all keys and values."""
-        batch, steps, width = x.shape
-        q, k, v = (part.view(batch, steps, self.heads, -1).transpose(1, 2)
-                   for part in self.attend(self.norm_1(x)).split(width, dim=-1))
+    def forward(self, x, places, row, bias, past=None):
+        """x: (N, width), the real tokens. places: (N,), where they lie in the flat grid; row: (B, T), the way back.
+        bias: (B, 1, T, K), 0 where a position may look at another, else −∞. past: (keys, values) of earlier
+        positions. Returns the new x, and all keys and values."""
+        width = x.shape[-1]
+        q, k, v = (part.view(*row.shape, self.heads, -1).transpose(1, 2)
+                   for part in self.attend(self.norm_1(x)).index_select(0, row.flatten()).split(width, dim=-1))
         if past is not None:
             k, v = torch.cat([past[0], k], dim=2), torch.cat([past[1], v], dim=2)
-        seen = F.scaled_dot_product_attention(q, k, v, attn_mask=allowed)
-        x = x + self.project(seen.transpose(1, 2).reshape(batch, steps, width))
+        looks = torch.softmax(q / math.sqrt(q.shape[-1]) @ k.transpose(-1, -2) + bias, -1)
+        x = x + self.project((looks @ v).transpose(1, 2).reshape(-1, width).index_select(0, places))
         return x + self.narrow(F.gelu(self.widen(self.norm_2(x)), approximate="tanh")), (k, v)
 
 
@@ -67,20 +69,22 @@ class TinyLM(nn.Module):
             tokens: (B, T) ints. mask: (B, K) bools, True at real tokens; K = T, or with a cache the earlier
             tokens as well. cache: what an earlier call returned.
         Returns:
-            (B, T, width) hidden states, and the cache for the next tokens.
+            (B, T, width) hidden states, 0 at padding, and the cache for the next tokens.
         """
         steps, keys = tokens.shape[1], mask.shape[1]
         if keys > self.sizes["context"]:
             raise ValueError(f"tokens must be at most {self.sizes['context']} long, got {keys}; cut them")
-        at = positions(mask)[:, keys - steps:]
+        real = mask[:, keys - steps:]
+        places, row = real.flatten().nonzero()[:, 0], (real.flatten().cumsum(0) - 1).clamp(min=0).view_as(real)
         causal = torch.ones(steps, keys, dtype=torch.bool, device=tokens.device).tril(keys - steps)
         own = torch.eye(keys, dtype=torch.bool, device=tokens.device)[keys - steps:]  # a pad sees itself: no NaN
-        allowed = ((causal & mask[:, None, :]) | own)[:, None]
-        x, new = self.embed(tokens) + self.position(at), []
+        x, new = self.embed(tokens[real]) + self.position(positions(mask)[:, keys - steps:][real]), []
+        bias = torch.where((causal & mask[:, None, :]) | own, 0.0, -math.inf)[:, None].to(x.dtype)
         for i, block in enumerate(self.blocks):
-            x, pair = block(x, allowed, cache[i] if cache else None)
+            x, pair = block(x, places, row, bias, cache[i] if cache else None)
             new.append(pair)
-        return self.norm(x), new
+        x = self.norm(x).index_select(0, row.flatten()).view(*row.shape, -1)
+        return torch.where(real[..., None], x, 0.0), new
 
     def logits(self, hidden):
         """(…, width) hidden states to (…, vocabulary) logits of the next token; the embedding is tied."""
@@ -145,6 +149,42 @@ def sample(lm, prompts, prompt_mask, *, max_tokens, end, generator, temperature=
             break
         hidden, cache = lm(token, mask, cache)
     return tuple(torch.cat(column, 1) for column in zip(*columns))
+
+
+def token_logprobs(logits, tokens):
+    """How likely the model found each token, given those before it.
+
+        log π(y_{t+1} | x, y_1 … y_t) = log softmax(logits_t)[y_{t+1}]               (book: eq-token-logprobs)
+
+    Args:
+        logits: (B, T, V) torch floats, as the model returns them for `tokens`. tokens: (B, T) ints.
+    Returns:
+        (B, T − 1) log-probabilities of tokens 1 … T − 1, nats; for replies of R tokens take the last R columns.
+    Raises:
+        ValueError: shapes that do not fit, or T < 2.
+    """
+    if tuple(logits.shape[:-1]) != tuple(tokens.shape) or tokens.ndim != 2 or tokens.shape[1] < 2:
+        raise ValueError(f"logits must be (B, T, V) for tokens (B, T) with T >= 2, got {tuple(logits.shape)} and "
+                         f"{tuple(tokens.shape)}; pass the logits of the whole text, unshifted")
+    losses = F.cross_entropy(logits[:, :-1].flatten(0, 1), tokens[:, 1:].flatten(), reduction="none")
+    return -losses.view(len(tokens), -1)
+
+
+def reply_logprobs(model, tokens, mask, width, temperature=1.0):
+    """Log-probabilities of the last `width` tokens of every row, and the logits behind them.
+
+    Args: model: TinyLM or like it. tokens, mask: (B, T). width: R < T. temperature: that of sampling.
+    Returns: (B, R) nats, (B, R, V).
+    """
+    hidden, _ = model(tokens, mask)
+    logits = model.logits(hidden[:, -width - 1:]) / temperature
+    return token_logprobs(logits, tokens[:, -width - 1:]), logits[:, :-1]
+
+
+def entropy(logits):
+    """(..., V) logits to (...) entropies of the next token, nats."""
+    logprobs = torch.log_softmax(logits, -1)
+    return -(logprobs.exp() * logprobs).sum(-1)
 
 
 def next_token_loss(lm, tokens, mask):

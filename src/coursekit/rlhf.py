@@ -13,9 +13,9 @@ from tqdm import tqdm
 from coursekit import distributed
 from coursekit.advantages import gae
 from coursekit.arrays import masked_mean, whiten
-from coursekit.lm import sample
+from coursekit.lm import entropy, reply_logprobs, sample
 from coursekit.ppo import clipped_policy_loss, clipped_value_loss, explained_variance, ratio_diagnostics
-from coursekit.tokens import adapted_beta, entropy, kl_estimates, reply_logprobs, token_rewards, token_steps
+from coursekit.tokens import adapted_beta, kl_estimates, token_rewards, token_steps
 
 
 @dataclass(frozen=True)
@@ -109,8 +109,9 @@ def collect(models, prompts, prompt_mask, recipe, *, end, generator, check=False
         compare; once a run is enough.
     Returns: Batch. Raises: RuntimeError: recomputed log-probabilities differ (dropout, padding, temperature?).
     """
-    written, reply, old = sample(models.actor, prompts, prompt_mask, max_tokens=recipe.max_tokens, end=end,
-                                 generator=generator, temperature=recipe.temperature)
+    with distributed.gathered(models.actor):
+        written, reply, old = sample(models.actor, prompts, prompt_mask, max_tokens=recipe.max_tokens, end=end,
+                                     generator=generator, temperature=recipe.temperature)
     tokens, mask = torch.cat([prompts, written], 1), torch.cat([prompt_mask, reply], 1)
     if check:
         again = reply_logprobs(models.actor, tokens, mask, reply.shape[1], recipe.temperature)[0]
@@ -157,7 +158,7 @@ def learn(models, optimiser, batch, recipe, *, rng):
         for rows in np.array_split(order, max(1, round(len(order) / recipe.minibatch))):
             part = batch.take(torch.as_tensor(rows))
             watched.append(update(models, optimiser, part, recipe))
-            if recipe.target_kl is not None and watched[-1]["k3"] > recipe.target_kl:
+            if recipe.target_kl is not None and distributed.mean(watched[-1]["k3"]) > recipe.target_kl:
                 break
         else:
             continue
@@ -207,7 +208,7 @@ class Run:
 def start(models, recipe, *, seed=0):
     """A new Run: Adam over actor and critic, eps as in Ziegler et al. 2019's code."""
     learning = [p for m in (models.actor, models.critic) for p in m.parameters() if p.requires_grad]
-    return Run(models, recipe, torch.optim.Adam(learning, lr=recipe.lr, eps=1e-5), seed)
+    return Run(models, recipe, torch.optim.Adam(learning, lr=recipe.lr, eps=1e-5, fused=True), seed)
 
 
 def train(run, draw, *, updates, end, judge=None, progress=False):
@@ -230,9 +231,8 @@ def train(run, draw, *, updates, end, judge=None, progress=False):
             if judge:
                 report["gold"] = float(np.mean(judge(things, replies_of(batch))))
             if recipe.kl_target is not None:
-                kl = distributed.total(torch.tensor(report["kl"])).item() / distributed.ranks()
-                beta = adapted_beta(recipe.beta, kl, target=recipe.kl_target, horizon=recipe.kl_horizon,
-                                    replies=recipe.batch * distributed.ranks())
+                beta = adapted_beta(recipe.beta, distributed.mean(report["kl"]), target=recipe.kl_target,
+                                    horizon=recipe.kl_horizon, replies=recipe.batch * distributed.ranks())
                 run.recipe = replace(recipe, beta=beta)
             report |= learn(run.models, run.optimiser, batch, recipe, rng=rng)
             run.update += 1

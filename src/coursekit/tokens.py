@@ -4,30 +4,8 @@ Position t of a language model predicts token t + 1. Prompts are padded on the l
 last R columns of a batch are the replies; `mask`, (B, R), is True at their real tokens, <end> included.
 """
 
-import torch
-from torch.nn import functional as F
-
 from coursekit.arrays import as_arrays
 from coursekit.rollouts import Steps
-
-
-def token_logprobs(logits, tokens):
-    """How likely the model found each token, given those before it.
-
-        log π(y_{t+1} | x, y_1 … y_t) = log softmax(logits_t)[y_{t+1}]               (book: eq-token-logprobs)
-
-    Args:
-        logits: (B, T, V) torch floats, as the model returns them for `tokens`. tokens: (B, T) ints.
-    Returns:
-        (B, T − 1) log-probabilities of tokens 1 … T − 1, nats; for replies of R tokens take the last R columns.
-    Raises:
-        ValueError: shapes that do not fit, or T < 2.
-    """
-    if tuple(logits.shape[:-1]) != tuple(tokens.shape) or tokens.ndim != 2 or tokens.shape[1] < 2:
-        raise ValueError(f"logits must be (B, T, V) for tokens (B, T) with T >= 2, got {tuple(logits.shape)} and "
-                         f"{tuple(tokens.shape)}; pass the logits of the whole text, unshifted")
-    losses = F.cross_entropy(logits[:, :-1].flatten(0, 1), tokens[:, 1:].flatten(), reduction="none")
-    return -losses.view(len(tokens), -1)
 
 
 def kl_estimates(logprobs, ref_logprobs, *, kind="k1"):
@@ -109,17 +87,6 @@ def token_steps(rewards, values, mask):
     return Steps(rewards, values, next_values, last_token(mask), xp.zeros_like(mask))
 
 
-def reply_logprobs(model, tokens, mask, width, temperature=1.0):
-    """Log-probabilities of the last `width` tokens of every row, and the logits behind them.
-
-    Args: model: TinyLM or like it. tokens, mask: (B, T). width: R < T. temperature: that of sampling.
-    Returns: (B, R) nats, (B, R, V).
-    """
-    hidden, _ = model(tokens, mask)
-    logits = model.logits(hidden[:, -width - 1:]) / temperature
-    return token_logprobs(logits, tokens[:, -width - 1:]), logits[:, :-1]
-
-
 def adapted_beta(beta, kl, *, target, horizon, replies):
     """The next KL price: dearer while the measured KL is above its target, cheaper below.
 
@@ -132,9 +99,3 @@ def adapted_beta(beta, kl, *, target, horizon, replies):
         raise ValueError(f"target and horizon must be positive, got {target!r} and {horizon!r}")
     error = min(max(float(kl) / target - 1, -0.2), 0.2)
     return beta * (1 + error * replies / horizon)
-
-
-def entropy(logits):
-    """(..., V) logits to (...) entropies of the next token, nats."""
-    logprobs = torch.log_softmax(logits, -1)
-    return -(logprobs.exp() * logprobs).sum(-1)

@@ -48,8 +48,10 @@ def _check(options, out):
         raise ValueError(f"--out {out}: there is no folder {out.parent}; make it first")
     if not options.model and out.is_dir():
         raise ValueError(f"--out {out} is a folder; name a file in it")
-    if options.model and out.is_file():
-        raise ValueError(f"--out {out} is a file; a transformers model is saved as a folder")
+    if options.model and (out.is_file() or Path(options.model).resolve() == out.resolve()):
+        raise ValueError(f"--out {out} is {'a file' if out.is_file() else 'the model itself'}; name a new folder")
+    if options.model and not options.pairs.is_file():
+        raise ValueError(f"{options.pairs} is no file; --model reads the pairs more than once")
     for name, least in (("folds", 2), ("epochs", 1), ("seed", 0)):
         if (value := getattr(options, name)) is not None and value < least:
             raise ValueError(f"--{name} must be at least {least}, got {value}")
@@ -78,8 +80,13 @@ def _linear(options, out):
 
 
 def _transformer(options, out):
+    from transformers.utils import logging
+
     from coursekit import hf
 
+    logging.set_verbosity_error()
+    if not sys.stderr.isatty():
+        logging.disable_progress_bar()
     trained, skipped, margins = hf.train_rm(options.model, options.pairs, out, epochs=options.epochs or 1,
                                             seed=options.seed)
     _print_pairs(trained + len(margins), skipped)

@@ -3,10 +3,21 @@
 The checks in the notebooks, the pytest plugin, the task cells and the tests all derive from it.
 """
 
-from coursekit.exercises import before_you_start, gae, gae_at_work, reward_audits, reward_models, td_vs_mc
+from coursekit.exercises import (
+    before_you_start,
+    diagnosis,
+    four_models,
+    gae,
+    gae_at_work,
+    reward_audits,
+    reward_models,
+    sparse_credit,
+    td_vs_mc,
+)
 from coursekit.exercises.base import Case, Exercise, Misconception
 
-CHAPTERS = (before_you_start, td_vs_mc, gae, gae_at_work, reward_models, reward_audits)
+CHAPTERS = (before_you_start, td_vs_mc, gae, gae_at_work, reward_models, reward_audits, sparse_credit, four_models,
+            diagnosis)
 EXERCISES = {exercise.id: exercise for chapter in CHAPTERS for exercise in chapter.EXERCISES}
 
 __all__ = ["CHAPTERS", "EXERCISES", "Case", "Exercise", "Misconception", "get"]

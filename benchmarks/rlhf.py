@@ -1,0 +1,188 @@
+"""PPO with four models against TRL's: CPU seconds per update, from the same weights, prompts and lengths.
+
+Both start from the shipped models and answer the same complaints, batch 128, at most 48 tokens, two epochs of two
+minibatches, on one thread. They take turns; TRL runs as it is and with its calls of gc.collect taken out. The floor
+is the time that the products with the weights alone would take, real tokens only, at the rate measured in between.
+
+    pip install -e '.[torch]' -r requirements-bench.txt
+    python benchmarks/rlhf.py [--turns 5]           about 15 CPU seconds a turn
+"""
+
+import argparse
+import gc
+import io
+import tempfile
+import time
+import warnings
+from contextlib import contextmanager, nullcontext, redirect_stdout
+from types import SimpleNamespace
+from unittest.mock import patch
+
+import numpy as np
+import torch
+import trl
+from trl.experimental.ppo import PPOConfig, PPOTrainer, ppo_trainer
+
+from coursekit import helpdesk, rlhf
+from coursekit.checkpoints import help_desk, help_desk_models
+from coursekit.hf import to_gpt2
+
+RECIPE = rlhf.Recipe(beta=0.05, batch=128, minibatch=64, epochs=2)
+UPDATES, STAGES = 4, ("sampling", "scoring", "training")
+
+
+@contextmanager
+def timed(module, write, whiten):
+    """Time the three stages of every update. Yields a list of dicts: CPU seconds by stage, and reply tokens.
+
+    An update is sampling while `module.write` runs, scoring until `module.whiten` returns, training until the next.
+    """
+    updates, last = [], time.process_time()
+
+    def lap(stage):
+        nonlocal last
+        now = time.process_time()
+        if updates:
+            updates[-1][stage] = now - last
+        last = now
+
+    def written(*args, **options):
+        lap("training")
+        updates.append({})
+        result = write(*args, **options)
+        lap("sampling")
+        return result
+
+    def whitened(advantages, mask, **options):
+        result = whiten(advantages, mask, **options)
+        updates[-1]["tokens"] = int(mask.sum())
+        lap("scoring")
+        return result
+
+    with patch.object(module, write.__name__, written), patch.object(module, whiten.__name__, whitened):
+        yield updates
+        lap("training")
+
+
+def ours(prompts, mask):
+    """One turn of ours: UPDATES updates."""
+    run = rlhf.start(help_desk_models(), RECIPE)
+
+    def draw(rng, n):
+        rows = slice(run.update * n, (run.update + 1) * n)
+        return None, prompts[rows], mask[rows]
+
+    with timed(rlhf, rlhf.sample, rlhf.whiten) as updates:
+        list(rlhf.train(run, draw, updates=UPDATES, end=helpdesk.END))
+    return updates
+
+
+def theirs(prompts, mask, *, collect_garbage=True):
+    """One turn of TRL's."""
+    models = help_desk_models()
+    actor, critic, reference, reward = map(to_gpt2, (models.actor, models.critic, models.reference, models.reward))
+    critic.score, reward.score = models.critic.value_head, models.reward.score_head
+    with tempfile.TemporaryDirectory() as folder, redirect_stdout(io.StringIO()):
+        config = PPOConfig(
+            output_dir=folder, report_to="none", save_strategy="no", use_cpu=True, bf16=False, disable_tqdm=True,
+            gradient_checkpointing=False, num_sample_generations=0, total_episodes=len(prompts),
+            per_device_train_batch_size=RECIPE.batch, local_rollout_forward_batch_size=RECIPE.batch,
+            gradient_accumulation_steps=1, num_mini_batches=RECIPE.batch // RECIPE.minibatch,
+            num_ppo_epochs=RECIPE.epochs, learning_rate=RECIPE.lr, lr_scheduler_type="constant",
+            response_length=RECIPE.max_tokens, temperature=RECIPE.temperature, stop_token_id=helpdesk.END,
+            kl_coef=RECIPE.beta, missing_eos_penalty=RECIPE.missing_end, gamma=RECIPE.gamma, lam=RECIPE.lam,
+            cliprange=RECIPE.clip, cliprange_value=RECIPE.value_clip, vf_coef=1.0)
+        trainer = PPOTrainer(
+            config, SimpleNamespace(pad_token_id=helpdesk.PAD, eos_token_id=helpdesk.END), actor, reference, reward,
+            list(prompts), critic, data_collator=lambda rows: {"input_ids": torch.stack(rows)})
+        garbage = nullcontext() if collect_garbage else patch.object(gc, "collect", lambda *_: 0)
+        with garbage, timed(ppo_trainer, ppo_trainer.batch_generation, ppo_trainer.masked_whiten) as updates:
+            trainer.train()
+    return updates
+
+
+def products(model, texts, replies):
+    """What an update multiplies: {(inputs, outputs): (rows forward, rows backward)}, real tokens only.
+
+    The text passes through the actor to be written, through reference, reward model and critic to be scored, and in
+    every epoch through actor and critic, forward and backward; logits are needed for replies alone.
+    """
+    trains = 2 * RECIPE.epochs * texts
+    rows = {}
+    for block in model.blocks:
+        for layer in (block.attend, block.project, block.widen, block.narrow):
+            shape = (layer.in_features, layer.out_features)
+            forward, backward = rows.get(shape, (0, 0))
+            rows[shape] = forward + 4 * texts + trains, backward + trains
+    vocabulary, width = model.embed.weight.shape
+    rows[width, vocabulary] = (2 + RECIPE.epochs) * replies, RECIPE.epochs * replies
+    return rows
+
+
+def floor(rows, texts):
+    """CPU seconds of these products, each at the rate of a minibatch with so many real tokens; and their FLOP."""
+    seconds = flop = 0
+    for (inputs, outputs), (forward, backward) in rows.items():
+        x, weight, g = (torch.randn(shape) for shape in ((texts, inputs), (inputs, outputs), (texts, outputs)))
+        seconds += median_seconds(torch.mm, x, weight) * forward / texts
+        seconds += (median_seconds(torch.mm, g, weight.T) + median_seconds(torch.mm, x.T, g)) * backward / texts
+        flop += 2 * inputs * outputs * (forward + 2 * backward)
+    return seconds, flop
+
+
+def median_seconds(f, *args, times=15):
+    laps = []
+    for _ in range(times):
+        start = time.process_time()
+        f(*args)
+        laps.append(time.process_time() - start)
+    return np.median(laps)
+
+
+def logit_gap(prompts, mask):
+    """Largest difference between the logits of the actor and of its GPT-2 on these prompts."""
+    actor = help_desk_models().actor
+    theirs = to_gpt2(actor)(prompts, attention_mask=mask, position_ids=(mask.long().cumsum(-1) - 1).clamp(min=0))
+    return (actor.logits(actor(prompts, mask)[0]) - theirs.logits)[mask].abs().max().item()
+
+
+def report(turns, lowest, flop):
+    """Print medians over all updates of all turns, and what they are multiples of."""
+    totals = {name: np.median([sum(u[stage] for stage in STAGES) for u in updates])
+              for name, updates in turns.items()}
+    print("CPU s per update".ljust(26), *(stage.rjust(9) for stage in STAGES), "      all   × ours  × floor")
+    for name, updates in turns.items():
+        stages = [np.median([u[stage] for u in updates]) for stage in STAGES]
+        print(name.ljust(26), *(f"{s:9.3f}" for s in (*stages, totals[name])),
+              f"{totals[name] / totals['coursekit']:8.2f} {totals[name] / lowest:8.2f}")
+    print("floor".ljust(55), f"{lowest:9.3f}   {flop / 1e9:.1f} GFLOP at {flop / lowest / 1e9:.0f} GFLOP/s")
+    print("\nreply tokens per CPU s")
+    for name, updates in turns.items():
+        rates = [np.median([u["tokens"] / u[stage] for u in updates]) for stage in STAGES]
+        print(name.ljust(26), *(f"{rate:9,.0f}" for rate in rates),
+              f"  {np.median([u['tokens'] for u in updates]):,.0f} tokens an update")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--turns", type=int, default=5)
+    count = parser.parse_args().turns
+    torch.set_num_threads(1)
+    warnings.filterwarnings("ignore", category=FutureWarning)
+    _, prompts, mask = help_desk(np.random.default_rng(0), RECIPE.batch * UPDATES)
+    print(f"logits differ by at most {logit_gap(prompts, mask):.1g}")
+    names = {"coursekit": ours, f"TRL {trl.__version__}": theirs,
+             "  without gc.collect": lambda *batch: theirs(*batch, collect_garbage=False)}
+    turns, floors = {name: [] for name in names}, []
+    for _ in range(count):
+        for name, turn in names.items():
+            turns[name] += turn(prompts, mask)
+        replies = int(np.median([u["tokens"] for u in turns["coursekit"]]))
+        texts = replies + int(mask.sum()) // UPDATES
+        rows = products(help_desk_models().actor, texts, replies)
+        floors.append(floor(rows, texts * RECIPE.minibatch // RECIPE.batch))
+    report(turns, *np.median(floors, axis=0))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,85 @@
+"""PPO with four models on the help desk at several KL prices; five seeds of the whole pipeline.
+
+Per seed: the supervised model, a reward model of 4,000 comparisons, then PPO for each price β, 80 updates with
+the default recipe; best-of-n with the same models beside it; and the fit of Gao et al.'s form to the run without a
+price.
+
+    python experiments/four_models.py      about 12 minutes on two cores; writes results/four_models.json
+"""
+
+import json
+import time
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import torch
+
+import coursekit
+from coursekit import checkpoints, helpdesk, rlhf
+from coursekit.preferences import best_of_n
+from coursekit.reward_model import score
+
+RESULTS = Path(__file__).parent / "results" / "four_models.json"
+BETAS, UPDATES, NS = [0.0, 0.02, 0.05, 0.1, 0.3], 80, [1, 4, 16, 64]
+KEYS = ("gold", "proxy", "kl", "length", "explained_variance")
+
+
+def tune(supervised, reward, beta, seed):
+    """One run: {key: curve}, CPU seconds, and three replies at its end."""
+    began = time.process_time()
+    run = rlhf.start(checkpoints.help_desk_models(supervised, reward), rlhf.Recipe(beta=beta), seed=seed)
+    history = list(rlhf.train(run, checkpoints.help_desk, updates=UPDATES, end=helpdesk.END,
+                              judge=checkpoints.gold))
+    seconds = time.process_time() - began
+    complaints = draw(3, 99)
+    replies = checkpoints.write(run.models.actor, complaints, seed=seed)
+    return {"beta": beta, "cpu_seconds": round(seconds, 1),
+            "curves": {key: [round(h[key], 4) for h in history] for key in KEYS},
+            "replies": [f"{c.text()} {r}" for c, r in zip(complaints, replies)]}
+
+
+def choose_best(supervised, reward, seed):
+    """Gold of best-of-n by the reward model: means over 150 complaints with 64 replies each."""
+    complaints = [c for c in draw(150, seed) for _ in range(max(NS))]
+    replies = checkpoints.write(supervised, complaints, seed=seed)
+    gold = np.array([helpdesk.rubric(c, r) for c, r in zip(complaints, replies)]).reshape(150, -1)
+    proxy = score(reward, [c.text() for c in complaints], replies).reshape(150, -1)
+    return best_of_n(proxy, gold, NS).mean(-1).tolist()
+
+
+def fit(curves):
+    """Least squares of the gold gained on d(α − β·log d), d = √KL, up to the first update whose gold falls below
+    the start: (α, β, R²)."""
+    gold, kl = np.array(curves["gold"]), np.maximum(curves["kl"], 0)
+    below = np.flatnonzero(gold[5:] < gold[0])
+    used = np.flatnonzero(kl[:below[0] + 5 if len(below) else None] > 0.1)
+    d, gain = np.sqrt(kl[used]), gold[used] - gold[0]
+    columns = np.c_[d, -d * np.log(d)]
+    weights = np.linalg.lstsq(columns, gain, rcond=None)[0]
+    missed = ((gain - columns @ weights) ** 2).sum() / ((gain - gain.mean()) ** 2).sum()
+    return [*weights.tolist(), float(1 - missed)]
+
+
+def draw(n, seed):
+    rng = np.random.default_rng(seed)
+    return [helpdesk.sample_complaint(rng) for _ in range(n)]
+
+
+def one_seed(seed):
+    torch.set_num_threads(1)
+    supervised = checkpoints.train_supervised(seed)
+    reward = checkpoints.train_reward(supervised, seed)
+    runs = [tune(supervised, reward, beta, seed) for beta in BETAS]
+    found = {"seed": seed, "runs": runs, "best_of_n": choose_best(supervised, reward, seed),
+             "fit": fit(runs[0]["curves"])}
+    print(seed, [[r["beta"], r["cpu_seconds"]] + [round(float(np.mean(r["curves"][k][-5:])), 2) for k in KEYS[:3]]
+                 for r in runs], found["best_of_n"], found["fit"], flush=True)
+    return found
+
+
+if __name__ == "__main__":
+    with ProcessPoolExecutor(2) as pool:
+        runs = list(pool.map(one_seed, range(5)))
+    RESULTS.write_text(json.dumps({"version": coursekit.__version__, "torch": torch.__version__, "updates": UPDATES,
+                                   "ns": NS, "runs": runs}) + "\n")

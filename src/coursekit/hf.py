@@ -1,0 +1,156 @@
+"""Transformers models: our GPT-2 as theirs and back, and any of their classifiers as a reward model.
+
+Needs `pip install 'coursekit[hf]'`.
+"""
+
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import torch
+from tqdm import tqdm
+from transformers import AutoModelForSequenceClassification, AutoTokenizer, GPT2Config, GPT2LMHeadModel
+
+from coursekit.lm import TinyLM
+from coursekit.preferences import load_pairs
+from coursekit.reward_model import bradley_terry_loss
+
+OUTER = {"embed": "wte", "position": "wpe", "norm": "ln_f"}
+INNER = {"norm_1": "ln_1", "attend": "attn.c_attn", "project": "attn.c_proj", "norm_2": "ln_2",
+         "widen": "mlp.c_fc", "narrow": "mlp.c_proj"}
+BUFFER = 1000  # pairs that are shuffled together
+
+
+def to_gpt2(lm):
+    """A TinyLM as a transformers GPT2LMHeadModel with the same logits; its value and score heads stay behind.
+
+    Pass it attention_mask, and with left-padded prompts position_ids = (mask.cumsum(-1) - 1).clamp(min=0):
+    transformers numbers positions from the first column, padding included, unless it is told.
+    """
+    sizes = lm.sizes
+    config = GPT2Config(vocab_size=sizes["vocabulary"], n_positions=sizes["context"], n_embd=sizes["width"],
+                        n_layer=sizes["layers"], n_head=sizes["heads"], resid_pdrop=0.0, embd_pdrop=0.0,
+                        attn_pdrop=0.0, bos_token_id=None, eos_token_id=None)
+    model = GPT2LMHeadModel(config)
+    _copy_weights(lm.state_dict(), model.transformer.state_dict(), sizes["layers"], from_ours=True)
+    return model.eval()
+
+
+def from_gpt2(model):
+    """A GPT2LMHeadModel as a TinyLM with the same logits; its value and score heads are new.
+
+    Raises: ValueError where the model departs from GPT-2's block (activation, width of the MLP, attention scale).
+    """
+    config, plain = model.config, GPT2Config()
+    for name in ("activation_function", "layer_norm_epsilon", "scale_attn_weights", "tie_word_embeddings",
+                 "scale_attn_by_inverse_layer_idx", "add_cross_attention"):
+        if getattr(config, name) != getattr(plain, name):
+            raise ValueError(f"model must have GPT-2's {name}, {getattr(plain, name)}, got {getattr(config, name)}")
+    if config.n_inner not in (None, 4 * config.n_embd):
+        raise ValueError(f"model must have an MLP of 4 × {config.n_embd}, got n_inner {config.n_inner}")
+    lm = TinyLM(config.vocab_size, width=config.n_embd, layers=config.n_layer, heads=config.n_head,
+                context=config.n_positions)
+    _copy_weights(lm.state_dict(), model.transformer.state_dict(), config.n_layer, from_ours=False)
+    return lm
+
+
+def _copy_weights(ours, theirs, layers, *, from_ours):
+    """Copy in place. GPT-2's Conv1D keeps (inputs, outputs) where nn.Linear keeps (outputs, inputs)."""
+    names = OUTER | {f"blocks.{i}.{a}": f"h.{i}.{b}" for i in range(layers) for a, b in INNER.items()}
+    for our_name, their_name in names.items():
+        for kind in ("weight", "bias"):
+            if (our_weight := ours.get(f"{our_name}.{kind}")) is None:  # embeddings have no bias
+                continue
+            their_weight = theirs[f"{their_name}.{kind}"]
+            their_weight = their_weight.T if ".c_" in their_name and kind == "weight" else their_weight
+            target, source = (their_weight, our_weight) if from_ours else (our_weight, their_weight)
+            target.copy_(source)
+
+
+def train_rm(name, path, out, *, epochs=1, batch=8, lr=2e-5, longest=1024, seed=0):
+    """Fine-tune a transformers sequence classifier as a reward model on a file of comparisons, and save it.
+
+    Args:
+        name: a model by name or folder, with its tokenizer. path: JSONL(.gz), read as a stream; the last tenth of
+        its pairs is held out, since neighbours often share a prompt. out: folder for model and tokenizer.
+        epochs, batch, lr, seed: of AdamW. longest: tokens of a text, or what the model takes if that is less;
+        longer texts lose their beginning.
+    Returns:
+        Pairs trained on, pairs skipped (both texts equal), (N,) held-out margins, chosen − rejected.
+    Raises:
+        ValueError: fewer than ten pairs, no such model; load_pairs' own.
+    """
+    torch.manual_seed(seed)
+    skipped, count = _count(path)
+    if count < 10:
+        raise ValueError(f"{path} holds {count} pairs that differ; training needs at least 10")
+    kept, device = count - count // 10, "cuda" if torch.cuda.is_available() else "cpu"
+    model, tokenizer = _load(name, longest)
+    model.to(device).train()
+    optimiser, rng = torch.optim.AdamW(model.parameters(), lr=lr), np.random.default_rng(seed)
+    with tqdm(total=epochs * kept, unit=" pairs", leave=False, disable=None) as bar:
+        for _ in range(epochs):
+            for pairs in _batches(islice(_differing(path), kept), batch, rng):
+                loss = bradley_terry_loss(*score_pairs(model, tokenizer, pairs))
+                optimiser.zero_grad()
+                loss.backward()
+                torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+                optimiser.step()
+                bar.update(len(pairs))
+    model.eval()
+    with torch.no_grad():
+        scores = [score_pairs(model, tokenizer, pairs)
+                  for pairs in _batches(islice(_differing(path), kept, None), batch)]
+    for part in (model, tokenizer):
+        part.save_pretrained(out)
+    return kept, skipped, torch.cat([chosen - rejected for chosen, rejected in scores]).double().cpu().numpy()
+
+
+def score_pairs(model, tokenizer, pairs):
+    """Scores of (prompt, chosen, rejected) texts: two (N,) float32 tensors, chosen and rejected, in log-odds."""
+    texts = [f"{prompt} {reply}".strip() for side in (1, 2) for prompt, reply in ((p[0], p[side]) for p in pairs)]
+    tokens = tokenizer(texts, padding=True, truncation=True, return_tensors="pt").to(model.device)
+    return model(**tokens).logits[:, 0].float().chunk(2)
+
+
+def pretrained(auto, name, **options):
+    """auto.from_pretrained(name, ...). Raises: ValueError: no such model."""
+    try:
+        return auto.from_pretrained(name, **options)
+    except OSError as error:
+        raise ValueError(f"no model {name}, in a folder or from the hub: {str(error).splitlines()[0]}") from None
+
+
+def _load(name, longest):
+    """Model with one output and tokenizer, in float32, with a padding token and texts cut at their beginning."""
+    tokenizer = pretrained(AutoTokenizer, name, truncation_side="left", padding_side="right")
+    model = pretrained(AutoModelForSequenceClassification, name, num_labels=1, dtype=torch.float32,
+                       ignore_mismatched_sizes=True)
+    if tokenizer.pad_token is None:
+        if tokenizer.eos_token is None:
+            raise ValueError(f"the tokenizer of {name} has neither a padding nor an end token; give it one")
+        tokenizer.pad_token = tokenizer.eos_token
+    model.config.pad_token_id = tokenizer.pad_token_id  # the score is read before the padding
+    takes = getattr(model.config, "max_position_embeddings", None) or longest
+    tokenizer.model_max_length = min(tokenizer.model_max_length, takes, longest)
+    return model, tokenizer
+
+
+def _differing(path):
+    return (pair for pair in load_pairs(path) if pair[1] != pair[2])
+
+
+def _count(path):
+    """Pairs whose texts are equal, and the others: (skipped, kept). Reads all of the file, and so checks it."""
+    counts = [0, 0]
+    for _, chosen, rejected in load_pairs(Path(path)):
+        counts[chosen != rejected] += 1
+    return counts
+
+
+def _batches(pairs, batch, rng=None):
+    """Lists of `batch` pairs from a stream, shuffled within a buffer if there is an rng."""
+    while buffer := list(islice(pairs, BUFFER)):
+        order = rng.permutation(len(buffer)) if rng is not None else np.arange(len(buffer))
+        for rows in np.split(order, range(batch, len(order), batch)):
+            yield [buffer[i] for i in rows]

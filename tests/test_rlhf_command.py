@@ -1,0 +1,58 @@
+"""`coursekit rlhf` as a person runs it: trains, saves, goes on, draws, and says what is wrong in one line."""
+
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from safetensors import safe_open
+
+from coursekit.cli import main
+
+SHORT = ["rlhf", "--batch", "8", "--updates"]
+
+
+def updates_in(path):
+    import json
+    with safe_open(path, "pt") as file:
+        facts = json.loads(file.metadata()["run"])
+    return facts["update"], [m["update"] for m in facts["history"]]
+
+
+def test_it_trains_saves_draws_and_goes_on(tmp_path, capsys):
+    out = tmp_path / "run.safetensors"
+    assert main([*SHORT, "2", "--out", str(out), "--plot", str(tmp_path / "run.png")]) == 0
+    told = capsys.readouterr().out
+    assert "-- replies before" in told and "-- replies after" in told and "update    2" in told
+    assert (tmp_path / "run.png").stat().st_size > 5000
+    assert updates_in(out) == (2, [0, 1])
+    assert main([*SHORT, "3", "--out", str(out), "--resume"]) == 0
+    assert updates_in(out) == (3, [0, 1, 2])
+    assert "-- replies before" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("arguments, message", [
+    (["--out", "nowhere/run.safetensors"], "there is no folder nowhere; make it first"),
+    (["--out", "none.safetensors", "--resume"], "there is no file none.safetensors"),
+    (["--batch", "0"], "batch must be positive, got 0"),
+])
+def test_what_is_wrong_is_one_line(arguments, message, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["rlhf", *arguments]) == 2
+    told = capsys.readouterr().err.strip()
+    assert message in told and len(told.splitlines()) == 1
+
+
+def test_an_interrupted_run_says_how_to_go_on(tmp_path):
+    out = tmp_path / "run.safetensors"
+    run = subprocess.Popen([sys.executable, "-m", "coursekit.cli", *SHORT, "5000", "--out", str(out)],
+                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 120
+    while not out.exists() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    run.send_signal(signal.SIGINT)
+    _, told = run.communicate(timeout=60)
+    assert run.returncode == 130
+    assert told.strip() == f"coursekit: interrupted; `--resume` goes on from {out}"
+    assert updates_in(out)[0] >= 5
