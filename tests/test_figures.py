@@ -36,6 +36,15 @@ def test_a_band_spans_the_runs(ax):
     assert band[:, 1].min() == 1.0 and band[:, 1].max() == 6.0
 
 
+def test_a_film_is_its_pictures_side_by_side_each_with_its_step(ax):
+    pictures = [(step, np.full((4, 6, 3), step, np.uint8)) for step in (0, 7, 9)]
+    figures.plot_film(ax, pictures, "after")
+    strip = ax.images[0].get_array()
+    assert strip.shape == (4, 18, 3) and strip[0, ::6, 0].tolist() == [0, 7, 9]
+    assert [label.get_text() for label in ax.get_xticklabels()] == ["step 0", "step 7", "step 9"]
+    assert ax.get_xticks().tolist() == [3, 9, 15] and ax.get_ylabel() == "after"
+
+
 def slider():
     panel = figures.Panel("Errors & such", "λ", (0, 1), (0, 2), lines={"bias": ([0, 1], [0, 2])},
                           bars=[[1.0, 2.0], [0.5, 9.0]], dots=[[(0, 1)], [(1, 2)]])

@@ -49,6 +49,16 @@ def plot_bands(ax, x, runs_by_name, *, xlabel, ylabel):
     ax.legend()
 
 
+def plot_film(ax, pictures, name):
+    """Pictures of one episode in a row. pictures: [(step, (H, W, 3) bytes)]."""
+    strip = np.concatenate([picture for _, picture in pictures], axis=1)
+    width = strip.shape[1] / len(pictures)
+    ax.imshow(strip)
+    ax.set(yticks=[], ylabel=name, xticks=(np.arange(len(pictures)) + 0.5) * width,
+           xticklabels=[f"step {step}" for step, _ in pictures])
+    ax.tick_params(length=0)
+
+
 def plot_tokens(ax, tokens, rows):
     """A reply as a strip: one column a token, one row a quantity, numbers in the cells. rows: {name: (T,) floats};
     colour runs from blue (below 0) over white to red, on one scale for all rows."""

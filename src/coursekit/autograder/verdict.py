@@ -64,7 +64,7 @@ def agree(got, expected, tolerance):
     if isinstance(expected, tuple):
         if not isinstance(got, (tuple, list)):
             got = numbers(got)
-        return (np.ndim(got) > 0 or isinstance(got, (tuple, list))) and len(got) == len(expected) and all(
+        return (isinstance(got, (tuple, list)) or np.ndim(got) > 0) and len(got) == len(expected) and all(
             agree(g, e, tolerance) for g, e in zip(got, expected))
     got, expected = numbers(got), np.asarray(expected, float)
     if got is None or got.shape != expected.shape:
