@@ -33,7 +33,7 @@ test: .venv/.dev
 test-browser: .venv/.dev book
 	@$(BIN)/python tools/browser.py axe-core
 	@echo "== every page in a browser; screenshots go to _build/screenshots"
-	$(BIN)/python -m pytest -q -n 2 tests/test_browser.py
+	$(BIN)/python -m pytest -q -n 2 -W error tests/test_browser.py
 
 pdf: .venv/.dev book
 	$(BIN)/python tools/make_pdf.py

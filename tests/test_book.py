@@ -169,6 +169,20 @@ def test_a_chapter_leads_to_the_glossary_once_for_a_word(html):
         assert len(linked) > 2 and len(linked) == len(set(linked))
 
 
+def test_only_the_icons_in_use_are_shipped(html):
+    lighter = extension("lighter")
+    script = (html / "_static/scripts/fontawesome.js").read_text()
+    assert len(script) < 2e5
+    kept = {name for icon in lighter.ICON.findall(script) for name in [*icon[:2], *re.findall(r"[a-z-]+", icon[2])]}
+    sizes_and_styles = {"lg", "solid", "brands", "regular"}
+    assert lighter.icons(html) - sizes_and_styles <= kept
+
+
+def test_text_that_the_kernel_cut_is_joined_as_it_was():
+    pieces = [{"output_type": "stream", "name": "stdout", "text": text} for text in ("one\ntwo", "\nthree\n")]
+    assert [output["text"] for output in extension("lighter").joined(pieces)] == ["one\ntwo\nthree\n"]
+
+
 def test_on_colab_a_first_cell_installs_the_library(tmp_path):
     coursebook = extension("coursebook")
     url = "https://github.com/us/course"

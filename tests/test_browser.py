@@ -40,10 +40,10 @@ class Server(http.server.ThreadingHTTPServer):
 @pytest.fixture(scope="session")
 def served():
     handler = functools.partial(Quiet, directory=str(HTML))
-    server = Server(("127.0.0.1", 0), handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
+    with Server(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
 
 
 @pytest.fixture(scope="session")
@@ -142,6 +142,15 @@ def test_a_page_is_sound_as_a_file(page, name):
         for scheme in ("light", "dark"):
             by(page, scheme, size)
             sound(page)
+
+
+@pytest.mark.parametrize("name", CHAPTERS)
+def test_a_chapter_loads_in_under_4_megabytes(page, served, name):
+    loaded = []
+    page.on("response", lambda r: loaded.append(int(r.headers.get("content-length", 0))))
+    visit(page, served, name)
+    page.evaluate("document.fonts.ready")
+    assert 1e6 < sum(loaded) < 4e6
 
 
 @pytest.mark.parametrize("base", ["http", "file"])
