@@ -60,6 +60,12 @@ def shares():
         yield "share of credit on the decider: first {:.2f}, second {:.2f}, third {:.2f}".format(*found)
 
 
+def at_work():
+    shots = [json.loads((RESULTS / "lambda_gradient.json").read_text())["snapshots"][i] for i in (0, 2, 4)]
+    for lam in shots[0]["gradient"]:
+        yield "; ".join("after {}: {:.2f} + {:.2f}".format(s["update"], *s["gradient"][lam]) for s in shots)
+
+
 def planted():
     runs = json.loads((RESULTS / "bugs.json").read_text())["runs"]
     for bug in ("none", "no price for KL", "logits off by one", "score in the last column", "sign of the KL price"):
@@ -71,7 +77,7 @@ def _line(advantages):
     return f"advantages {' '.join(f'{a:.2f}' for a in advantages)}; "
 
 
-ORACLES = {"00_before_you_start": objective, "01_td_vs_mc": n_steps, "02_gae": dial,
+ORACLES = {"00_before_you_start": objective, "01_td_vs_mc": n_steps, "02_gae": dial, "02b_gae_at_work": at_work,
            "03_reward_models": best_of_n, "04_sparse_credit": shares,
            "05_four_models": planted}
 ORACLES = {name: lambda f=function: list(f()) for name, function in ORACLES.items()}

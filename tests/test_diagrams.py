@@ -54,7 +54,9 @@ def test_the_drawing_belongs_to_the_text_not_to_its_indent():
     assert drawing(TEXT) != drawing(TEXT.replace("A --> B", "B --> A"))
 
 
-def test_every_fence_of_the_book_is_drawn():
+def test_every_fence_of_the_book_is_drawn_and_nothing_else():
+    drawn = {path.name for path in (ROOT / FOLDER).glob("*.svg")}
+    assert drawn <= {drawing(text) for _, text in sources(BOOK)}, "run python tools/render_mermaid.py --all"
     for path, text in sources(BOOK):
         assert all(words(text)), f"{path.name}: accTitle or accDescr is missing"
         assert (ROOT / FOLDER / drawing(text)).exists(), f"{path.name}: run python tools/render_mermaid.py"
