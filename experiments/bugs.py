@@ -47,7 +47,8 @@ def recomputing(logprobs_of):
     return appraise
 
 
-for name, recipe in {"none": {}, "nothing": {}, "λ = 1": dict(lam=1.0), "λ = 0": dict(lam=0.0), "γ = .95": dict(gamma=0.95),
+for name, recipe in {"none": {}, "nothing": {}, "λ = 1": dict(lam=1.0), "λ = 0": dict(lam=0.0),
+                     "γ = .95": dict(gamma=0.95),
                      "no price for KL": dict(beta=0.0), "learning rate × 5": dict(lr=5e-3),
                      "eight epochs": dict(epochs=8), "no price for a missing end": dict(missing_end=0.0),
                      "no value clip": dict(value_clip=None)}.items():

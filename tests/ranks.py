@@ -52,7 +52,7 @@ def four_updates(how, rank=0, ranks=1, path=None):
 def trained(how):
     """The actor after three updates of the whole loop, and of each update: beta, steps of the optimiser, tokens
     that this rank wrote and that a rank wrote on average. A rank that is done stops writing before the other."""
-    recipe = replace(RECIPE, batch=1, minibatch=1, epochs=4, max_tokens=60, lr=0.01, target_kl=0.01, kl_target=1.0)
+    recipe = replace(RECIPE, batch=2, minibatch=1, epochs=4, max_tokens=60, lr=0.01, target_kl=0.042, kl_target=1.0)
     run = rlhf.start(prepared(how), recipe)
     history = list(rlhf.train(run, help_desk, updates=3, end=helpdesk.END))
     facts = [[h["beta"], h["updates"], h["length"], distributed.mean(h["length"])] for h in history]

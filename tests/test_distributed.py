@@ -57,9 +57,9 @@ def test_a_sharded_run_samples_stops_and_prices_like_an_unsharded_one(tmp_path):
     sharded, facts, plain, expected = under_torchrun("train", tmp_path / "found.pt")
     assert gap([sharded], [plain]) < 1e-5
     assert torch.equal(facts, expected)
-    assert (facts[:, 1] < 4).any()  # steps: the limit was met
+    assert (facts[:, 1] < 8).any()  # steps: the limit was met
     assert (facts[:, 2] != facts[:, 3]).any()  # lengths: the ranks differ
-    assert facts[2, 0] < facts[1, 0] < facts[0, 0]  # beta adapts
+    assert facts[1, 0] < facts[0, 0]  # beta adapts: KL is 0 at first
 
 
 def test_a_killed_rank_ends_the_run_with_one_message_and_the_run_goes_on(tmp_path):

@@ -1,6 +1,8 @@
 """Figures draw what they are given; the slider carries every frame and its numbers."""
 
 import re
+from base64 import b64decode
+from xml.etree import ElementTree
 
 import matplotlib
 import numpy as np
@@ -57,6 +59,15 @@ def test_the_slider_holds_a_frame_for_every_position():
     assert 'max="1" value="1"' in html and "<label" in html
     assert "one &lt;1&gt;" in html and "Errors &amp; such" in html
     assert "<script" not in html and "http" not in html
+
+
+def test_the_still_is_hidden_and_shows_the_start():
+    html = slider()
+    image = re.search(r'<img hidden alt="([^"]*)" src="data:image/svg\+xml;base64,([^"]*)"', html)
+    assert image[1] == "λ, still: λ = 1, two"
+    drawn = ElementTree.fromstring(b64decode(image[2]))
+    assert [group.get("data-frame") for group in drawn.iter() if group.get("data-frame")] == ["1"]
+    assert len(image[2]) < len(html) and drawn.get("width") == "300"
 
 
 def test_bars_end_inside_the_frame_and_scale_with_the_value():

@@ -152,17 +152,12 @@ def learn(models, optimiser, batch, recipe, *, rng):
 
     Under torchrun every rank brings its own batch: gradients, token counts and KL are those of all of them.
     """
-    watched = []
-    for _ in range(recipe.epochs):
-        order = rng.permutation(len(batch.tokens))
-        for rows in np.array_split(order, max(1, round(len(order) / recipe.minibatch))):
-            part = batch.take(torch.as_tensor(rows))
-            watched.append(update(models, optimiser, part, recipe))
-            if recipe.target_kl is not None and distributed.mean(watched[-1]["k3"]) > recipe.target_kl:
-                break
-        else:
-            continue
-        break
+    watched, size = [], len(batch.tokens)
+    parts = max(1, round(size / recipe.minibatch))
+    for rows in (rows for _ in range(recipe.epochs) for rows in np.array_split(rng.permutation(size), parts)):
+        watched.append(update(models, optimiser, batch.take(torch.as_tensor(rows)), recipe))
+        if recipe.target_kl is not None and distributed.mean(watched[-1]["k3"]) > recipe.target_kl:
+            break
     return {name: float(np.mean([w[name] for w in watched])) for name in watched[0]} | {"updates": len(watched)}
 
 
@@ -242,8 +237,7 @@ def train(run, draw, *, updates, end, judge=None, progress=False):
 
 def describe(batch, end):
     """What a batch says before anything is learned from it: a dict of floats."""
-    width = batch.reply.shape[1]
-    ended = ((batch.tokens[:, -width:] == end) & batch.reply).any(-1)
+    ended = ((batch.tokens[:, -batch.reply.shape[1]:] == end) & batch.reply).any(-1)
     return {"proxy": batch.scores.mean().item(), "kl": batch.kl.sum(-1).mean().item(),
             "length": batch.reply.sum(-1).double().mean().item(), "ended": ended.double().mean().item(),
             "explained_variance": explained_variance(batch.values, batch.returns, mask=batch.reply)}
@@ -251,5 +245,4 @@ def describe(batch, end):
 
 def replies_of(batch):
     """The replies as lists of token numbers, <end> included, padding not."""
-    width = batch.reply.shape[1]
-    return [row[real].tolist() for row, real in zip(batch.tokens[:, -width:], batch.reply)]
+    return [row[real].tolist() for row, real in zip(batch.tokens[:, -batch.reply.shape[1]:], batch.reply)]

@@ -35,8 +35,6 @@ def run(options):
     except KeyboardInterrupt:
         _complain(f"interrupted; `--resume` goes on from {options.out}")
         return 130
-    except Stopped:
-        _leave("start it again")
     except ModuleNotFoundError as error:
         return _complain(f"rlhf needs {error.name}; install it with: pip install 'coursekit[torch]'")
     except ValueError as error:
@@ -48,29 +46,22 @@ def _complain(message):
     return complain(message) if os.environ.get("RANK", "0") == "0" else 2
 
 
-class Stopped(Exception):
-    """torchrun stops this process, since another one is gone."""
-
-
-def _stop(*_):
-    raise Stopped
-
-
 def _tune(options):
     import torch
 
     from coursekit import distributed
 
-    many, device = "RANK" in os.environ, torch.device("cpu")
+    many, device, saved = "RANK" in os.environ, torch.device("cpu"), []
     if many:
-        signal.signal(signal.SIGTERM, _stop)
+        signal.signal(signal.SIGTERM, lambda *_: _leave(options, saved))  # so torchrun stops a lost rank's fellows
         device = distributed.start()
     first = distributed.rank() == 0
     torch.set_num_threads(1)  # the model is tiny: more threads only wait for each other
     state, history = _begin(options, device)
     if first and not history:
         _show(state.models.actor, "before")
-    _learn(options, state, history, device)
+    saved += [state.update] if history else []
+    _learn(options, state, history, saved, device)
     if first:
         _show(state.models.actor, "after")
         print(f"saved {options.out}")
@@ -93,8 +84,8 @@ def _begin(options, device):
     return rlhf.start(models, rlhf.Recipe(beta=options.beta, batch=options.batch), seed=options.seed), []
 
 
-def _learn(options, state, history, device):
-    """Train and save; history grows. If another process is gone, this one says so and ends."""
+def _learn(options, state, history, saved, device):
+    """Train and save; `history` grows, and `saved`, the updates after which a save was made."""
     from coursekit import checkpoints, distributed, helpdesk, rlhf
     from coursekit.resume import save_run
 
@@ -102,32 +93,36 @@ def _learn(options, state, history, device):
         things, *tensors = checkpoints.help_desk(rng, n)
         return things, *(x.to(device) for x in tensors)
 
-    first, saved = distributed.rank() == 0, state.update
+    first = distributed.rank() == 0
     try:
         for measures in rlhf.train(state, draw, updates=options.updates, end=helpdesk.END, judge=checkpoints.gold,
                                    progress=first and sys.stderr.isatty()):
             history.append(measures)
             if state.update % EVERY == 0 or state.update == options.updates:
                 save_run(state, history, options.out)
-                saved = state.update
+                saved.append(state.update)
                 if first:
                     print(_line(measures), flush=True)
-    except (RuntimeError, Stopped) as error:
-        if not isinstance(error, Stopped) and not (distributed.active() and distributed.lost(error)):
+    except RuntimeError as error:
+        if not (distributed.active() and distributed.lost(error)):
             raise
-        _leave(f"`--resume` goes on from {options.out}, saved after update {saved}" if saved else
-               "nothing was saved yet; start it again")
+        _leave(options, saved)
 
 
-def _leave(advice):
+def _leave(options, saved):
     """End this process at once: a group that lost a member can't be left in order, the others would wait for it."""
     from coursekit import distributed
 
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    if distributed.first_to_say("gone"):
-        complain(f"{GONE}; {advice}")
-    sys.stdout.flush()
-    os._exit(1)
+    advice = "nothing was saved yet, start it again"
+    if saved:
+        advice = f"`--resume` goes on from {options.out}, saved after update {saved[-1]}"
+    try:
+        if distributed.first_to_say("gone"):
+            complain(f"{GONE}; {advice}")
+        sys.stdout.flush()
+    finally:
+        os._exit(1)
 
 
 def _line(m):
