@@ -71,7 +71,7 @@ def test_the_still_is_hidden_and_shows_the_start():
 
 
 def test_bars_end_inside_the_frame_and_scale_with_the_value():
-    rects = re.findall(r'<rect x="[\d.]+" y="([\d.]+)" width="18" height="([\d.]+)"', slider())
+    rects = re.findall(r'<rect x="[\d.]+" y="([\d.]+)" width="[\d.]+" height="([\d.]+)"', slider())
     heights = [float(h) for _, h in rects]
     assert heights[0] == pytest.approx(heights[1] / 2, abs=0.2)   # 1 and 2 of 2
     assert heights[3] == heights[1]                               # 9 is cut at the frame's top

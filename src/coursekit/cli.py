@@ -1,4 +1,4 @@
-"""The command line: `coursekit check`, `release`, `grade`, `train`, `train-rm`, `rlhf`; each in its own module."""
+"""The command line: `coursekit check`, `release`, `grade`, `train`, `train-rm`, `rlhf`, each in its own module."""
 
 import argparse
 import sys
