@@ -1,9 +1,8 @@
 """Play vector environments of gymnasium, with every ending told right, however the environment restarts.
 
-    mode        what `step` returns where an episode ends                    what we do
-    NEXT_STEP   its last observation; the next row only resets               mark that row dead: not valid
-    SAME_STEP   the next episode's first; the last is info["final_obs"]      ask the critic about final_obs
-    DISABLED    its last observation, and waits for a reset                  ask the critic, then reset
+- NEXT_STEP: `step` returns the episode's last observation, and the next row only resets. It is dead: not valid.
+- SAME_STEP: `step` returns the next episode's first; the last is in info["final_obs"]. The critic sees that.
+- DISABLED: `step` returns the last observation and waits for a reset. The critic sees it, then we reset.
 """
 
 from dataclasses import dataclass, field
