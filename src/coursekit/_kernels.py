@@ -16,7 +16,8 @@ TILE = 512  # steps of one row whose surprises are computed together
 def gae(rewards, values, next_values, terminated, truncated, gamma, factor):
     """(..., T) advantages in the memory order of `rewards`. Arguments as `advantages.gae`, checked; factor = γλ."""
     order, distance = memory_order(rewards)
-    given = [np.ascontiguousarray(x.transpose(order)) for x in (rewards, values, next_values, terminated, truncated)]
+    given = rewards, values, next_values, terminated, truncated
+    given = [np.ascontiguousarray(x.transpose(order)) for x in given]  # read only: these may be the caller's own
     result = np.empty_like(given[0])
     shape = (-1, rewards.shape[-1]) if distance == 1 else (-1, rewards.shape[-1], distance)
     number = rewards.dtype.type
@@ -49,8 +50,8 @@ def _in_steps(rewards, values, next_values, terminated, truncated, gamma, factor
 
 @njit(cache=True, error_model="numpy")
 def _in_rows(rewards, values, next_values, terminated, truncated, gamma, factor, advantages):
-    """(N, T), a row is T numbers in time. A step waits for the one after it, so four are taken at a time: their sums
-    without what follows them first, which wait for nothing, then what follows times the product of the weights."""
+    """(N, T), a row is T numbers in time. A step waits for the one after it, so four are taken at a time: first
+    their sums without what follows, which wait for nothing, then what follows times the product of the weights."""
     zero = gamma - gamma
     x, w = np.zeros(TILE, rewards.dtype), np.zeros(TILE, rewards.dtype)
     for row in range(len(rewards)):

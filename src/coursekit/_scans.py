@@ -14,7 +14,9 @@ import numpy as np
 
 BLOCK = 2**15  # elements that go through all rounds at once: they stay in the second-level cache
 WIDE = 1024  # a step of so many contiguous numbers costs less than its share of log2(T) rounds
-LARGE = 2**17  # elements from which a compiled kernel is loaded
+COMPILED = 2**17  # elements from which the compiled kernel is loaded
+OUTSIDE = 2**20  # elements from which an array and its surprises do not fit in the cache together
+PART = 2**18  # elements that are then worked on together
 
 
 def zeroed(x, where):
@@ -22,7 +24,9 @@ def zeroed(x, where):
     if isinstance(x, np.ndarray):
         np.copyto(x, 0.0, where=where)
         return x
-    return x.masked_fill(where, 0.0)
+    import torch
+
+    return torch.where(where, 0.0, x)  # masked_fill would not keep the memory order
 
 
 def discounted_sums(x, ended, factor):
@@ -52,24 +56,29 @@ def _lends_its_memory(x):
     """True for a tensor whose memory numpy can work on, and that nobody differentiates, maps or traces."""
     import torch
 
-    watched = (x.requires_grad or torch.compiler.is_compiling() or torch._C._functorch.is_functorch_wrapped_tensor(x)
+    mapped = torch._C._functorch.is_functorch_wrapped_tensor
+    watched = (x.requires_grad or torch.compiler.is_compiling() or mapped(x)
                or torch.autograd.forward_ad.unpack_dual(x).tangent is not None)
-    return type(x) is torch.Tensor and x.device.type == "cpu" and x.dtype in (
-        torch.float32, torch.float64) and not watched
+    plain = type(x) is torch.Tensor and x.device.type == "cpu" and x.dtype in (torch.float32, torch.float64)
+    return plain and not watched
 
 
 def memory_order(x):
-    """How a numpy array lies: its axes from the largest stride to the smallest, and the elements in a step's row."""
+    """How a numpy array lies: its axes from the largest stride to the smallest, and how far apart two steps are."""
     order = sorted(range(x.ndim), key=lambda axis: -abs(x.strides[axis]))
     return order, math.prod(x.shape[axis] for axis in order[order.index(x.ndim - 1) + 1:])
 
 
-def compiled_gae(rewards):
-    """`_kernels.gae` where numba is installed and the array is large enough, else None. The size decides alone:
-    loading it takes half a second, and the same call gives the same digits whatever was called before."""
-    if isinstance(rewards, np.ndarray) and rewards.size >= LARGE and rewards.dtype in (np.float32, np.float64):
-        return _kernel()
-    return None
+def fused_gae(rewards):
+    """What does the work of `advantages.gae` for a large numpy array; None where its own two lines do it.
+
+    The compiled kernel, if numba is installed. The size alone decides: loading the kernel takes half a second, and
+    the same call gives the same digits whatever was called before.
+    """
+    if not isinstance(rewards, np.ndarray) or rewards.size < COMPILED:
+        return None
+    kernel = _kernel() if rewards.dtype in (np.float32, np.float64) else None
+    return kernel or (gae_by_parts if rewards.size >= OUTSIDE else None)
 
 
 @cache
@@ -79,6 +88,26 @@ def _kernel():
     except ImportError:  # no numba, or one that does not know this numpy
         return None
     return _kernels.gae
+
+
+def gae_by_parts(rewards, values, next_values, terminated, truncated, gamma, factor):
+    """`advantages.gae` for numpy, part by part of memory from its end: sums find their surprises in the cache."""
+    order, _ = memory_order(rewards)
+    axis = max(order, key=lambda axis: rewards.shape[axis] > 1)  # the slowest
+    result = np.empty_like(rewards)
+    out, *given = (np.moveaxis(x, axis, 0) for x in (result, rewards, values, next_values, terminated, truncated))
+    length = max(1, PART * len(out) // rewards.size)
+    for stop in range(len(out), 0, -length):
+        part = slice(max(0, stop - length), stop)
+        r, v, after, died, cut = (x[part] for x in given)
+        x, ended = zeroed(np.multiply(after, gamma, out=out[part]), died), died | cut
+        x += r
+        x -= v
+        if axis == rewards.ndim - 1 and stop < len(out):
+            x[-1] += zeroed(factor * out[stop], ended[-1])
+        if factor:
+            _in_place(np.moveaxis(x, 0, axis), np.moveaxis(ended, 0, axis), factor)
+    return result
 
 
 def _in_place(x, ended, factor):
@@ -99,10 +128,12 @@ def _in_place(x, ended, factor):
 
 
 def _step_by_step(x, ended, factor):
-    carried = np.empty_like(x[0])
-    for t in reversed(range(len(x) - 1)):
-        np.multiply(x[t + 1], factor, out=carried)
-        x[t] += zeroed(carried, ended[t])
+    carried, zero = np.empty_like(x[0]), np.zeros((), x.dtype)
+    factor = x.dtype.type(factor)  # typed like zero: a Python number would be converted in every round
+    for here, after, stops in zip(x[-2::-1], x[:0:-1], ended[-2::-1]):
+        np.multiply(after, factor, out=carried)
+        np.copyto(carried, zero, where=stops)
+        here += carried
 
 
 def _block_by_block(x, ended, factor, length, reach):

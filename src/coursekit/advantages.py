@@ -5,7 +5,7 @@ A step that is neither `terminated` nor `truncated` but stands last is cut by th
 like a truncated one it is worth what the critic says of its true successor, `next_values`.
 """
 
-from coursekit._scans import compiled_gae, discounted_sums, zeroed
+from coursekit._scans import discounted_sums, fused_gae, zeroed
 from coursekit.arrays import as_arrays, fraction, positive_int
 
 
@@ -29,7 +29,7 @@ def td_errors(rewards, values, next_values, terminated, *, gamma):
     _, (rewards, values, next_values, terminated) = as_arrays(
         floating=["rewards", "values", "next_values"], boolean=["terminated"],
         rewards=rewards, values=values, next_values=next_values, terminated=terminated)
-    return zeroed(fraction(gamma=gamma) * next_values, terminated) + rewards - values
+    return _surprises(rewards, values, next_values, terminated, fraction(gamma=gamma))
 
 
 def mc_returns(rewards, next_values, terminated, truncated, *, gamma):
@@ -131,10 +131,14 @@ def gae(rewards, values, next_values, terminated, truncated, *, gamma, lam):
         floating=["rewards", "values", "next_values"], boolean=["terminated", "truncated"],
         rewards=rewards, values=values, next_values=next_values, terminated=terminated, truncated=truncated)
     gamma, factor = fraction(gamma=gamma), fraction(gamma=gamma) * fraction(lam=lam)
-    if kernel := compiled_gae(rewards):  # the two lines below in one pass, if coursekit[fast] is installed
-        return kernel(rewards, values, next_values, terminated, truncated, gamma, factor)
-    deltas = td_errors(rewards, values, next_values, terminated, gamma=gamma)
+    if fused := fused_gae(rewards):  # the two lines below in one pass, for large arrays
+        return fused(rewards, values, next_values, terminated, truncated, gamma, factor)
+    deltas = _surprises(rewards, values, next_values, terminated, gamma)
     return discounted_sums(deltas, terminated | truncated, factor)
+
+
+def _surprises(rewards, values, next_values, terminated, gamma):
+    return zeroed(gamma * next_values, terminated) + rewards - values
 
 
 def _last_of_episode(xp, ended):
