@@ -103,6 +103,13 @@ def test_what_lies_after_an_end_may_be_anything(small, way, hole):
     assert not np.isfinite(result[1:, :, 101:200]).any()
 
 
+@pytest.mark.parametrize("step", [2, -1])
+def test_sums_in_place_of_numbers_that_lie_apart(step):
+    x, never = np.random.default_rng(6).normal(size=(3, 50))[:, ::step], np.zeros((3, 50), bool)[:, ::step]
+    truth = _scans.discounted_sums(x.copy(), never.copy(), 0.9)
+    assert_array_equal(_scans.discounted_sums(x, never, 0.9), truth)
+
+
 @each_way
 def test_orders_may_be_mixed(small, way):
     rng = np.random.default_rng(3)
