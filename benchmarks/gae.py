@@ -73,7 +73,7 @@ def ours(layout, kernel, convert=lambda x: x):
             advantages = gae(*given, gamma=GAMMA, lam=LAM)
             _scans._kernel = LOAD
             return advantages, advantages + given[1]
-        return call, lambda advantages: np.asarray(advantages).T
+        return call, lambda advantages: np.from_dlpack(advantages).T
     return prepare
 
 
@@ -117,7 +117,7 @@ def cleanrl(data):
             delta = rewards[t] + GAMMA * after * goes_on - values[t]
             advantages[t] = carried = delta + GAMMA * LAM * goes_on * carried
         return advantages, advantages + values
-    return call, np.array
+    return call, np.from_dlpack
 
 
 @method("tianshou")
