@@ -7,10 +7,12 @@ PORT ?= 8000
 BIN := .venv/bin
 NOTEBOOKS := $(wildcard book/*.ipynb)
 
-.PHONY: help book test slow lab serve clean
+.PHONY: help book test test-browser pdf slow lab serve clean
 help:
 	@echo "make book   build the book into _build/html (installs .venv the first time)"
 	@echo "make test   run every test and every notebook"
+	@echo "make test-browser  open every page in a browser: formulas, images, sliders, keyboard, accessibility"
+	@echo "make pdf    print the whole book into _build/coursekit.pdf (needs chromium)"
 	@echo "make slow   remake the shipped models and compare them with the committed measures"
 	@echo "make lab    open the notebooks in JupyterLab"
 	@echo "make serve  serve the built book at http://localhost:$(PORT)"
@@ -25,8 +27,16 @@ book: .venv/.book
 test: .venv/.dev
 	@echo "== tests, then every notebook under --nbval"
 	$(BIN)/ruff check .
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile -W error tests
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile -W error --ignore tests/test_browser.py tests
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile --nbval $(NOTEBOOKS)
+
+test-browser: .venv/.dev book
+	@$(BIN)/python tools/browser.py axe-core
+	@echo "== every page in a browser; screenshots go to _build/screenshots"
+	$(BIN)/python -m pytest -q -n 2 tests/test_browser.py
+
+pdf: .venv/.dev book
+	$(BIN)/python tools/make_pdf.py
 
 slow: .venv/.dev
 	$(BIN)/python experiments/make_checkpoints.py --check

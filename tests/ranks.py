@@ -1,9 +1,10 @@
 """Run by torchrun in test_distributed: four updates, each rank with its own share of the same replies.
 
-    torchrun --nproc-per-node 2 tests/ranks.py OUT global|local|sharded
+    torchrun --nproc-per-node 2 tests/ranks.py OUT global|local|sharded|resumed|train
 """
 
 import sys
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -12,6 +13,7 @@ from torch import distributed as dist
 from coursekit import distributed, helpdesk, rlhf
 from coursekit.checkpoints import help_desk
 from coursekit.lm import TinyLM, sample
+from coursekit.resume import load_run, save_run
 
 RECIPE = rlhf.Recipe(batch=8, minibatch=8, epochs=1, max_tokens=24, lr=1e-3)
 
@@ -30,20 +32,40 @@ def given_replies():
     return torch.cat([prompts, written], 1), torch.cat([mask, reply], 1), reply, old
 
 
-def four_updates(how, rank=0, ranks=1):
-    """Actor and critic after four updates on this rank's replies: two flat tensors."""
-    four = models()
-    if how == "sharded":
-        for model in (four.actor, four.critic):
-            distributed.shard(model)
-    run = rlhf.start(four, RECIPE)
+def four_updates(how, rank=0, ranks=1, path=None):
+    """Actor and critic after four updates on this rank's replies: two flat tensors. "resumed": sharded, and saved
+    to `path` and loaded into new models after the second update."""
+    run = rlhf.start(prepared(how), RECIPE)
     share = len(given_replies()[0]) // ranks
     tokens, mask, reply, old = (x[rank * share:(rank + 1) * share] for x in given_replies())
-    for _ in range(4):
-        batch = rlhf.appraise(four, tokens, mask, reply, old, RECIPE, end=helpdesk.END)
-        rlhf.learn(four, run.optimiser, batch, RECIPE, rng=np.random.default_rng(0))
+    for update in range(4):
+        if how == "resumed" and update == 2:
+            save_run(run, [], path)
+            distributed.total(torch.zeros(1))  # rank 0 has written
+            run, _ = load_run(prepared(how), path)
+        batch = rlhf.appraise(run.models, tokens, mask, reply, old, RECIPE, end=helpdesk.END)
+        rlhf.learn(run.models, run.optimiser, batch, RECIPE, rng=np.random.default_rng(0))
     return [torch.cat([distributed.whole(p).flatten() for p in model.parameters()])
-            for model in (four.actor, four.critic)]
+            for model in (run.models.actor, run.models.critic)]
+
+
+def trained(how):
+    """The actor after three updates of the whole loop, and of each update: beta, steps of the optimiser, tokens
+    that this rank wrote and that a rank wrote on average. A rank that is done stops writing before the other."""
+    recipe = replace(RECIPE, batch=2, minibatch=1, epochs=4, max_tokens=60, lr=0.01, target_kl=0.042, kl_target=1.0)
+    run = rlhf.start(prepared(how), recipe)
+    history = list(rlhf.train(run, help_desk, updates=3, end=helpdesk.END))
+    facts = [[h["beta"], h["updates"], h["length"], distributed.mean(h["length"])] for h in history]
+    return [torch.cat([distributed.whole(p).flatten() for p in run.models.actor.parameters()]), torch.tensor(facts)]
+
+
+def prepared(how):
+    """Four models; if sharded, all four: the frozen ones are as large as the others."""
+    four = models()
+    if how in ("sharded", "resumed"):
+        for model in (four.actor, four.critic, four.reference, four.reward):
+            distributed.shard(model)
+    return four
 
 
 if __name__ == "__main__":
@@ -52,7 +74,10 @@ if __name__ == "__main__":
     distributed.start()
     if how == "local":  # the mistake: every rank its own mean, sd and token count
         distributed.total = distributed.mean_total = lambda part: part
-    found = four_updates(how, distributed.rank(), distributed.ranks())
+    if how == "train":
+        found = [*trained("sharded"), *trained("global")]
+    else:
+        found = four_updates(how, distributed.rank(), distributed.ranks(), f"{out}.safetensors")
     if distributed.rank() == 0:
         torch.save(found, out)
     dist.destroy_process_group()

@@ -11,7 +11,10 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import yaml
 from notebooks import BOOK, CHAPTERS
+
+from coursekit.exercises import EXERCISES
 
 ROOT = BOOK.parent
 
@@ -20,10 +23,10 @@ ROOT = BOOK.parent
 def html(tmp_path_factory):
     """A clean build of the tracked files, far from this checkout's cache."""
     copy = tmp_path_factory.mktemp("book")
-    for name in ("_config.yml", "_toc.yml", "book", "experiments"):
+    for name in ("_config.yml", "_toc.yml", "book", "experiments", "src", "tests"):
         source = ROOT / name
         if source.is_dir():
-            shutil.copytree(source, copy / name, ignore=shutil.ignore_patterns(".ipynb_checkpoints"))
+            shutil.copytree(source, copy / name, ignore=shutil.ignore_patterns(".ipynb_checkpoints", "__pycache__"))
         else:
             shutil.copy(source, copy / name)
     command = [Path(sys.executable).parent / "jupyter-book", "build", ".", "-n", "-W", "--keep-going"]
@@ -36,7 +39,7 @@ def html(tmp_path_factory):
 class Links(HTMLParser):
     def __init__(self):
         super().__init__()
-        self.loaded, self.images, self.ids = [], [], set()
+        self.loaded, self.images, self.ids, self.links = [], [], set(), []
 
     def handle_starttag(self, tag, attributes):
         a = dict(attributes)
@@ -46,6 +49,8 @@ class Links(HTMLParser):
             self.loaded.append(a["src"])
         if tag == "link" and a.get("rel") in ("stylesheet", "preload", "icon"):
             self.loaded.append(a["href"])
+        if tag == "a" and a.get("href"):
+            self.links.append(a["href"])
         if tag == "img":
             self.images.append(a)
 
@@ -71,6 +76,20 @@ def test_a_page_loads_nothing_from_outside(html):
         assert "THEBE_JS_URL" not in page.read_text()
 
 
+def test_every_inside_link_arrives(html):
+    """genindex and the source files are the theme's own links; they must be there too."""
+    known = {page.resolve(): links for page, links in pages(html)}
+    for page, links in pages(html):
+        for target in links.links:
+            if re.match(r"[a-z]+:", target):
+                continue
+            path, _, anchor = target.partition("#")
+            file = (page.parent / path.split("?")[0]).resolve() if path else page.resolve()
+            assert file.exists(), f"{page.name} links to {target}"
+            if anchor and file in known:
+                assert anchor in known[file].ids, f"{page.name} links to {target}"
+
+
 def test_every_figure_has_words(html):
     for page, links in pages(html):
         for image in links.images:
@@ -89,13 +108,85 @@ def test_mathjax_and_its_fonts_are_shipped(html):
     assert len(list((html / "_static/mathjax/output/chtml/fonts/woff-v2").glob("*.woff"))) > 20
 
 
+def extension(name):
+    spec = importlib.util.spec_from_file_location(name, BOOK / "_ext" / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def details():
+    """The rows of implementation_details.md."""
+    text = (BOOK / "implementation_details.md").read_text()
+    return [row for block in re.findall(r"```{details}\n(.*?)```", text, re.S) for row in yaml.safe_load(block)]
+
+
+def test_every_detail_names_its_source_its_symptom_and_tests_that_exist():
+    tests = {f"{path.name}::{name}" for path in Path(__file__).parent.glob("test_*.py")
+             for name in re.findall(r"^def (test_\w+)", path.read_text(), re.M)}
+    for row in details():
+        assert row["detail"] and row["source"] and (row.get("bugs") or row.get("symptom")), row
+        assert row["tests"] and set(row["tests"]) <= tests, set(row["tests"]) - tests
+
+
+def test_every_planted_bug_is_a_symptom_of_exactly_one_detail():
+    runs = json.loads((ROOT / "experiments/results/bugs.json").read_text())["runs"]
+    named = [bug for row in details() for bug in row.get("bugs", [])]
+    assert sorted(named) == sorted({run["bug"] for run in runs} - {"none", "nothing"})  # healthy ones
+
+
+def test_symptoms_are_read_off_the_runs():
+    """Two healthy runs between 1 and 2; sick ones far above, at the end only."""
+    keys = ("gold", "kl", "proxy", "length", "ended", "explained_variance", "clip_fraction")
+
+    def run(bug, end, caught=False):
+        return {"bug": bug, "caught": caught, "curves": dict.fromkeys(keys, [1.0] * 6) | {"kl": [1.0] + [end] * 5}}
+
+    runs = [run("none", 1.0), run("none", 2.0), run("far", 8.0, caught=True), run("near", 2.5)]
+    symptom = extension("tables").symptom
+    assert symptom(runs, "far") == ("*far*: gold 1.00; KL 8.00 at the end (healthy 1.50); "
+                                    "stopped at the first batch")
+    assert symptom(runs, "near") == "*near*: gold 1.00; no fingerprint at this size"
+    with pytest.raises(ValueError, match="no bug is called 'none such'"):
+        symptom(runs, "none such")
+
+
+def test_the_indexes_hold_what_the_library_holds(html):
+    formulas = (html / "book/formula_index.html").read_text()
+    for _, function, label in extension("tables").functions(ROOT):
+        assert f"#{label}" in formulas.replace("equation-", "") and function in formulas
+    exercises = (html / "book/exercises.html").read_text()
+    shown = {path.stem for path in CHAPTERS}
+    assert all(e.id in exercises for e in EXERCISES.values() if e.notebook in shown)
+    api, commands = (html / "book/api.html").read_text(), {"cli", "rlhf_command", "train_command"}
+    modules = {path.stem for path in (ROOT / "src/coursekit").glob("[a-z]*.py")} - commands
+    assert modules == set(re.findall(r'id="module-coursekit\.(\w+)"', api))
+
+
+def test_a_chapter_leads_to_the_glossary_once_for_a_word(html):
+    for path in CHAPTERS:
+        linked = re.findall(r'href="glossary.html#(term-[^"]+)"', (html / f"book/{path.stem}.html").read_text())
+        assert len(linked) > 2 and len(linked) == len(set(linked))
+
+
+def test_on_colab_a_first_cell_installs_the_library(tmp_path):
+    coursebook = extension("coursebook")
+    url = "https://github.com/us/course"
+    app = SimpleNamespace(config=SimpleNamespace(html_theme_options={"repository_url": url}), srcdir=ROOT,
+                          outdir=tmp_path, builder=SimpleNamespace(format="html"))
+    coursebook.copy_for_colab(app, None)
+    link = "https://colab.research.google.com/github/us/course/blob/main/book/02_gae.ipynb"
+    assert coursebook._mended(link, coursebook.PAGE).endswith("/blob/gh-pages/colab/02_gae.ipynb")
+    assert {p.name for p in (tmp_path / "colab").iterdir()} == {p.name for p in CHAPTERS}
+    first = json.loads((tmp_path / "colab/02_gae.ipynb").read_text())["cells"][0]
+    assert url in "".join(first["source"]) and "find_spec" in "".join(first["source"])
+
+
 def test_the_repository_address_alone_switches_the_buttons(html):
-    spec = importlib.util.spec_from_file_location("coursebook", BOOK / "_ext" / "coursebook.py")
-    extension = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(extension)
+    coursebook = extension("coursebook")
     for url, on in (("", False), ("https://example.org/us/course", True)):
         options = {"repository_url": url}
-        extension.switch_buttons(None, SimpleNamespace(html_theme_options=options))
+        coursebook.switch_buttons(None, SimpleNamespace(html_theme_options=options))
         assert bool(options.get("use_edit_page_button")) is bool(options.get("launch_buttons")) is on
     page = (html / "book" / "02_gae.html").read_text()
     assert "mybinder" not in page and "/issues/new" not in page and "github.com/executablebooks" not in page

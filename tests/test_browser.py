@@ -11,13 +11,15 @@ import threading
 from pathlib import Path
 
 import pytest
+from oracles import ORACLES
 
 ROOT = Path(__file__).parent.parent
 HTML, SHOTS = ROOT / "_build" / "html", ROOT / "_build" / "screenshots"
 sys.path.insert(0, str(ROOT / "tools"))
 from browser import chromium, missing, npm_file  # noqa: E402
 
-PAGES = sorted(str(p.relative_to(HTML)) for p in [*HTML.glob("book/**/*.html"), *HTML.glob("[gps]*.html")])
+PAGES = sorted(str(p.relative_to(HTML)) for p in [*HTML.glob("book/**/*.html"), *HTML.glob("[gs]*.html")])
+CHAPTERS = [name for name in PAGES if Path(name).stem[:1].isdigit()]
 lack = missing("axe-core") or ("" if PAGES else "missing: the built book (make book)")
 pytestmark = pytest.mark.skipif(bool(lack), reason=lack)
 WIDE, NARROW = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
@@ -71,15 +73,21 @@ def visit(page, base, name):
     page.evaluate("document.querySelectorAll('img[loading=lazy]').forEach(i => i.loading = 'eager')")
 
 
+STATE = """() => {
+    const images = [...document.images].filter(image => image.checkVisibility()), page = document.documentElement;
+    return {math: document.querySelectorAll('.math').length,
+            typeset: document.querySelectorAll('.math mjx-container').length,
+            wrong: [...document.querySelectorAll('mjx-merror, [data-mjx-error]')].map(e => e.textContent),
+            broken: images.filter(i => !(i.complete && i.naturalWidth)).map(i => i.src),
+            wordless: [...document.images].filter(i => !i.alt).map(i => i.src.slice(0, 80)),
+            over: Math.max(page.scrollWidth, document.body.scrollWidth) - innerWidth}}"""
+AXE = """async only => (await axe.run(document, {runOnly: only, resultTypes: ['violations']})).violations.map(
+    v => [v.id, v.nodes.slice(0, 3).map(node => [node.target.join(' '), node.html.slice(0, 160)])])"""
+
+
 def sound(page):
     """Formulas, images, width and console of the page as it stands."""
-    state = page.evaluate("""() => ({
-        math: document.querySelectorAll('.math').length,
-        typeset: document.querySelectorAll('.math mjx-container').length,
-        wrong: [...document.querySelectorAll('mjx-merror, [data-mjx-error]')].map(e => e.textContent),
-        broken: [...document.images].filter(i => i.checkVisibility() && !(i.complete && i.naturalWidth)).map(i => i.src),
-        wordless: [...document.images].filter(i => !i.alt).map(i => i.src.slice(0, 80)),
-        over: Math.max(document.documentElement.scrollWidth, document.body.scrollWidth) - innerWidth})""")
+    state = page.evaluate(STATE)
     assert state["wrong"] == [] and state["typeset"] >= state["math"], state
     assert state["broken"] == [] and state["wordless"] == [], state
     assert state["over"] <= 0, f"scrolls sideways by {state['over']} px: {wide_ones(page)}"
@@ -92,11 +100,8 @@ def wide_ones(page):
 
 
 def violations(page, *, rules=None):
-    only = {"type": "rule", "values": rules} if rules else {"type": "tag", "values": TAGS}
-    found = page.evaluate("""async only => (await axe.run(document, {runOnly: only,
-        resultTypes: ['violations']})).violations.map(v => [v.id, v.nodes.length,
-        v.nodes.slice(0, 3).map(n => [n.target.join(' '), n.html.slice(0, 160), (n.any[0] || n.all[0] || n.none[0] || {}).message])])""", only)
-    return found
+    """What axe finds: [rule, [[where, what], …]]. rules: only those."""
+    return page.evaluate(AXE, {"type": "rule", "values": rules} if rules else {"type": "tag", "values": TAGS})
 
 
 def by(page, scheme, size):
@@ -108,7 +113,9 @@ def by(page, scheme, size):
 def shoot(page, name, what):
     SHOTS.mkdir(parents=True, exist_ok=True)
     file = SHOTS / f"{Path(name).stem}-{what}.jpg"
-    page.screenshot(path=file, full_page=True, type="jpeg", quality=60)
+    height = min(page.evaluate("document.documentElement.scrollHeight"), 30_000)  # a JPEG has an end
+    page.screenshot(path=file, full_page=True, type="jpeg", quality=60,
+                    clip={"x": 0, "y": 0, "width": page.viewport_size["width"], "height": height})
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -135,3 +142,69 @@ def test_a_page_is_sound_as_a_file(page, name):
         for scheme in ("light", "dark"):
             by(page, scheme, size)
             sound(page)
+
+
+@pytest.mark.parametrize("base", ["http", "file"])
+def test_the_front_door_leads_to_the_book(page, served, base):
+    page.goto((served if base == "http" else HTML.as_uri()) + "/index.html")
+    page.wait_for_url("**/book/index.html")
+    assert page.faults == [] and page.title()
+
+
+@pytest.mark.parametrize("name", CHAPTERS)
+def test_everything_hidden_opens_by_click_and_by_keyboard(page, served, name):
+    visit(page, served, name)
+    folded = page.locator("main details")
+    for i in range(folded.count()):
+        details, summary = folded.nth(i), folded.nth(i).locator("summary").first
+        assert details.get_attribute("open") is None, summary.inner_text()
+        inside = details.locator(":scope > :not(summary)").first
+        assert not inside.is_visible()
+        summary.click()
+        assert inside.is_visible()
+        summary.press("Enter")
+        assert not inside.is_visible()
+        summary.press("Space")
+        assert inside.is_visible() and inside.inner_text().strip()
+    assert folded.count() and page.faults == []
+
+
+@pytest.mark.parametrize("base", ["http", "file"])
+@pytest.mark.parametrize("name", CHAPTERS)
+def test_a_slider_moves_by_keyboard_to_the_numbers_of_the_library(page, served, name, base):
+    visit(page, served if base == "http" else HTML.as_uri(), name)
+    figures = page.locator("figure.ck-slider")
+    expected = ORACLES[Path(name).stem]() if figures.count() else []
+    assert figures.count() <= 1, "an oracle for each slider: see tests/oracles.py"
+    for figure in figures.all():
+        dial, shown = figure.get_by_role("slider"), figure.get_by_role("status")
+        assert dial.get_attribute("max") == str(len(expected) - 1)
+        dial.press("Home")
+        for i, numbers in enumerate(expected):
+            text = shown.inner_text()
+            assert text.startswith(f"{dial.get_attribute('aria-valuetext')}: {numbers}"), (i, text, numbers)
+            assert "\n" not in text.strip() and figure.locator(f"g[data-frame='{i}']").first.is_visible()
+            assert not figure.locator(f"g[data-frame='{i - 1}']").first.is_visible() or i == 0
+            dial.press("ArrowRight")
+        assert not figure.locator("img").is_visible()
+    assert page.faults == []
+
+
+@pytest.mark.parametrize("base", ["http", "file"])
+def test_the_search_finds_pages_without_a_network(page, served, base):
+    page.goto((served if base == "http" else HTML.as_uri()) + "/search.html?q=whitening")
+    page.wait_for_selector("#search-results ul.search li a")
+    assert "02_gae.html" in page.content() and page.faults == []
+
+
+def test_without_scripts_a_slider_shows_its_start(page, served):
+    def forbid(route):
+        answer = route.fetch()
+        route.fulfill(response=answer, headers=answer.headers | {"Content-Security-Policy": "script-src 'none'"})
+
+    page.route("**/02_gae.html", forbid)
+    page.goto(f"{served}/book/02_gae.html")
+    figure = page.locator("figure.ck-slider")
+    figure.get_by_role("slider").press("Home")
+    assert figure.get_by_role("status").inner_text().startswith("λ = 0.95: advantages")
+    assert figure.locator("svg").first.is_visible() and not figure.locator("img").is_visible()

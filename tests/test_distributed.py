@@ -2,21 +2,34 @@
 
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 import torch
 from ranks import four_updates, models
 
-from coursekit import distributed
+from coursekit import cli, distributed
+
+HERE = Path(__file__).parent
+
+
+def torchrun(*command, ranks=2):
+    """(exit status, stdout, stderr)"""
+    done = subprocess.run([sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node",
+                           str(ranks), *map(str, command)], capture_output=True, text=True, timeout=240)
+    return done.returncode, done.stdout, done.stderr
 
 
 def under_torchrun(how, out):
-    done = subprocess.run([sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2",
-                           str(Path(__file__).parent / "ranks.py"), str(out), how],
-                          capture_output=True, text=True, timeout=240)
-    assert done.returncode == 0, done.stderr[-2000:]
+    code, _, errors = torchrun(HERE / "ranks.py", out, how)
+    assert code == 0, errors[-2000:]
+    assert "FSDP2-wrapped" not in errors
     return torch.load(out, weights_only=True)
+
+
+def ours(errors):
+    return [line for line in errors.splitlines() if line.startswith("coursekit:")]
 
 
 def gap(a, b):
@@ -28,7 +41,7 @@ def alone():
     return four_updates("global")
 
 
-@pytest.mark.parametrize("how", ["global", "sharded"])
+@pytest.mark.parametrize("how", ["global", "sharded", "resumed"])
 def test_two_ranks_with_uneven_token_counts_make_the_updates_of_one(how, alone, tmp_path):
     start = [torch.cat([p.detach().flatten() for p in m.parameters()]) for m in (models().actor, models().critic)]
     assert gap(alone, start) > 1e-3
@@ -37,6 +50,45 @@ def test_two_ranks_with_uneven_token_counts_make_the_updates_of_one(how, alone, 
 
 def test_means_of_each_rank_make_another_training_run(alone, tmp_path):
     assert gap(under_torchrun("local", tmp_path / "found.pt"), alone) > 1e-3
+
+
+def test_a_sharded_run_samples_stops_and_prices_like_an_unsharded_one(tmp_path):
+    """The ranks' replies differ in length, and one rank's KL is over the limit before the other's."""
+    sharded, facts, plain, expected = under_torchrun("train", tmp_path / "found.pt")
+    assert gap([sharded], [plain]) < 1e-5
+    assert torch.equal(facts, expected)
+    assert (facts[:, 1] < 8).any()  # steps: the limit was met
+    assert (facts[:, 2] != facts[:, 3]).any()  # lengths: the ranks differ
+    assert facts[1, 0] < facts[0, 0]  # beta adapts: KL is 0 at first
+
+
+def test_a_killed_rank_ends_the_run_with_one_message_and_the_run_goes_on(tmp_path):
+    """Killed in update 7, saved after 5: resumed, it ends where a run ends that nobody killed."""
+    killed, other = tmp_path / "killed.safetensors", tmp_path / "other.safetensors"
+    code, _, errors = torchrun(HERE / "killed_rank.py", "waiting", "--updates", 8, "--batch", 4, "--out", killed)
+    assert code != 0
+    assert ours(errors) == ["coursekit: a process of this run is gone, and the run has ended; `--resume` goes on "
+                            f"from {killed}, saved after update 5"]
+    for path, more in ((killed, ["--resume"]), (other, [])):
+        code, output, errors = torchrun("-m", "coursekit.cli", "rlhf", "--updates", 8, "--batch", 4, "--out", path,
+                                        *more)
+        assert code == 0 and f"saved {path}" in output, errors[-2000:]
+    assert killed.read_bytes() == other.read_bytes()
+
+
+def test_ranks_that_are_busy_when_one_is_killed_say_so_once(tmp_path):
+    start = time.perf_counter()
+    _, _, errors = torchrun(HERE / "killed_rank.py", "busy", "--updates", 8, "--batch", 4, "--out",
+                            tmp_path / "run.safetensors", ranks=3)
+    assert len(ours(errors)) == 1 and "saved after update 5" in ours(errors)[0], errors[-2000:]
+    assert time.perf_counter() - start < 60  # they don't finish their work
+
+
+@pytest.mark.parametrize("rank, lines", [("0", 1), ("1", 0)])
+def test_what_stands_in_the_way_of_all_ranks_the_first_one_says(rank, lines, tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("RANK", rank)
+    assert cli.main(["rlhf", "--out", str(tmp_path / "none" / "run.safetensors")]) == 2
+    assert len(ours(capsys.readouterr().err)) == lines
 
 
 def test_alone_nothing_changes():

@@ -54,6 +54,16 @@ def test_the_critic_starts_as_the_reward_model():
     assert_allclose(value.detach(), models.reward.scores(models.reward(tokens, mask)[0], mask))
 
 
+def test_the_critic_values_a_token_before_it_is_written():
+    models = tiny()
+    batch = batch_of(models)
+    other = batch.tokens.clone()
+    other[:, -1] = (other[:, -1] + 1) % len(helpdesk.VOCABULARY)
+    width = batch.reply.shape[1]
+    first, second = (rlhf.reply_values(models.critic, t, batch.mask, width) for t in (batch.tokens, other))
+    assert torch.equal(first, second)
+
+
 def test_before_the_first_update_kl_is_0_and_every_ratio_is_1():
     models = tiny()
     batch = batch_of(models)

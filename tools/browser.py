@@ -2,12 +2,15 @@
 
 Needs Debian's chromium (`apt-get install chromium`), playwright from requirements-dev.txt, and npm for a
 package's first use.
+
+    python tools/browser.py axe-core      say in one line what is missing for it, and exit 1; silent otherwise
 """
 
 import contextlib
 import importlib.util
 import shutil
 import subprocess
+import sys
 import tarfile
 import tempfile
 from pathlib import Path
@@ -64,3 +67,7 @@ def npm_file(package):
             with tarfile.open(next(Path(folder).glob("*.tgz"))) as archive:
                 path.write_bytes(archive.extractfile(f"package/{member}").read())
     return path
+
+
+if __name__ == "__main__":
+    sys.exit(missing(*sys.argv[1:]) or 0)

@@ -27,7 +27,7 @@ KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 def render_task(exercise):
     """The task cell of an exercise, from the registry: there is no other source."""
     chapter = [e for e in EXERCISES.values() if e.notebook == exercise.notebook]
-    number = f"{int(exercise.notebook[:2])}.{chapter.index(exercise) + 1}"
+    number = f"{exercise.notebook.split('_')[0].removeprefix('0')}.{chapter.index(exercise) + 1}"  # 02b_…: 2b.1
     points = f"{exercise.points} point" + "s" * (exercise.points != 1)
     hints = "\n\n".join(f"<details><summary>Hint {i}</summary>\n\n{hint}\n\n</details>"
                         for i, hint in enumerate(exercise.hints, 1))

@@ -3,6 +3,8 @@
 import re
 from pathlib import Path
 
+import nbformat
+
 # What the theme's own parts lack, found by axe: (as it comes, as it leaves). Buttons are called what they
 # show, the sidebar is a landmark, a header cell has words, a list of references is a list of paragraphs.
 BODY = [(' aria-label="Toggle hidden content"', ""),
@@ -12,7 +14,9 @@ BODY = [(' aria-label="Toggle hidden content"', ""),
 PAGE = [(r'(<button class="btn search-button-field[^>]*) aria-label="Search"', r"\1"),
         (r'(<i class="theme-switch [^>]*?)\s+title="[^"]*"', r"\1"),
         (r'<div id="pst-primary-sidebar" class=', '<div id="pst-primary-sidebar" role="region" '
-                                                  'aria-label="Chapters and search" class=')]
+                                                  'aria-label="Chapters and search" class='),
+        # Colab opens the copies that install the library first; they are published beside the pages.
+        (r'(colab\.research\.google\.com/github/[^/"]+/[^/"]+/blob)/[^/"]+/book/', r"\1/gh-pages/colab/")]
 FIRST_PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>{title}</title>
 <meta http-equiv="refresh" content="0; url={page}"></head>
@@ -45,6 +49,30 @@ def mend_pages(app, exception):
     (Path(app.outdir) / "index.html").write_text(first)
 
 
+INSTALL = """# Nothing to do where coursekit is installed; on Colab this takes a minute.
+import importlib.util
+
+if importlib.util.find_spec("coursekit") is None:
+    !git clone -q --depth 1 {url} course
+    %pip install -q "./course[grade]"
+    %cd -q course/book
+"""
+
+
+def copy_for_colab(app, exception):
+    """Where the repository's address is set: each notebook once more, with a first cell that installs coursekit
+    if it is missing."""
+    url = (app.config.html_theme_options or {}).get("repository_url")
+    if exception or app.builder.format != "html" or not url:
+        return
+    folder = Path(app.outdir) / "colab"
+    folder.mkdir(exist_ok=True)
+    for path in sorted((Path(app.srcdir) / "book").glob("*.ipynb")):
+        notebook = nbformat.read(path, as_version=4)
+        notebook.cells.insert(0, nbformat.v4.new_code_cell(INSTALL.format(url=url), id="install"))
+        nbformat.write(notebook, folder / path.name)
+
+
 def _mended(text, changes):
     for pattern, replacement in changes:
         text = re.sub(pattern, replacement, text)
@@ -62,9 +90,11 @@ def switch_buttons(app, config):
 
 
 def setup(app):
-    app.setup_extension("diagrams")
+    for name in ("diagrams", "docstrings", "glossary", "tables"):
+        app.setup_extension(name)
     app.connect("config-inited", switch_buttons, priority=100)
     app.connect("html-page-context", drop_thebe, priority=900)
     app.connect("html-page-context", mend_body, priority=900)
     app.connect("build-finished", mend_pages)
+    app.connect("build-finished", copy_for_colab)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

@@ -10,4 +10,6 @@ addEventListener("load", () => {
 });
 addEventListener("resize", reachable);
 // The search's summaries are fetched, which a browser refuses from file://; the list of pages is not.
-if (location.protocol === "file:" && window.DOCUMENTATION_OPTIONS) DOCUMENTATION_OPTIONS.SHOW_SEARCH_SUMMARY = false;
+if (location.protocol === "file:" && typeof DOCUMENTATION_OPTIONS !== "undefined") {
+  DOCUMENTATION_OPTIONS.SHOW_SEARCH_SUMMARY = false;
+}

@@ -1,4 +1,4 @@
-"""The command line: `coursekit check`, `train-rm`, `rlhf`; each command in its own module."""
+"""The command line: `coursekit check`, `release`, `grade`, `train`, `train-rm`, `rlhf`, each in its own module."""
 
 import argparse
 import sys
@@ -6,12 +6,13 @@ import sys
 
 def main(argv=None):
     """Parse the command line and run one command; returns its exit status."""
-    from coursekit import rlhf_command, train_rm
+    from coursekit import rlhf_command, train_command, train_rm
     from coursekit.autograder import cli as checking
+    from coursekit.autograder import grade, release
 
     parser = argparse.ArgumentParser(prog="coursekit", description="The course's commands.")
     commands = parser.add_subparsers(dest="command", required=True)
-    for module in (checking, train_rm, rlhf_command):
+    for module in (checking, release, grade, train_command, train_rm, rlhf_command):
         module.add_command(commands)
     options = parser.parse_args(argv)
     if hasattr(sys.stdout, "reconfigure"):

@@ -4,6 +4,9 @@ Alone, every function here is the identity: one code path.
 """
 
 import os
+import warnings
+from contextlib import contextmanager
+from datetime import timedelta
 
 import torch
 from torch import distributed as dist
@@ -33,6 +36,21 @@ def start():
     return torch.device("cpu")
 
 
+def lost(error):
+    """Whether an error says that a message to or from another rank failed."""
+    return isinstance(error, dist.DistError) or any(word in str(error) for word in ("gloo", "onnection", "NCCL"))
+
+
+def first_to_say(word):
+    """True for the rank that asks first, or if torchrun no longer answers: of what all know, one speaks."""
+    try:
+        store = dist.TCPStore(os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]), is_master=False,
+                              timeout=timedelta(seconds=2))
+        return store.add(f"coursekit/{os.environ.get('TORCHELASTIC_RESTART_COUNT')}/{word}", 1) == 1
+    except RuntimeError:
+        return True
+
+
 def total(part):
     """Add a tensor up over all ranks; not differentiable."""
     if not active():
@@ -44,6 +62,14 @@ def mean_total(part):
     """total(part) / ranks: divide a rank's sum of losses by this, and the mean of gradients over ranks is the
     gradient of the mean over all."""
     return total(part) / ranks()
+
+
+def mean(number):
+    """Mean over ranks of a float that each rank has its own of."""
+    if not active():
+        return number
+    device = "cuda" if dist.get_backend() == "nccl" else "cpu"
+    return _add_up(torch.tensor(number, dtype=torch.float64, device=device)).item() / ranks()
 
 
 def average_gradients(model):
@@ -59,9 +85,24 @@ def average_gradients(model):
 
 def shard(model):
     """Split a model's weights over the ranks, block by block (FSDP2), in place: for models that fit on no card."""
+    warnings.filterwarnings("ignore", "FSDP2-wrapped module .* returned a view")  # keys and values: only read
     for block in model.blocks:
         fully_shard(block)
     return fully_shard(model)
+
+
+@contextmanager
+def gathered(model):
+    """Within it every rank holds all of a sharded model's weights, fetched once: to write a reply takes a forward
+    pass for each token, and the ranks would wait for each other at every block, those that are done for ever."""
+    parts = [m for m in model.modules() if isinstance(m, FSDPModule)]
+    for part in parts:
+        part.set_reshard_after_forward(False, recurse=False)
+        part.unshard()
+    yield
+    for part in parts:
+        part.set_reshard_after_forward(part is not model, recurse=False)
+        part.reshard()
 
 
 def whole(parameter):

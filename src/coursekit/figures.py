@@ -1,5 +1,6 @@
 """One function per family of figures, drawing on a given ax; and a slider that needs no kernel."""
 
+from base64 import b64encode
 from dataclasses import dataclass, field
 from html import escape
 
@@ -57,7 +58,17 @@ def plot_growth(ax, table, names=None):
         ax.loglog(*zip(*points), color=COLOURS[i % len(COLOURS)], marker=MARKERS[i % len(MARKERS)], markersize=4,
                   linestyle=DASHES[i // len(COLOURS)], label=name)
     ax.set(xlabel="elements (steps of one row)", ylabel="CPU time (s)")
-    ax.legend(fontsize=8, ncols=2)
+    ax.legend(fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
+
+
+def plot_film(ax, pictures, name):
+    """Pictures of one episode in a row. pictures: [(step, (H, W, 3) bytes)]."""
+    strip = np.concatenate([picture for _, picture in pictures], axis=1)
+    width = strip.shape[1] / len(pictures)
+    ax.imshow(strip)
+    ax.set(yticks=[], ylabel=name, xticks=(np.arange(len(pictures)) + 0.5) * width,
+           xticklabels=[f"step {step}" for step, _ in pictures])
+    ax.tick_params(length=0)
 
 
 def plot_tokens(ax, tokens, rows):
@@ -101,23 +112,27 @@ def slider(label, values, panels, texts, *, start=0):
 
 
 def slider_html(label, values, panels, texts, *, start=0):
-    """The HTML of `slider`: inline SVG, one hidden group per frame, a labelled range input."""
+    """The HTML of `slider`: inline SVG, one hidden group per frame, a labelled range input; and a still image,
+    `hidden` until a reader that strips SVG, styles and scripts (GitHub's) strips that word with them."""
     frames = range(len(values))
     plots = "".join(_svg(panel, frames, start) for panel in panels)
-    lines = "".join(f'<span data-frame="{i}"{_hidden(i, start)}><b>{escape(values[i])}</b>: '
-                    f'{escape(texts[i])}</span>' for i in frames)
+    lines = "".join(f'<div data-frame="{i}"{_hidden(i, start)}><b>{escape(values[i])}</b>: '
+                    f'{escape(texts[i])}</div>' for i in frames)
+    still = b64encode(_still(panels, start).encode()).decode()
     return (f'<figure class="ck-slider">'
             f'<label style="display:block">{escape(label)} <input type="range" min="0" max="{len(values) - 1}" '
             f'value="{start}" step="1" style="width:min(24em,70%)" aria-valuetext="{escape(values[start])}" '
             f'oninput="{_ON_INPUT}"></label>'
-            f'<p role="status" style="font-variant-numeric:tabular-nums">{lines}</p>'
-            f'<div style="display:flex;flex-wrap:wrap;gap:8px">{plots}</div></figure>')
+            f'<div role="status" style="font-variant-numeric:tabular-nums">{lines}</div>'
+            f'<div style="display:flex;flex-wrap:wrap;gap:8px">{plots}</div>'
+            f'<img hidden alt="{escape(label)}, still: {escape(values[start])}, {escape(texts[start])}" '
+            f'src="data:image/svg+xml;base64,{still}"></figure>')
 
 
 _ON_INPUT = escape(
     "const f=this.closest('figure');f.querySelectorAll('[data-frame]').forEach(e=>{"
     "e.style.display=e.dataset.frame===this.value?'':'none'});this.setAttribute('aria-valuetext',"
-    "f.querySelector('span[data-frame=&quot;'+this.value+'&quot;] b').textContent)".replace("&quot;", '"'))
+    "f.querySelector('div[data-frame=&quot;'+this.value+'&quot;] b').textContent)".replace("&quot;", '"'))
 _WIDTH, _HEIGHT, _LEFT, _RIGHT, _TOP, _BOTTOM = 300, 210, 44, 8, 24, 38
 
 
@@ -126,6 +141,23 @@ def _hidden(frame, start):
 
 
 def _svg(panel, frames, start):
+    return (f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{escape(panel.title)}" '
+            'style="flex:1 1 260px;max-width:420px" font-size="11" fill="currentColor">'
+            f'{_drawing(panel, frames, start)}</svg>')
+
+
+def _still(panels, start):
+    """All panels at one position, two in a row, as one SVG file on white."""
+    width, height = _WIDTH * min(len(panels), 2), _HEIGHT * ((len(panels) + 1) // 2)
+    placed = "".join(f'<g transform="translate({_WIDTH * (i % 2)} {_HEIGHT * (i // 2)})">'
+                     f'{_drawing(panel, [start], start)}</g>' for i, panel in enumerate(panels))
+    return (f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" '
+            f'font-family="sans-serif" font-size="11"><path fill="#fff" d="M0 0H{width}V{height}H0Z"/>'
+            f'{placed}</svg>')
+
+
+def _drawing(panel, frames, start):
+    """The inside of a panel: what stays, then one group for each of the frames."""
     def across(x):
         low, high = panel.xlim
         return _LEFT + (x - low) / (high - low) * (_WIDTH - _LEFT - _RIGHT)
@@ -164,8 +196,7 @@ def _svg(panel, frames, start):
             moving.append(f'<circle cx="{across(x):.1f}" cy="{up(y):.1f}" r="5" fill="{COLOURS[i]}" '
                           'stroke="currentColor"/>')
         parts.append(f'<g data-frame="{frame}"{_hidden(frame, start)}>{"".join(moving)}</g>')
-    return (f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{escape(panel.title)}" '
-            f'style="flex:1 1 260px;max-width:420px" font-size="11" fill="currentColor">{"".join(parts)}</svg>')
+    return "".join(parts)
 
 
 def _starts_low(panel):

@@ -113,14 +113,19 @@ def score_pairs(model, tokenizer, pairs):
     return model(**tokens).logits[:, 0].float().chunk(2)
 
 
-def _load(name, longest):
-    """Model with one output and tokenizer, in float32, with a padding token and texts cut at their beginning."""
+def pretrained(auto, name, **options):
+    """auto.from_pretrained(name, ...). Raises: ValueError: no such model."""
     try:
-        tokenizer = AutoTokenizer.from_pretrained(name, truncation_side="left", padding_side="right")
-        model = AutoModelForSequenceClassification.from_pretrained(name, num_labels=1, dtype=torch.float32,
-                                                                   ignore_mismatched_sizes=True)
+        return auto.from_pretrained(name, **options)
     except OSError as error:
         raise ValueError(f"no model {name}, in a folder or from the hub: {str(error).splitlines()[0]}") from None
+
+
+def _load(name, longest):
+    """Model with one output and tokenizer, in float32, with a padding token and texts cut at their beginning."""
+    tokenizer = pretrained(AutoTokenizer, name, truncation_side="left", padding_side="right")
+    model = pretrained(AutoModelForSequenceClassification, name, num_labels=1, dtype=torch.float32,
+                       ignore_mismatched_sizes=True)
     if tokenizer.pad_token is None:
         if tokenizer.eos_token is None:
             raise ValueError(f"the tokenizer of {name} has neither a padding nor an end token; give it one")

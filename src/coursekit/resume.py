@@ -57,7 +57,7 @@ def load_run(models, path):
     for key, moment in _part(tensors, "adam").items():
         parameter, name = key.rsplit(".", 1)
         state.setdefault(parameter, {})[name] = moment
-    groups = get_state_dict(_learning(models), run.optimiser, options=FULL)[1]["param_groups"]
+    groups = get_state_dict(_learning(models), run.optimiser)[1]["param_groups"]  # with FULL, rank 0's alone
     set_state_dict(_learning(models), run.optimiser, model_state_dict=_part(tensors, "model"),
                    optim_state_dict={"state": state, "param_groups": groups}, options=FULL)
     run.update = facts["update"]

@@ -109,8 +109,9 @@ def collect(models, prompts, prompt_mask, recipe, *, end, generator, check=False
         compare; once a run is enough.
     Returns: Batch. Raises: RuntimeError: recomputed log-probabilities differ (dropout, padding, temperature?).
     """
-    written, reply, old = sample(models.actor, prompts, prompt_mask, max_tokens=recipe.max_tokens, end=end,
-                                 generator=generator, temperature=recipe.temperature)
+    with distributed.gathered(models.actor):
+        written, reply, old = sample(models.actor, prompts, prompt_mask, max_tokens=recipe.max_tokens, end=end,
+                                     generator=generator, temperature=recipe.temperature)
     tokens, mask = torch.cat([prompts, written], 1), torch.cat([prompt_mask, reply], 1)
     if check:
         again = reply_logprobs(models.actor, tokens, mask, reply.shape[1], recipe.temperature)[0]
@@ -151,17 +152,12 @@ def learn(models, optimiser, batch, recipe, *, rng):
 
     Under torchrun every rank brings its own batch: gradients, token counts and KL are those of all of them.
     """
-    watched = []
-    for _ in range(recipe.epochs):
-        order = rng.permutation(len(batch.tokens))
-        for rows in np.array_split(order, max(1, round(len(order) / recipe.minibatch))):
-            part = batch.take(torch.as_tensor(rows))
-            watched.append(update(models, optimiser, part, recipe))
-            if recipe.target_kl is not None and watched[-1]["k3"] > recipe.target_kl:
-                break
-        else:
-            continue
-        break
+    watched, size = [], len(batch.tokens)
+    parts = max(1, round(size / recipe.minibatch))
+    for rows in (rows for _ in range(recipe.epochs) for rows in np.array_split(rng.permutation(size), parts)):
+        watched.append(update(models, optimiser, batch.take(torch.as_tensor(rows)), recipe))
+        if recipe.target_kl is not None and distributed.mean(watched[-1]["k3"]) > recipe.target_kl:
+            break
     return {name: float(np.mean([w[name] for w in watched])) for name in watched[0]} | {"updates": len(watched)}
 
 
@@ -230,9 +226,8 @@ def train(run, draw, *, updates, end, judge=None, progress=False):
             if judge:
                 report["gold"] = float(np.mean(judge(things, replies_of(batch))))
             if recipe.kl_target is not None:
-                kl = distributed.total(torch.tensor(report["kl"])).item() / distributed.ranks()
-                beta = adapted_beta(recipe.beta, kl, target=recipe.kl_target, horizon=recipe.kl_horizon,
-                                    replies=recipe.batch * distributed.ranks())
+                beta = adapted_beta(recipe.beta, distributed.mean(report["kl"]), target=recipe.kl_target,
+                                    horizon=recipe.kl_horizon, replies=recipe.batch * distributed.ranks())
                 run.recipe = replace(recipe, beta=beta)
             report |= learn(run.models, run.optimiser, batch, recipe, rng=rng)
             run.update += 1
@@ -242,8 +237,7 @@ def train(run, draw, *, updates, end, judge=None, progress=False):
 
 def describe(batch, end):
     """What a batch says before anything is learned from it: a dict of floats."""
-    width = batch.reply.shape[1]
-    ended = ((batch.tokens[:, -width:] == end) & batch.reply).any(-1)
+    ended = ((batch.tokens[:, -batch.reply.shape[1]:] == end) & batch.reply).any(-1)
     return {"proxy": batch.scores.mean().item(), "kl": batch.kl.sum(-1).mean().item(),
             "length": batch.reply.sum(-1).double().mean().item(), "ended": ended.double().mean().item(),
             "explained_variance": explained_variance(batch.values, batch.returns, mask=batch.reply)}
@@ -251,5 +245,4 @@ def describe(batch, end):
 
 def replies_of(batch):
     """The replies as lists of token numbers, <end> included, padding not."""
-    width = batch.reply.shape[1]
-    return [row[real].tolist() for row, real in zip(batch.tokens[:, -width:], batch.reply)]
+    return [row[real].tolist() for row, real in zip(batch.tokens[:, -batch.reply.shape[1]:], batch.reply)]

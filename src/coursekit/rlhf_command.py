@@ -8,7 +8,7 @@ from pathlib import Path
 from coursekit.cli import complain
 
 EVERY = 5  # updates between two saves
-GONE = "another process of this run is gone; start again with --resume"
+GONE = "a process of this run is gone, and the run has ended"
 
 
 def add_command(commands):
@@ -30,59 +30,99 @@ def run(options):
     """Train, report, save. Returns 0, 2 if something stands in the way, 130 if interrupted, 1 if a rank is lost."""
     try:
         if not options.out.parent.is_dir():
-            return complain(f"--out {options.out}: there is no folder {options.out.parent}; make it first")
+            raise ValueError(f"--out {options.out}: there is no folder {options.out.parent}; make it first")
         return _tune(options)
     except KeyboardInterrupt:
-        print(f"coursekit: interrupted; `--resume` goes on from {options.out}", file=sys.stderr)
+        _complain(f"interrupted; `--resume` goes on from {options.out}")
         return 130
     except ModuleNotFoundError as error:
-        return complain(f"rlhf needs {error.name}; install it with: pip install 'coursekit[torch]'")
+        return _complain(f"rlhf needs {error.name}; install it with: pip install 'coursekit[torch]'")
     except ValueError as error:
-        return complain(error)
+        return _complain(error)
+
+
+def _complain(message):
+    """What every process of the run has to say, one says."""
+    return complain(message) if os.environ.get("RANK", "0") == "0" else 2
 
 
 def _tune(options):
     import torch
 
-    from coursekit import checkpoints, distributed, helpdesk, rlhf
-    from coursekit.resume import load_run, save_run
+    from coursekit import distributed
 
-    many, device = "RANK" in os.environ, torch.device("cpu")
+    many, device, saved = "RANK" in os.environ, torch.device("cpu"), []
     if many:
-        signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # torchrun stops the others when one is gone
+        signal.signal(signal.SIGTERM, lambda *_: _leave(options, saved))  # so torchrun stops a lost rank's fellows
         device = distributed.start()
     first = distributed.rank() == 0
     torch.set_num_threads(1)  # the model is tiny: more threads only wait for each other
-    models = checkpoints.help_desk_models()
-    for model in (models.actor, models.critic, models.reference, models.reward):
-        model.to(device)
-    if options.resume:
-        state, history = load_run(models, options.out)
-    else:
-        state, history = rlhf.start(models, rlhf.Recipe(beta=options.beta, batch=options.batch),
-                                    seed=options.seed), []
+    state, history = _begin(options, device)
     if first and not history:
-        _show(models.actor, "before")
-    try:
-        for measures in rlhf.train(state, checkpoints.help_desk, updates=options.updates, end=helpdesk.END,
-                                   judge=checkpoints.gold, progress=first and sys.stderr.isatty()):
-            history.append(measures)
-            if state.update % EVERY == 0 or state.update == options.updates:
-                save_run(state, history, options.out)
-                if first:
-                    print(_line(measures), flush=True)
-    except RuntimeError as error:
-        if not many or "onnection" not in str(error):
-            raise
-        os._exit(complain(GONE))  # the group can't be left in order: its members wait for the lost one
+        _show(state.models.actor, "before")
+    saved += [state.update] if history else []
+    _learn(options, state, history, saved, device)
     if first:
-        _show(models.actor, "after")
+        _show(state.models.actor, "after")
         print(f"saved {options.out}")
         if options.plot:
             _draw(history, options.plot)
     if many:
         torch.distributed.destroy_process_group()
     return 0
+
+
+def _begin(options, device):
+    from coursekit import checkpoints, rlhf
+    from coursekit.resume import load_run
+
+    models = checkpoints.help_desk_models()
+    for model in (models.actor, models.critic, models.reference, models.reward):
+        model.to(device)
+    if options.resume:
+        return load_run(models, options.out)
+    return rlhf.start(models, rlhf.Recipe(beta=options.beta, batch=options.batch), seed=options.seed), []
+
+
+def _learn(options, state, history, saved, device):
+    """Train and save; `history` grows, and `saved`, the updates after which a save was made."""
+    from coursekit import checkpoints, distributed, helpdesk, rlhf
+    from coursekit.resume import save_run
+
+    def draw(rng, n):
+        things, *tensors = checkpoints.help_desk(rng, n)
+        return things, *(x.to(device) for x in tensors)
+
+    first = distributed.rank() == 0
+    try:
+        for measures in rlhf.train(state, draw, updates=options.updates, end=helpdesk.END, judge=checkpoints.gold,
+                                   progress=first and sys.stderr.isatty()):
+            history.append(measures)
+            if state.update % EVERY == 0 or state.update == options.updates:
+                save_run(state, history, options.out)
+                saved.append(state.update)
+                if first:
+                    print(_line(measures), flush=True)
+    except RuntimeError as error:
+        if not (distributed.active() and distributed.lost(error)):
+            raise
+        _leave(options, saved)
+
+
+def _leave(options, saved):
+    """End this process at once: a group that lost a member can't be left in order, the others would wait for it."""
+    from coursekit import distributed
+
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    advice = "nothing was saved yet, start it again"
+    if saved:
+        advice = f"`--resume` goes on from {options.out}, saved after update {saved[-1]}"
+    try:
+        if distributed.first_to_say("gone"):
+            complain(f"{GONE}; {advice}")
+        sys.stdout.flush()
+    finally:
+        os._exit(1)
 
 
 def _line(m):

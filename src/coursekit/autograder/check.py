@@ -5,10 +5,8 @@ import os
 import signal
 import threading
 
-from IPython import get_ipython
-from IPython.display import display
-
-from coursekit.autograder.verdict import Outcome, inputs_of, judge
+from coursekit.autograder.outcome import Outcome, describe, from_stub
+from coursekit.autograder.verdict import inputs_of, judge
 from coursekit.exercises import get
 
 MIME = "application/vnd.coursekit.check+json"
@@ -34,6 +32,8 @@ def check(exercise_id, function):
     if verdict.status == "not attempted" and (solution := _hidden_solution(exercise)):
         hidden = grade(exercise, solution)
         lines[0] += f" (the hidden solution passes {hidden.passed} of {hidden.cases})"
+    from IPython import get_ipython  # a grader of thousands needs no IPython
+    from IPython.display import display
     text = "\n".join(lines)
     under_pytest = "PYTEST_CURRENT_TEST" in os.environ
     data = {"text/plain": text}
@@ -66,7 +66,7 @@ def call(function, case, seconds=SECONDS):
     except KeyboardInterrupt:  # the learner's own, or the cell's timeout
         raise
     except BaseException as error:
-        return Outcome(error=_describe(error), not_attempted=_from_stub(error, function))
+        return Outcome(error=describe(error), not_attempted=from_stub(error, function))
 
 
 class _Late(BaseException):
@@ -91,29 +91,7 @@ def _time_limit(seconds):
         signal.signal(signal.SIGALRM, previous)
 
 
-def _describe(error):
-    where, steps = "", error.__traceback__
-    while steps:
-        code = steps.tb_frame.f_code
-        if "ipykernel_" in code.co_filename or code.co_filename.startswith("<ipython"):
-            where = f" (your line {steps.tb_lineno})"
-        steps = steps.tb_next
-    try:
-        text = " ".join(str(error).split()).encode("utf-8", "replace").decode()
-    except Exception:
-        text = "(its text can't be shown)"
-    return f"{type(error).__name__}: {text[:150]}{where}"
-
-
-def _from_stub(error, function):
-    """Whether this is exactly the NotImplementedError of the learner's own frame."""
-    steps = error.__traceback__
-    while steps and steps.tb_next:
-        steps = steps.tb_next
-    own = getattr(function, "__code__", None)
-    return type(error) is NotImplementedError and steps is not None and steps.tb_frame.f_code is own
-
-
 def _hidden_solution(exercise):
+    from IPython import get_ipython
     shell = get_ipython()
     return shell.user_ns.get(f"{exercise.function}_solution") if shell else None

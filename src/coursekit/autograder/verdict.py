@@ -4,18 +4,9 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
+from coursekit.autograder.wire import Strange
+
 INPUTS = "with"  # starts the line that shows the failing case's arguments
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What one call gave: a value, or an error. not_attempted: it was the stub's own NotImplementedError;
-    late: it was stopped at the time limit."""
-
-    value: object = None
-    error: str | None = None
-    not_attempted: bool = False
-    late: bool = False
 
 
 @dataclass(frozen=True)
@@ -73,7 +64,7 @@ def agree(got, expected, tolerance):
     if isinstance(expected, tuple):
         if not isinstance(got, (tuple, list)):
             got = numbers(got)
-        return (np.ndim(got) > 0 or isinstance(got, (tuple, list))) and len(got) == len(expected) and all(
+        return (isinstance(got, (tuple, list)) or np.ndim(got) > 0) and len(got) == len(expected) and all(
             agree(g, e, tolerance) for g, e in zip(got, expected))
     got, expected = numbers(got), np.asarray(expected, float)
     if got is None or got.shape != expected.shape:
@@ -104,7 +95,7 @@ def show(value, width=150, digits=4):
     """value on one short line."""
     if isinstance(value, tuple) and not any(isinstance(v, tuple) for v in value):
         text = "(" + ", ".join(show(v, width, digits) for v in value) + ")"
-    elif isinstance(value, str) or value is None or isinstance(value, bool):
+    elif isinstance(value, (str, bool, Strange)) or value is None:
         text = repr(value)
     elif (array := numbers(value)) is None:
         text = f"{type(value).__name__} {_repr(value)}"

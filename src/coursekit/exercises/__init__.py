@@ -8,6 +8,7 @@ from coursekit.exercises import (
     diagnosis,
     four_models,
     gae,
+    gae_at_work,
     reward_audits,
     reward_models,
     sparse_credit,
@@ -15,7 +16,8 @@ from coursekit.exercises import (
 )
 from coursekit.exercises.base import Case, Exercise, Misconception
 
-CHAPTERS = (before_you_start, td_vs_mc, gae, reward_models, reward_audits, sparse_credit, four_models, diagnosis)
+CHAPTERS = (before_you_start, td_vs_mc, gae, gae_at_work, reward_models, reward_audits, sparse_credit, four_models,
+            diagnosis)
 EXERCISES = {exercise.id: exercise for chapter in CHAPTERS for exercise in chapter.EXERCISES}
 
 __all__ = ["CHAPTERS", "EXERCISES", "Case", "Exercise", "Misconception", "get"]

@@ -18,9 +18,11 @@ def _histories():
 
 
 def _cases(seed):
-    return [Case(f"run {'ABCDE'[i]}", {name: np.array(series)
-                                       for name, series in runs[(seed + i) % len(runs)].items()})
-            for i, runs in enumerate(_histories().values())]
+    """All runs, in an order of the seed's: fifteen of them are all there are."""
+    runs = [run for of_bug in _histories().values() for run in of_bug]
+    order = np.random.default_rng(seed).permutation(len(runs))
+    return [Case(f"run {chr(65 + i)}", {name: np.array(series) for name, series in runs[k].items()})
+            for i, k in enumerate(order)]
 
 
 def _diagnose(kl, clip_fraction, explained_variance, proxy, length):
@@ -52,6 +54,8 @@ in the last column"`. The catalogue above has the fingerprints; your rules must 
                       else _diagnose(kl, c, ev, proxy, n)),
         Misconception("a rule that is not told by a negative KL", "A mean KL cannot be negative.",
                       lambda kl, c, ev, proxy, n: _diagnose(abs(kl), c, ev, proxy, n)),
+        Misconception("a critic judged by its first values", "A healthy one starts below 0, too: look at the end.",
+                      lambda kl, c, ev, proxy, n: _diagnose(kl, c, ev[:1], proxy, n)),
         Misconception("a clean bill of health for everybody", "Look at the KL first.", lambda *a: "none"),
     ))
 

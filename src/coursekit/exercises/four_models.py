@@ -151,14 +151,22 @@ VALUE = Exercise(
     ))
 
 
+def _beta_cases(seed):
+    rng = np.random.default_rng(seed)
+    wild = dict(beta=round(rng.uniform(0.01, 1), 2), kl=round(rng.uniform(4, 9), 1),
+                target=round(rng.uniform(3, 8), 1), replies=int(rng.integers(8, 200)), horizon=2000.0)
+    return [*[Case(label, dict(beta=0.1, kl=kl, target=6.0, replies=64, horizon=1000.0))
+              for label, kl in (("a little above", 6.6), ("far above", 60.0), ("below", 1.0))],
+            Case("other numbers", wild)]
+
+
 BETA = Exercise(
     id="ppo.beta", notebook=NOTEBOOK, title="A price that finds itself",
     function="next_beta", points=1, difficulty="easy", minutes=6,
     task="""The measured `kl` of a batch of `replies` replies should come to `target` (nats a reply). Return the
 next price: β·(1 + e·replies/horizon), with the error e = kl/target − 1, kept within ±0.2.""",
     hints=("Above the target β must rise.", "`np.clip(kl / target - 1, -0.2, 0.2)`"),
-    cases=lambda seed: [Case(label, dict(beta=0.1, kl=kl, target=6.0, replies=64, horizon=1000.0))
-                        for label, kl in (("a little above", 6.6), ("far above", 60.0), ("below", 1.0))],
+    cases=lambda seed: _beta_cases(seed),
     reference=lambda b, kl, target, n, h: adapted_beta(b, kl, target=target, horizon=h, replies=n),
     misconceptions=(
         Misconception("an error that is not kept within bounds", "One wild batch must not change β tenfold.",

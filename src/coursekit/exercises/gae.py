@@ -2,12 +2,19 @@
 
 import numpy as np
 
-from coursekit.exercises.base import Case, Exercise, Misconception
+from coursekit.exercises.base import Case, Exercise, Misconception, draw_gamma
 from coursekit.exercises.gae_recursion import LAMBDA_RETURN, NOTEBOOK, RECURSION
 
 
 def _weights(lam, steps):
     return np.append((1 - lam) * lam ** np.arange(steps - 1), lam ** (steps - 1))
+
+
+def _drawn(seed):
+    """An error, a λ, a number of steps and a γ."""
+    rng = np.random.default_rng(seed)
+    error, steps = float(rng.integers(1, 5)), int(rng.integers(2, 7))
+    return error, round(rng.uniform(0.2, 0.9), 2), steps, draw_gamma(rng)
 
 
 WEIGHTS = Exercise(
@@ -18,7 +25,7 @@ their weights, shape `(steps,)`. The last one, Monte Carlo, takes all the weight
     hints=("Weights of n = 1, 2, 3, …: (1 − λ), (1 − λ)λ, (1 − λ)λ², …",
            "They must sum to 1: the last one is λ^(steps − 1)."),
     cases=lambda seed: [Case(f"λ = {lam}, {steps} steps", dict(lam=lam, steps=steps))
-                        for lam, steps in ((0.5, 4), (0.9, 5), (0.0, 3), (1.0, 3), (0.5, 1))],
+                        for lam, steps in ((0.5, 4), (0.9, 5), (0.0, 3), (1.0, 3), (0.5, 1), _drawn(seed)[1:3])],
     reference=_weights,
     misconceptions=(
         Misconception("an endless mixture, cut off", "Do your weights sum to 1?",
@@ -85,7 +92,8 @@ after the end it is right: 0. Return by how much the GAE advantage of each step 
            "γc − c in the middle, −c at the end. Sum them up with weights (γλ)^k."),
     cases=lambda seed: [Case(f"λ = {lam}", dict(error=error, steps=steps, gamma=gamma, lam=lam))
                         for error, steps, gamma, lam in
-                        ((2.0, 3, 0.9, 0.0), (2.0, 3, 0.9, 1.0), (1.0, 5, 0.95, 0.5), (-3.0, 4, 0.8, 0.9))],
+                        ((2.0, 3, 0.9, 0.0), (2.0, 3, 0.9, 1.0), (1.0, 5, 0.95, 0.5), (-3.0, 4, 0.8, 0.9),
+                         (_drawn(seed)[0], _drawn(seed)[2], _drawn(seed)[3], _drawn(seed)[1]))],
     reference=_constant,
     misconceptions=(
         Misconception("the bias in a world that never ends", "What is the critic's error after the last step?",

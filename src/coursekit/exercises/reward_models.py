@@ -173,6 +173,8 @@ def _ece_cases(seed):
     rng = np.random.default_rng(seed)
     return [Case("two bins", dict(probabilities=np.array([0.1, 0.3, 0.9, 0.9, 0.7]),
                                   outcomes=np.array([False, True, True, True, False]), bins=2)),
+            Case("certainties", dict(probabilities=np.array([1.0, 1.0, 0.0, 0.6]),
+                                     outcomes=np.array([True, False, False, True]), bins=2)),
             *[Case("random", dict(probabilities=rng.uniform(0, 1, 8).round(2),
                                   outcomes=rng.random(8) < 0.5, bins=4))
               for _ in range(3)]]
@@ -189,8 +191,10 @@ weighted by their size.""",
            "`np.bincount` with weights gives sums per bin; an empty bin counts nothing."),
     cases=_ece_cases, reference=_ece,
     misconceptions=(
-        Misconception("bins that all count the same", "A bin with one pair knows little.",
+        Misconception("an average in which all bins count the same", "A bin with one pair knows little.",
                       lambda p, y, b: _ece(p, y, b, cost=lambda gap, share: np.abs(gap).mean())),
+        Misconception("an error that leaves out the pairs said to be certain", "1.0 belongs to the last bin.",
+                      lambda p, y, b: _ece(p[p < 1], y[p < 1], b) * (p < 1).mean()),
         Misconception("gaps that cancel", "Too sure here and too modest there are two errors.",
                       lambda p, y, b: _ece(p, y, b, cost=lambda gap, share: abs((share * gap).sum()))),
         Misconception("the worst bin", "Average over the bins.",

@@ -31,6 +31,12 @@ def _placed(scores, where):
     return np.where(where, scores[:, None], 0.0)
 
 
+def _all_rows(scores, mask):
+    rewards = np.zeros(mask.shape)
+    rewards[:, mask.sum(1) - 1] = scores
+    return rewards
+
+
 PLACE = Exercise(
     id="credit.place", notebook=NOTEBOOK, title="Put the score where the reply ends",
     function="place_score", points=1, difficulty="easy", minutes=5,
@@ -46,6 +52,12 @@ token is `<end>` or the length limit cut the reply there; 0 everywhere else.""",
         Misconception("the score on every token", "It is paid once.", lambda s, m: _placed(s, m)),
         Misconception("the score one position late", "Count from 0.",
                       lambda s, m: _placed(s, np.roll(np.pad(last_token(m), ((0, 0), (0, 1))), 1, 1)[:, :-1])),
+        Misconception("the scores of all replies in each row", "`rewards[:, ends]` takes every row: pair them.",
+                      _all_rows),
+        Misconception("the score at the first pad, or at the end of the row where there is none",
+                      "A convention of some libraries; here it is the last real token.",
+                      lambda s, m: _placed(s, np.arange(m.shape[1])
+                                           == np.minimum(m.sum(1), m.shape[1] - 1)[:, None])),
         Misconception("the score at the first token", "It is known only at the end.",
                       lambda s, m: _placed(s, np.arange(m.shape[1]) == 0)),
         Misconception("the score shared out over the tokens", "Nobody knows yet who earned how much.",
@@ -122,6 +134,8 @@ padding holds anything. Return one number.""",
                       lambda a, b, m: (-a * b).mean()),
         Misconception("a loss that rises as good tokens get likelier", "A step downhill must raise them.",
                       lambda a, b, m: -_sums(a, b, m).sum() / m.sum()),
+        Misconception("a sum, not a mean", "Divide by the number of real tokens.",
+                      lambda a, b, m: _sums(a, b, m).sum()),
         Misconception("a sum over the tokens of each reply", "Then a long reply weighs more than a short one.",
                       lambda a, b, m: _sums(a, b, m).mean()),
     ))
@@ -148,6 +162,8 @@ held. There are at least two real tokens, and they differ.""",
     misconceptions=(
         Misconception("whitening with the padding", "Mean and deviation are those of real tokens.",
                       lambda x, m: _white(x, m, np.ones_like(m))),
+        Misconception("whitening with the padding set to 0", "Zeros count too, in the mean and in the deviation.",
+                      lambda x, m: _white(np.where(m, x, 0.0), m, np.ones_like(m))),
         Misconception("whitening of each reply on its own", "One mean, one deviation for the batch.",
                       lambda x, m: _by_row(x, m)),
         Misconception("scaling without a shift", "The mean must be 0.", lambda x, m: _white(x, m, m, centre=0.0)),
@@ -193,7 +209,7 @@ no state, and its potential is 0. Return the shaped rewards r_t + γ·Φ(s_{t+1}
         Misconception("a terminal potential that is not 0", "What is left there is a reward, and changes the goal.",
                       lambda r, phi, g: _shaped(r, phi, g, last=None)),
         Misconception("shaping without the discount", "γ belongs to Φ(s_{t+1}).",
-                      lambda r, phi, g: r + np.append(phi[1:], 0) - phi if g < 1 else phi),
+                      lambda r, phi, g: r + np.append(phi[1:], 0) - phi),
         Misconception("a bonus for where you are", "Pay for the difference, or a policy may live off the bonus.",
                       lambda r, phi, g: r + phi),
         Misconception("progress with the wrong sign", "Which way is up?",
@@ -235,7 +251,10 @@ most, up or down: the one with the largest advantage in size at λ = 0.""",
         Misconception("the token before which the critic expected least", "Which token made it fall?",
                       lambda s, v: int(v.argmin())),
         Misconception("the token after the one that did it", "values[t] is what was expected *before* token t.",
-                      lambda s, v: min(_culprit(s, v) + 1, len(v) - 1) if _culprit(s, v) + 1 < len(v) else 0),
+                      lambda s, v: _culprit(s, v) + 1),
+        Misconception("the token where the score is furthest from what was expected",
+                      "That is λ = 1: it blames early tokens for what came later.",
+                      lambda s, v: int(np.abs(s - v).argmax())),
         Misconception("the token with the largest rise", "A fall counts as well.",
                       lambda s, v: _culprit(s, v, pick=np.argmax)),
         Misconception("the token with the largest fall", "A rise counts as well.",

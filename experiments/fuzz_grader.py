@@ -1,0 +1,49 @@
+"""10,000 notebooks gone wrong at random, graded for real: results/fuzz_grader.json tells how many ended how.
+
+    python experiments/fuzz_grader.py [--count 10000]
+"""
+
+import argparse
+import json
+import sys
+import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+HERE = Path(__file__).parent
+sys.path[:0] = [str(HERE.parent / "tests"), str(HERE.parent / "benchmarks")]
+
+from fuzz import mutants  # noqa: E402
+from grading import CHAPTER, IDS, notebook  # noqa: E402
+
+from coursekit.autograder import grading, package, sandbox  # noqa: E402
+
+
+def main(count, seed=1):
+    known = grading.chapter(CHAPTER)
+    kind, forks, words = sandbox.choose("bwrap", package.copy(package.refused(known)))
+    limits = sandbox.Limits(call=2, submission=20)
+    settings = grading.Settings((known,), 7, kind, forks, words, limits, grading.registry_version())
+    whole = json.dumps(notebook("import numpy as np", IDS)).encode()
+    begin, statuses, points = time.monotonic(), Counter(), Counter()
+    with ThreadPoolExecutor(2) as pool:
+        for record in pool.map(lambda data: grading.grade_submission([("x.ipynb", data)], settings),
+                               mutants(whole, count, seed)):
+            statuses[record["status"]] += 1
+            points[str(record["points"])] += 1
+            if record["status"] == grading.FAULT:
+                print(record["reason"])
+    sandbox.end_all()
+    found = dict(count=count, seed=seed, statuses=dict(statuses), points=dict(sorted(points.items())),
+                 seconds=round(time.monotonic() - begin))
+    print(json.dumps(found))
+    return found
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--count", type=int, default=10_000)
+    options = parser.parse_args()
+    found = main(options.count)
+    (HERE / "results" / "fuzz_grader.json").write_text(json.dumps(found, indent=1) + "\n")

@@ -1,0 +1,90 @@
+"""The two nets of classic PPO, and what they are seen to do: sampled play, greedy play, a strip of film.
+
+Acting is done in numpy, on the very memory that the optimiser changes: for nets this small, torch's calls cost more
+than its arithmetic.
+"""
+
+import os
+
+import gymnasium
+import numpy as np
+import torch
+
+
+class Agent(torch.nn.Module):
+    """An actor that scores the actions and a critic that promises rewards, two hidden layers of 64 each."""
+
+    def __init__(self, inputs, actions):
+        super().__init__()
+        self.actor, self.critic = _net(inputs, actions, 0.01), _net(inputs, 1, 1.0)
+
+    def values(self, observations):
+        """(..., inputs) torch floats to (...), units of reward."""
+        return self.critic(observations).squeeze(-1)
+
+    def critic_of(self, observations):
+        """The same in numpy, for `collect_env`."""
+        return _forward(self.critic, observations)[:, 0]
+
+    def sampler(self, rng):
+        """The actor as a policy for `collect_env`: observations to sampled actions and log-probabilities, nats."""
+        def policy(observations):
+            logits = _forward(self.actor, observations)
+            logits = logits - logits.max(-1, keepdims=True)
+            logprobs = logits - np.log(np.exp(logits).sum(-1, keepdims=True))
+            actions = (logits + rng.gumbel(size=logits.shape)).argmax(-1)  # a draw from softmax(logits)
+            return actions, np.take_along_axis(logprobs, actions[:, None], -1)[:, 0]
+        return policy
+
+    def greedy(self, observations):
+        """The most likely action for each observation, (N,) ints."""
+        return _forward(self.actor, observations).argmax(-1)
+
+
+def evaluate(agent, env_name, *, episodes=100, seed=0):
+    """Greedy play: the returns of one episode in each of `episodes` copies, (episodes,), units of reward."""
+    env = gymnasium.make_vec(env_name, episodes)
+    observations, _ = env.reset(seed=seed)
+    returns, going = np.zeros(episodes), np.ones(episodes, bool)
+    while going.any():
+        observations, rewards, terminated, truncated, _ = env.step(agent.greedy(observations))
+        returns += rewards * going
+        going &= ~(terminated | truncated)
+    env.close()
+    return returns
+
+
+def film(agent, env_name, *, frames=6, seed=0):
+    """One greedy episode as `frames` pictures, evenly spaced, the last step included: [(step, (H, W, 3) bytes)]."""
+    os.environ.setdefault("SDL_VIDEODRIVER", "dummy")  # pictures in memory need no screen,
+    os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")  # and no greeting
+    env = gymnasium.make(env_name, render_mode="rgb_array")
+
+    def play(wanted=()):
+        observation, ended, step, pictures = env.reset(seed=seed)[0], False, 0, []
+        while not ended:
+            if step in wanted:
+                pictures.append((step, env.render()))
+            observation, _, terminated, truncated, _ = env.step(int(agent.greedy(observation[None])[0]))
+            ended, step = terminated or truncated, step + 1
+        return step, pictures
+
+    length, _ = play()
+    _, pictures = play(set(np.linspace(0, length - 1, frames).round().astype(int).tolist()))
+    env.close()
+    return pictures
+
+
+def _net(inputs, outputs, scale):
+    layers = [torch.nn.Linear(a, b) for a, b in ((inputs, 64), (64, 64), (64, outputs))]
+    for layer, gain in zip(layers, (2**0.5, 2**0.5, scale)):
+        torch.nn.init.orthogonal_(layer.weight, gain)
+        torch.nn.init.zeros_(layer.bias)
+    return torch.nn.Sequential(layers[0], torch.nn.Tanh(), layers[1], torch.nn.Tanh(), layers[2])
+
+
+def _forward(net, x):
+    *hidden, last = ((layer.weight.detach().numpy().T, layer.bias.detach().numpy()) for layer in net[::2])
+    for weight, bias in hidden:
+        x = np.tanh(x @ weight + bias)
+    return x @ last[0] + last[1]

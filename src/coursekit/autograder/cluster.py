@@ -1,0 +1,40 @@
+"""A class on several machines: the same function, mapped over Dask's distributed scheduler."""
+
+import contextlib
+
+from coursekit.autograder import grading
+
+
+@contextlib.contextmanager
+def connect(address, settings):
+    """(function from files and settings to a record, how many at a time, function that ends them, None).
+
+    Files travel as bytes. A lost worker's submissions go to another one. Every worker grades the instructor's
+    own answers first. Raises ValueError: no scheduler there, or no worker; Fault: a worker grades wrongly.
+    """
+    try:
+        from distributed import Client
+    except ModuleNotFoundError:
+        raise ValueError("--cluster needs distributed; install it with: pip install 'coursekit[cluster]'") from None
+    try:
+        client = Client(address, timeout=20)
+    except (OSError, ValueError) as error:
+        raise ValueError(f"no Dask scheduler at {address}: {str(error)[:80]}") from None
+    with client:
+        threads = client.nthreads()
+        if not threads:
+            raise ValueError(f"the scheduler at {address} has no workers; start some with: dask worker {address}")
+        client.run(grading.check_instructor, settings, close=True)
+        under_way = set()
+
+        def grade(files, settings):
+            future = client.submit(grading.grade_submission, files, settings, pure=False, retries=3)
+            under_way.add(future)
+            try:
+                return future.result()
+            except Exception as error:  # worker after worker was lost with it: no fault of the learner
+                return grading.fault(f"{type(error).__name__}: {str(error)[:100]}", settings)
+            finally:
+                under_way.discard(future)
+
+        yield grade, 2 * sum(threads.values()), lambda: client.cancel(list(under_way), force=True), None

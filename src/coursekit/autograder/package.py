@@ -1,0 +1,122 @@
+"""The copy of coursekit that goes into a sandbox: what a notebook may import, and no answers.
+
+Modules are copied by an allow-list; exercises, with their references, are not on it. A library function
+that is an exercise's answer is there, so that imports work, but refuses: `gae_recursion = gae` earns nothing.
+"""
+
+import ast
+import atexit
+import compileall
+import functools
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+import coursekit
+from coursekit.autograder.verdict import inputs_of
+from coursekit.exercises import EXERCISES
+
+SOURCE = Path(coursekit.__file__).parent
+INSIDE = ("autograder/wire.py", "autograder/worker.py", "autograder/outcome.py")
+COMMANDS = ("cli.py", "train_rm.py", "rlhf_command.py")
+CHECK = '"""Checks say nothing while grading."""\n\n\ndef check(*arguments):\n    pass\n'
+EQUALS = {"chains.gradient_bias": "start.advantage"}  # an answer that no reference calls
+REFUSAL = "coursekit.{} does not answer while grading: write it yourself"
+
+
+def imported_modules(source):
+    """Modules that a cell imports, to be loaded before any submission comes."""
+    modules = []
+    for node in ast.parse(source).body:
+        if isinstance(node, ast.Import):
+            modules += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            modules.append(node.module)
+            if node.module == "coursekit":
+                modules += [f"coursekit.{alias.name}" for alias in node.names]
+    return modules
+
+
+def needed_imports(source, texts):
+    """The imports whose names occur in texts: a sandbox that needs no figures loads no matplotlib."""
+    everything = "\n".join(texts)
+    if any(word in everything for word in ("globals(", "locals(", "eval(", "exec(", "vars(")):
+        return source
+    kept = []
+    for node in ast.parse(source).body:
+        if isinstance(node, (ast.Import, ast.ImportFrom)):
+            node.names = [a for a in node.names if (a.asname or a.name).split(".")[0] in everything]
+        if getattr(node, "names", True):
+            kept.append(ast.unparse(node))
+    return "\n".join(kept)
+
+
+@functools.cache
+def refused(chapter):
+    """Names such as "advantages.gae": library functions that a chapter's references call directly, less
+    those that its hidden solutions use."""
+    found = set()
+
+    def note(frame, event, argument):
+        if event != "call" or frame.f_back is None:
+            return
+        inner, outer = frame.f_globals.get("__name__", ""), frame.f_back.f_globals.get("__name__", "")
+        if outer.startswith(("coursekit.exercises", __name__)) and inner.startswith("coursekit.") and \
+                not inner.startswith(("coursekit.exercises", "coursekit.autograder")):
+            found.add(f"{inner.removeprefix('coursekit.')}.{frame.f_code.co_name}")
+
+    for exercise in EXERCISES.values():
+        if exercise.notebook == chapter.name:
+            for inputs in [inputs_of(case) for case in exercise.cases(0)]:
+                sys.setprofile(note)
+                try:
+                    exercise.reference(*inputs)
+                finally:
+                    sys.setprofile(None)
+    found |= {name for name, exercise in EQUALS.items() if EXERCISES[exercise].notebook == chapter.name}
+    used = set().union(*(_names_used(ast.parse(source)) for _, source in chapter.answers))
+    return frozenset(name for name in found if name.rpartition(".")[2] not in used)
+
+
+def _names_used(tree):
+    """Names that code takes from elsewhere."""
+    names = [node for node in ast.walk(tree) if isinstance(node, ast.Name)]
+    own = {node.id for node in names if isinstance(node.ctx, ast.Store)}
+    return {node.id for node in names} - own | {n.attr for n in ast.walk(tree) if isinstance(n, ast.Attribute)}
+
+
+@functools.cache
+def copy(names, fonts=False):
+    """A folder that holds the copy, in which the functions `names` refuse; it goes when the process ends."""
+    folder = Path(tempfile.mkdtemp(prefix="coursekit-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    folder.chmod(0o755)
+    target = folder / "coursekit"
+    modules = [p.name for p in SOURCE.glob("*.py") if p.name not in COMMANDS]
+    for name in [*modules, *INSIDE]:
+        (target / name).parent.mkdir(parents=True, exist_ok=True)
+        refuse = {n.rpartition(".")[2] for n in names if n.rpartition(".")[0] == name.removesuffix(".py")}
+        text = (SOURCE / name).read_text(encoding="utf-8")
+        (target / name).write_text(_refusing(text, refuse, name[:-3]) if refuse else text, encoding="utf-8")
+    (target / "autograder" / "__init__.py").write_text(CHECK)
+    for data in SOURCE.glob("*.gz"):
+        shutil.copy(data, target)
+    shutil.copytree(SOURCE / "checkpoints", target / "checkpoints", ignore=shutil.ignore_patterns("__pycache__"))
+    if fonts:
+        import matplotlib
+        (folder / "fonts").mkdir()
+        for cache in Path(matplotlib.get_cachedir()).glob("fontlist*.json"):
+            shutil.copy(cache, folder / "fonts")
+    compileall.compile_dir(target, quiet=2)
+    return folder
+
+
+def _refusing(text, functions, module):
+    tree = ast.parse(text)
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef) and node.name in functions:
+            message = ast.Constant(REFUSAL.format(f"{module}.{node.name}"))
+            error = ast.Call(ast.Name("RuntimeError", ast.Load()), [message], [])
+            node.body = [ast.Raise(error)]
+    return ast.unparse(ast.fix_missing_locations(tree))

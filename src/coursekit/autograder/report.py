@@ -1,0 +1,105 @@
+"""Pages in HTML: feedback for one learner, and what a class found hard."""
+
+import base64
+import io
+from collections import Counter
+from html import escape
+
+import numpy as np
+
+from coursekit.autograder.grading import FAULT
+from coursekit.autograder.learners import file_name
+from coursekit.exercises import EXERCISES
+
+STYLE = """body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#222}
+table{border-collapse:collapse}td,th{padding:.2rem .8rem;text-align:left;border-bottom:1px solid #ddd}
+pre{background:#f5f5f5;padding:.6rem;overflow-x:auto;white-space:pre-wrap}img{max-width:100%}"""
+SIGNS = {"correct": "✓", "wrong": "✗", "not attempted": "○"}
+
+
+def learner_page(record):
+    """Points, the first failing case that `check` shows, and the misconception by name; no hidden case."""
+    points = "not graded" if record["points"] is None else f"{record['points']} of {record['possible']} points"
+    parts = [f"<p><b>{points}</b> · {escape(record['status'])}</p>"]
+    if record["status"] == FAULT:
+        parts.append("<p>The grader failed, not you. Your instructor will grade this again.</p>")
+    elif record["reason"]:
+        parts.append(f"<p>{escape(record['reason'])}</p>")
+    for verdict in record["exercises"].values():
+        title = f"{SIGNS[verdict['status']]} {EXERCISES[verdict['exercise']].title}"
+        parts.append(f"<h2>{escape(title)} ({verdict['points']}/{verdict['possible']})</h2>")
+        parts.append(f"<pre>{escape(chr(10).join(verdict['lines']))}</pre>")
+    if record["flags"]:
+        parts.append("<h2>Notes</h2><ul>" + "".join(f"<li>{escape(f)}</li>" for f in record["flags"]) + "</ul>")
+    return page(f"Feedback for {record['name']}", parts)
+
+
+def class_page(records):
+    """Points per exercise, common misconceptions, time, and a row for each learner."""
+    statuses = Counter(r["status"] for r in records)
+    points = [r["points"] for r in records if r["points"] is not None]
+    walls = " / ".join(sorted({r["isolation"] for r in records}))
+    parts = [f"<p>{len(records)} learners: " + escape(", ".join(f"{n} {s}" for s, n in statuses.items())) + ". ",
+             f"Median {np.median(points):g} of {records[0]['possible']} points. " if points else "",
+             f"Sandbox: {escape(walls)}.</p>", _picture(records), "<h2>Misconceptions</h2><table>"]
+    parts += [f"<tr><td>{n}</td><td><code>{i}</code></td><td>{escape(name)}</td></tr>"
+              for (i, name), n in misconceptions(records).most_common(15)]
+    parts.append("</table><h2>Learners</h2><table><tr><th>learner<th>name<th>points<th>status<th>s</tr>")
+    parts += [f'<tr><td><a href="feedback/{escape(file_name(r["learner"]))}.html">{escape(r["learner"])}</a></td>'
+              f"<td>{escape(r['name'])}</td><td>{'' if r['points'] is None else r['points']}</td>"
+              f"<td>{escape(r['status'])}</td><td>{r['seconds']:.1f}</td></tr>" for r in records]
+    return page("Class report", [*parts, "</table>"])
+
+
+def misconceptions(records):
+    """Counter of (exercise id, name of a misconception)."""
+    return Counter((v["exercise"], v["misconception"]) for r in records for v in r["exercises"].values()
+                   if v["misconception"])
+
+
+def plot_points(ax, records):
+    """One bar for each exercise: the share of learners who were right, wrong, and who did not try."""
+    ids = list(dict.fromkeys(i for r in records for i in r["exercises"]))
+    left = np.zeros(len(ids))
+    for status, colour, hatch in (("correct", "#009E73", ""), ("wrong", "#D55E00", "//"),
+                                  ("not attempted", "#CCCCCC", "")):
+        share = np.array([np.mean([r["exercises"][i]["status"] == status for r in records if i in r["exercises"]])
+                          for i in ids])
+        ax.barh(ids, share, left=left, color=colour, hatch=hatch, edgecolor="white", label=status)
+        left += share
+    ax.invert_yaxis()
+    ax.set(xlabel="share of learners", ylabel="exercise", xlim=(0, 1))
+    ax.legend(ncols=3, loc="lower center", bbox_to_anchor=(0.5, 1.0), frameon=False)
+
+
+def plot_misconceptions(ax, records):
+    """One bar for each of the ten most common misconceptions: how many learners had it."""
+    common = misconceptions(records).most_common(10)
+    ax.barh([f"{i}: {name}"[:60] for (i, name), _ in common], [n for _, n in common], color="#0072B2")
+    ax.invert_yaxis()
+    ax.set(xlabel="learners", ylabel="misconception")
+
+
+def plot_seconds(ax, records):
+    """How many submissions took how long."""
+    ax.hist([r["seconds"] for r in records], bins=20, color="#56B4E9", edgecolor="white")
+    ax.set(xlabel="time for one submission (s)", ylabel="submissions")
+
+
+def _picture(records):
+    from matplotlib.figure import Figure
+
+    rows = max((len(r["exercises"]) for r in records), default=0)
+    figure = Figure(figsize=(9, 7 + 0.25 * rows), layout="constrained")
+    axes = figure.subplots(3, 1, height_ratios=[2 + 0.25 * rows, 3, 2])
+    for ax, plot in zip(axes, (plot_points, plot_misconceptions, plot_seconds)):
+        plot(ax, records)
+    data = io.BytesIO()
+    figure.savefig(data, format="png", dpi=100)
+    return ('<img alt="Three plots: who solved which exercise, common misconceptions, time for a submission" '
+            f'src="data:image/png;base64,{base64.b64encode(data.getvalue()).decode()}">')
+
+
+def page(title, parts):
+    return (f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{escape(title)}</title>'
+            f"<style>{STYLE}</style><h1>{escape(title)}</h1>{''.join(parts)}</html>\n")

@@ -1,0 +1,50 @@
+"""grades.csv, in columns of its own or in those that Canvas and Moodle import."""
+
+import csv
+import io
+
+from coursekit.autograder.grading import FAULT
+
+FORMATS = ("plain", "canvas", "moodle")
+
+
+def table(records, settings, form):
+    """The text of grades.csv. A learner whom the grader failed has no points there, which is not a zero."""
+    rows = {"plain": _plain, "canvas": _canvas, "moodle": _moodle}[form](records, settings)
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([[_safe(cell) for cell in row] for row in rows])
+    return text.getvalue()
+
+
+def _plain(records, settings):
+    ids = [e.id for chapter in settings.chapters for e in chapter.exercises]
+    yield ["learner", "name", *ids, "total", "possible", "status", "flags"]
+    for r in records:
+        points = [r["exercises"].get(i, {}).get("points", "" if r["status"] == FAULT else 0) for i in ids]
+        yield [r["learner"], r["name"], *points, _total(r), r["possible"], r["status"], _flags(r)]
+
+
+def _canvas(records, settings):
+    yield ["Student", "ID", "SIS User ID", "SIS Login ID", "Section", "coursekit"]
+    yield ["    Points Possible", "", "", "", "", max(r["possible"] for r in records)]
+    for r in records:
+        yield [r["name"], r["learner"], "", "", "", _total(r)]
+
+
+def _moodle(records, settings):
+    yield ["Identifier", "Full name", "Grade", "Maximum Grade", "Feedback comments"]
+    for r in records:
+        yield [f"Participant {r['learner']}", r["name"], _total(r), r["possible"], _flags(r)]
+
+
+def _total(record):
+    return "" if record["points"] is None else record["points"]
+
+
+def _flags(record):
+    return "; ".join(record["flags"]) or record["reason"] or ""
+
+
+def _safe(cell):
+    """A spreadsheet takes text that begins like this for a formula."""
+    return f"'{cell}" if isinstance(cell, str) and cell.startswith(("=", "+", "-", "@", "\t", "\r")) else cell

@@ -1,0 +1,100 @@
+"""Play vector environments of gymnasium, with every ending told right, however the environment restarts.
+
+    mode        what `step` returns where an episode ends                    what we do
+    NEXT_STEP   its last observation; the next row only resets               mark that row dead: not valid
+    SAME_STEP   the next episode's first; the last is info["final_obs"]      ask the critic about final_obs
+    DISABLED    its last observation, and waits for a reset                  ask the critic, then reset
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from gymnasium.vector import AutoresetMode
+
+from coursekit.arrays import positive_int
+from coursekit.rollouts import Rollout, Steps
+
+
+@dataclass
+class Play:
+    """A vector environment of N copies between two rollouts.
+
+    observations: (N, ...), what the policy sees next. dead: (N,) bools, the next row is a reset and no step.
+    running: (N,) rewards so far in the episodes that go on. finished: returns of those that have ended.
+    """
+
+    env: object
+    observations: np.ndarray
+    dead: np.ndarray
+    running: np.ndarray
+    finished: list = field(default_factory=list)
+
+
+def begin(env, *, seed):
+    """Reset a gymnasium vector environment and get ready to collect: Play.
+
+    Raises: ValueError: its metadata don't say how it restarts an ended episode, or in a way unknown here.
+    """
+    autoreset_mode(env)
+    observations, _ = env.reset(seed=seed)
+    return Play(env, observations, np.zeros(env.num_envs, bool), np.zeros(env.num_envs))
+
+
+def collect_env(play, policy, critic, *, steps):
+    """Play all copies for `steps` rows; the value of a true successor is read before any reset.
+
+    Args:
+        play: Play, changed: the next call goes on where this one stops, dead rows included.
+        policy(observations): (N, ...) to actions (N, ...) and their log-probabilities (N,), nats.
+        critic(observations): (M, ...) to (M,) floats, units of reward. steps: T, int >= 1.
+    Returns:
+        Rollout with arrays (N, T), time-major in memory; floats of the critic's dtype. `next_values` is 0 where
+        terminated. `valid` is False at dead rows: keep them out of every mean, the whitening's too.
+    Raises:
+        ValueError: steps below 1, or an environment that `begin` refuses.
+    Source: Towers et al. 2024 (gymnasium's three modes); time limits as in Pardo et al. 2018.
+    """
+    mode, rows, finals = autoreset_mode(play.env), [], []
+    for _ in range(positive_int(steps=steps)):
+        seen, alive = play.observations.copy(), ~play.dead  # a copy: some environments reuse their arrays
+        actions, logprobs = policy(seen)
+        rewards, terminated, truncated, final = _step(play, mode, actions)
+        rows.append((seen, actions, logprobs, alive, rewards, terminated, truncated))
+        finals.append(final)
+    observations, actions, logprobs, valid, rewards, terminated, truncated = map(np.stack, zip(*rows))
+    seen = np.concatenate([observations, play.observations[None]])
+    values = critic(seen.reshape(-1, *seen.shape[2:])).reshape(seen.shape[:2])
+    next_values = np.where(terminated, 0.0, values[1:]).astype(values.dtype)
+    if mode is not AutoresetMode.NEXT_STEP and truncated.any():
+        next_values[truncated] = critic(np.concatenate(finals))
+    columns = (rewards.astype(values.dtype), values[:-1], next_values, terminated, truncated)
+    return Rollout(Steps(*(x.swapaxes(0, 1) for x in columns)),
+                   *(x.swapaxes(0, 1) for x in (observations, actions, logprobs, valid)))
+
+
+def autoreset_mode(env):
+    """How a vector environment restarts: a gymnasium AutoresetMode. Raises ValueError where it doesn't say."""
+    stated = env.metadata.get("autoreset_mode")
+    try:
+        return AutoresetMode(stated)
+    except ValueError:
+        raise ValueError(f"env must state NEXT_STEP, SAME_STEP or DISABLED in metadata[\"autoreset_mode\"], got "
+                         f"{stated!r}; make it with gymnasium.make_vec") from None
+
+
+def _step(play, mode, actions):
+    """One row: rewards, terminated, truncated, and the last observations of the truncated episodes."""
+    observations, rewards, terminated, truncated, info = play.env.step(actions)
+    truncated = truncated & ~terminated
+    ended, final = terminated | truncated, observations[truncated]
+    play.running += rewards
+    if ended.any():
+        play.finished += play.running[ended].tolist()
+        play.running[ended] = 0.0
+        if mode is AutoresetMode.SAME_STEP:
+            final = np.array(list(info["final_obs"][truncated])).reshape(final.shape)
+        elif mode is AutoresetMode.DISABLED:
+            observations, _ = play.env.reset(options={"reset_mask": ended})  # a new dict: the call empties it
+    play.dead = ended if mode is AutoresetMode.NEXT_STEP else np.zeros_like(ended)
+    play.observations = observations
+    return rewards, terminated, truncated, final

@@ -1,0 +1,111 @@
+"""`coursekit train cartpole|lunarlander`: PPO in the open, from random play to a solved task; to be resumed."""
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+from coursekit.cli import complain
+
+SOLVED = {"cartpole": 475, "lunarlander": 200}  # mean return of 100 episodes, as gymnasium's makers count it
+LINES = 15  # printed in a whole run; each comes with a save
+
+
+def add_command(commands):
+    """Register `train` with the parser of the command line."""
+    parser = commands.add_parser("train", help="PPO on CartPole or LunarLander",
+                                 description="Train a policy with PPO and GAE, and draw what it learned.")
+    parser.add_argument("task", choices=SOLVED, help="cartpole (about 5 seconds) or lunarlander (2 to 4 minutes)")
+    parser.add_argument("--seed", type=int, help="of weights, environments and sampling (default 0)")
+    parser.add_argument("--updates", type=int, help="updates in all (default 50, lunarlander 100)")
+    parser.add_argument("--out", type=Path, help="the run, saved on the way (default TASK.safetensors)")
+    parser.add_argument("--resume", action="store_true", help="go on with the run in --out")
+    parser.add_argument("--plot", type=Path, help="learning curve and film strips (default TASK.png)")
+    parser.set_defaults(run=run)
+
+
+def run(options):
+    """Train, report, save, draw. Returns 0, 2 if something stands in the way, 130 if interrupted."""
+    out = options.out or Path(f"{options.task}.safetensors")
+    plot = options.plot or Path(f"{options.task}.png")
+    try:
+        _check(options, out, plot)
+        return _train(options, out, plot)
+    except KeyboardInterrupt:
+        print(f"coursekit: interrupted; `--resume` goes on from {out}", file=sys.stderr)
+        return 130
+    except ModuleNotFoundError as error:
+        return complain(f"train needs {error.name}; install it with: pip install 'coursekit[gym]'")
+    except (ValueError, OSError) as error:
+        return complain(error)
+
+
+def _check(options, out, plot):
+    for name, path in (("out", out), ("plot", plot)):
+        if not path.parent.is_dir():
+            raise ValueError(f"--{name} {path}: there is no folder {path.parent}; make it first")
+    for name, least in (("seed", 0), ("updates", 1)):
+        if (value := getattr(options, name)) is not None and value < least:
+            raise ValueError(f"--{name} must be at least {least}, got {value}")
+        if value is not None and options.resume:
+            raise ValueError(f"--{name} is part of the run in {out}; leave it out with --resume")
+
+
+def _train(options, out, plot):
+    import torch
+
+    from coursekit.actor_critic import evaluate, film
+    from coursekit.classic_ppo import CARTPOLE, LUNARLANDER, start, train
+    from coursekit.classic_resume import load_run, save_run
+
+    torch.set_num_threads(1)  # the nets are tiny: more threads only wait for each other
+    recipe, seed = {"cartpole": CARTPOLE, "lunarlander": LUNARLANDER}[options.task], options.seed or 0
+    if options.resume:
+        state, history = load_run(out)
+        if state.recipe.env != recipe.env:
+            raise ValueError(f"--out {out} is a run on {state.recipe.env}, not {options.task}; name another file")
+    else:
+        state, history = start(replace(recipe, updates=options.updates or recipe.updates), seed=seed), []
+    recipe, every = state.recipe, max(1, state.recipe.updates // LINES)
+    before = film(start(recipe, seed=state.seed).agent, recipe.env)
+    for measures in train(state):
+        history.append(measures)
+        if state.update % every == 0 or state.update == recipe.updates:
+            save_run(state, history, out)
+            print(_line(history), flush=True)
+    returns = evaluate(state.agent, recipe.env)
+    solved = "solved" if returns.mean() >= SOLVED[options.task] else "not solved"
+    print(f"greedy: {returns.mean():.1f} over {len(returns)} episodes, lowest {returns.min():.1f}: {solved} "
+          f"(from {SOLVED[options.task]})\nsaved {out}")
+    _draw(history, [("before", before), ("after", film(state.agent, recipe.env))], plot)
+    return 0
+
+
+def _line(history):
+    import numpy as np
+
+    m, recent = history[-1], sum((h["returns"] for h in history[-5:]), [])
+    mean = f"{np.mean(recent):6.1f}" if recent else "   ---"
+    return (f"update {m['update'] + 1:3d}  steps {sum(h['steps'] for h in history):8,}  return {mean}  "
+            f"entropy {m['entropy']:.2f}  KL {m['k3']:.4f}  clipped {m['clip_fraction']:.2f}  "
+            f"explained variance {m['explained_variance']:5.2f}")
+
+
+def _draw(history, films, path):
+    import matplotlib.pyplot as plt
+    import numpy as np
+
+    from coursekit import figures
+
+    figure = plt.figure(figsize=(10, 6.5), layout="constrained")
+    grid = figure.add_gridspec(3, 2, height_ratios=[2, 1.2, 1.2])
+    axes, steps = [figure.add_subplot(grid[0, i]) for i in (0, 1)], np.cumsum([h["steps"] for h in history])
+    ended = [bool(h["returns"]) for h in history]
+    axes[0].plot(steps[ended], [np.mean(h["returns"]) for h in history if h["returns"]], color=figures.COLOURS[0])
+    axes[1].plot(steps, [h["explained_variance"] for h in history], color=figures.COLOURS[1])
+    for ax, label in zip(axes, ("return (reward)", "explained variance")):
+        ax.set(xlabel="environment steps", ylabel=label)
+    figures.style(axes)
+    for row, (name, pictures) in enumerate(films, 1):
+        figures.plot_film(figure.add_subplot(grid[row, :]), pictures, name)
+    figure.savefig(path, dpi=120)
+    print(f"drawn {path}")

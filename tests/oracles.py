@@ -1,0 +1,77 @@
+"""The numbers that each chapter's slider must show, computed from the library once more."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from coursekit import advantages, credit, preferences
+from coursekit.exercises.base import running_example
+from coursekit.ppo import clipped_policy_loss
+
+RESULTS = Path(__file__).parent.parent / "experiments" / "results"
+
+
+def objective():
+    for ratio in np.arange(50, 151, 5) / 100:
+        parts = []
+        for advantage in (1.0, -1.0):
+            old, new = torch.zeros(1), torch.tensor([ratio], dtype=torch.float32).log().requires_grad_()
+            value = -clipped_policy_loss(new, old, torch.tensor([advantage]), clip=0.2)
+            value.backward()
+            parts.append(f"objective {value.item():.2f}, gradient {new.grad.item() + 0.0:.2f}")
+        yield "good action: {}; bad action: {}".format(*parts)
+
+
+def n_steps():
+    for n in (1, 2, 3, 4, 8, 16, 32, 64, 128, 256):
+        yield _line(advantages.n_step_advantages(**running_example(), gamma=1.0, n=n))
+
+
+def dial():
+    for lam in [*np.arange(20) / 20, 0.97, 0.99, 1.0]:
+        yield _line(advantages.gae(**running_example(), gamma=1.0, lam=lam))
+
+
+def best_of_n():
+    hacking = json.loads((RESULTS / "hacking.json").read_text())
+    for i, kl in enumerate(preferences.best_of_n_kl(hacking["ns"])):
+        yield f"KL {kl:.2f}; " + "; ".join(
+            f"{int(pairs):,} pairs: gain in proxy {(proxy[:, i] - proxy[:, 0]).mean():.2f}, "
+            f"gold {gold[:, i].mean():.2f}" for pairs, proxy, gold in _runs(hacking, ("250", "4000")))
+
+
+def _runs(hacking, sizes):
+    for pairs in sizes:
+        runs = [run["best_of_n"][pairs] for run in hacking["runs"]]
+        yield pairs, *(np.array([run[key] for run in runs]) for key in ("proxy", "gold"))
+
+
+def shares():
+    """The share of one reply's credit that reaches the token that decides, for three places of it."""
+    for lam in (0.0, 0.5, 0.8, 0.9, 0.95, 0.99, 1.0):
+        found = []
+        for place in (2, 10, 17):
+            world = credit.World(20, (place,), weights=(2.0,))
+            tokens, paid = credit.play(world, world.uniform_policy(), 500, np.random.default_rng(place))
+            sizes = np.abs(credit.answer_gae(paid, np.full(tokens.shape, paid.sum(1).mean()), lam=lam)).mean(0)
+            found.append(sizes[place] / sizes.sum())
+        yield "share of credit on the decider: first {:.2f}, second {:.2f}, third {:.2f}".format(*found)
+
+
+def planted():
+    runs = json.loads((RESULTS / "bugs.json").read_text())["runs"]
+    for bug in ("none", "no price for KL", "logits off by one", "score in the last column", "sign of the KL price"):
+        gold = next(run["curves"]["gold"] for run in runs if run["bug"] == bug)
+        yield f"gold at the end {np.mean(gold[-5:]):.2f}"
+
+
+def _line(advantages):
+    return f"advantages {' '.join(f'{a:.2f}' for a in advantages)}; "
+
+
+ORACLES = {"00_before_you_start": objective, "01_td_vs_mc": n_steps, "02_gae": dial,
+           "03_reward_models": best_of_n, "04_sparse_credit": shares,
+           "05_four_models": planted}
+ORACLES = {name: lambda f=function: list(f()) for name, function in ORACLES.items()}

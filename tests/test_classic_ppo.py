@@ -1,0 +1,218 @@
+"""The trainer in the open: exact, resumable, blind to dead rows, and good enough to balance a pole."""
+
+import json
+from dataclasses import asdict, replace
+
+import gymnasium
+import numpy as np
+import pytest
+import torch
+from numpy.testing import assert_allclose, assert_array_equal
+
+from coursekit import cli
+from coursekit.actor_critic import Agent, evaluate, film
+from coursekit.classic_ppo import CARTPOLE, LUNARLANDER, Recipe, learn, losses, start, train
+from coursekit.classic_resume import load_run, save_run
+from coursekit.env_rollouts import begin, collect_env
+from coursekit.rollouts import Rollout, Steps
+
+box2d_warns = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of its bindings, on import
+
+
+def weights(run):
+    return torch.cat([p.detach().flatten() for p in run.agent.parameters()])
+
+
+def a_rollout(run, rows=64):
+    return collect_env(run.play, run.agent.sampler(run.dice()), run.agent.critic_of, steps=rows)
+
+
+def test_a_seed_fixes_a_run_exactly_and_another_seed_does_not_repeat_it():
+    runs = [start(CARTPOLE, seed=seed) for seed in (3, 3, 4)]
+    histories = [list(train(run, updates=3)) for run in runs]
+    assert histories[0] == histories[1] != histories[2]
+    assert torch.equal(weights(runs[0]), weights(runs[1]))
+
+
+def test_a_run_saved_between_any_two_updates_ends_bit_identical(tmp_path):
+    straight, path = start(CARTPOLE, seed=0), tmp_path / "run.safetensors"
+    expected = list(train(straight, updates=6))
+    for stop in (1, 2, 5):
+        run = start(CARTPOLE, seed=0)
+        save_run(run, list(train(run, updates=stop)), path)
+        again, history = load_run(path)
+        assert again.play.dead.tolist() == run.play.dead.tolist() and again.recipe == CARTPOLE
+        history += train(again, updates=6)
+        assert history == expected and torch.equal(weights(again), weights(straight))
+
+
+@box2d_warns
+def test_a_saved_lander_goes_on_with_new_episodes(tmp_path):
+    recipe, path = replace(LUNARLANDER, rows=20, copies=3), tmp_path / "run.safetensors"
+    run = start(recipe, seed=0)
+    save_run(run, list(train(run, updates=2)), path)
+    found = []
+    for _ in range(2):
+        again, history = load_run(path)
+        assert torch.equal(weights(again), weights(run)) and again.update == 2 and len(history) == 2
+        assert (again.play.running == 0).all() and (run.play.running != 0).any()
+        list(train(again, updates=4))
+        found.append(weights(again))
+    assert torch.equal(*found)
+
+
+@pytest.mark.parametrize("content", [b"", b"x" * 100, None])
+def test_what_is_not_a_saved_run_is_refused(content, tmp_path):
+    path = tmp_path / "run.safetensors"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(ValueError, match="path must be a saved run"):
+        load_run(path)
+
+
+def test_the_numpy_policy_is_the_torch_policy():
+    agent, rng = Agent(4, 3), np.random.default_rng(0)
+    torch.nn.init.normal_(agent.actor[-1].weight)
+    one = np.array([[0.1, -0.2, 0.3, 0.4]], np.float32)
+    exact = torch.log_softmax(agent.actor(torch.from_numpy(one)), -1)[0].detach().numpy()
+    actions, logprobs = agent.sampler(rng)(np.repeat(one, 40_000, axis=0))
+    assert_allclose(logprobs, exact[actions], atol=1e-6)
+    share = np.bincount(actions, minlength=3) / len(actions)
+    assert (abs(share - np.exp(exact)) < 4 * np.sqrt(0.25 / len(actions))).all()
+    assert agent.greedy(one)[0] == exact.argmax()
+    assert_allclose(agent.critic_of(one), agent.values(torch.from_numpy(one)).detach(), atol=1e-6)
+
+
+def test_dead_rows_teach_nothing():
+    """Wild numbers in them change no bit of the update."""
+    found = []
+    for poison in (False, True):
+        run = start(CARTPOLE, seed=0)
+        rollout = a_rollout(run)
+        dead = ~rollout.valid
+        assert dead.any()
+        if poison:
+            steps = [np.where(dead, np.float32("nan"), x) for x in rollout.steps[:3]]
+            rollout = Rollout(Steps(*steps, *rollout.steps[3:]),
+                              np.where(dead[..., None], 1e9, rollout.observations),
+                              np.where(dead, 7, rollout.actions), np.where(dead, 1e9, rollout.logprobs),
+                              rollout.valid)
+        measures = learn(run.agent, run.optimiser, _float32(rollout), CARTPOLE, rng=run.dice())
+        found.append((weights(run), measures))
+    assert torch.equal(found[0][0], found[1][0]) and found[0][1] == found[1][1]
+
+
+def _float32(rollout):
+    return Rollout(rollout.steps, rollout.observations.astype(np.float32), rollout.actions,
+                   rollout.logprobs.astype(np.float32), rollout.valid)
+
+
+@pytest.mark.parametrize("change", [dict(lam=0.5), dict(gamma=0.9), dict(clip=0.01), dict(value_clip=0.01),
+                                    dict(bonus=0.1), dict(epochs=2), dict(minibatch=64), dict(max_norm=0.01)])
+def test_each_number_of_the_recipe_moves_the_weights(change):
+    found = []
+    for recipe in (CARTPOLE, replace(CARTPOLE, **change)):
+        run = start(recipe, seed=0)
+        learn(run.agent, run.optimiser, a_rollout(run), recipe, rng=run.dice())
+        found.append(weights(run))
+    assert not torch.equal(*found)
+
+
+def test_the_whole_loss_agrees_with_finite_differences():
+    torch.manual_seed(0)
+    agent = Agent(4, 2).double()
+    torch.nn.init.normal_(agent.actor[-1].weight)
+    batch = [torch.randn(12, 4), torch.randint(2, (12,)), -torch.rand(12), *torch.randn(3, 12)]
+    batch = [x.double() if x.is_floating_point() else x for x in batch]
+    recipe = replace(CARTPOLE, bonus=0.1, value_clip=0.5)
+    losses(agent, batch, recipe)[0].backward()
+    for net in (agent.actor, agent.critic):
+        weight, found = net[0].weight, net[0].weight.grad[0, 0].item()
+        heights = []
+        for step in (1e-6, -2e-6):
+            with torch.no_grad():
+                weight[0, 0] += step
+                heights.append(losses(agent, batch, recipe)[0].item())
+        assert_allclose((heights[0] - heights[1]) / 2e-6, found, rtol=1e-5)
+
+
+def test_measures_say_how_far_the_policy_has_moved():
+    run = start(CARTPOLE, seed=0)
+    (measures,) = train(run, updates=1)
+    assert 0.6 < measures["entropy"] < np.log(2) and 0 < measures["k3"] < 0.1
+    assert 0 < measures["clip_fraction"] < 1 and abs(measures["explained_variance"]) < 0.1
+    assert measures["steps"] <= 8 * 128 and sum(measures["returns"]) <= measures["steps"]
+    json.dumps(measures)
+
+
+def test_the_learning_rate_falls_in_a_line():
+    run = start(replace(CARTPOLE, updates=4, rows=8), seed=0)
+    rates = [run.optimiser.param_groups[0]["lr"] for _ in train(run)]
+    assert_allclose(rates, CARTPOLE.lr * np.array([1, 0.75, 0.5, 0.25]))
+
+
+def test_cartpole_is_solved_within_30_updates_in_silence(capsys):
+    run = start(CARTPOLE, seed=0)
+    list(train(run, updates=30))
+    assert evaluate(run.agent, "CartPole-v1").mean() >= 475
+    assert capsys.readouterr() == ("", "")
+
+
+def test_evaluation_counts_one_episode_of_each_copy():
+    """While the longest goes on, the others begin again, which must not be counted."""
+    torch.manual_seed(0)
+    agent, env = Agent(4, 2), gymnasium.make_vec("CartPole-v1", 50)
+    returns, play = evaluate(agent, "CartPole-v1", episodes=50, seed=3), begin(env, seed=3)
+    rollout = collect_env(play, lambda x: (agent.greedy(x), np.zeros(50)), agent.critic_of, steps=500)
+    assert_array_equal(returns, (rollout.steps.terminated | rollout.steps.truncated).argmax(-1) + 1)
+    assert returns.min() < returns.max() / 2
+
+
+def test_a_film_shows_the_first_and_the_last_step():
+    pictures = film(Agent(4, 2), "CartPole-v1", frames=3)
+    env = gymnasium.make("CartPole-v1", render_mode="rgb_array")
+    env.reset(seed=0)
+    assert pictures[0][0] == 0 and [p.shape for _, p in pictures] == [(400, 600, 3)] * 3
+    assert_array_equal(pictures[0][1], env.render())
+    env.close()
+
+
+@pytest.mark.parametrize("name", ["updates", "copies", "rows", "epochs", "minibatch", "lr", "clip", "max_norm"])
+def test_numbers_that_are_not_positive_are_refused(name):
+    with pytest.raises(ValueError, match=f"{name} must be positive, got 0"):
+        Recipe(**asdict(CARTPOLE) | {name: 0})
+
+
+def command(tmp_path, *options):
+    files = ["--out", str(tmp_path / "run.safetensors"), "--plot", str(tmp_path / "run.png")]
+    return cli.main(["train", "cartpole", *options, *files])
+
+
+def test_the_command_trains_saves_and_draws(tmp_path, capsys):
+    assert command(tmp_path, "--updates", "2", "--seed", "1") == 0
+    out, err = capsys.readouterr()
+    assert out.count("update ") == 2 and "greedy: " in out and "not solved (from 475)" in out and err == ""
+    assert (tmp_path / "run.png").read_bytes()[:4] == b"\x89PNG"
+    run, history = load_run(tmp_path / "run.safetensors")
+    assert (run.seed, run.update, run.recipe.updates, len(history)) == (1, 2, 2, 2)
+    assert command(tmp_path, "--resume") == 0  # nothing left to do: says what it is worth, draws
+
+
+@pytest.mark.parametrize("options, message", [
+    (["--updates", "0"], "--updates must be at least 1, got 0"),
+    (["--seed", "-1"], "--seed must be at least 0, got -1"),
+    (["--resume"], "path must be a saved run, and there is no file"),
+    (["--resume", "--seed", "1"], "--seed is part of the run in"),
+])
+def test_the_command_says_in_one_line_what_stands_in_the_way(options, message, tmp_path, capsys):
+    assert command(tmp_path, *options) == 2
+    out, err = capsys.readouterr()
+    assert message in err and err.count("\n") == 1 and out == ""
+
+
+def test_the_command_refuses_a_missing_folder_and_another_task(tmp_path, capsys):
+    assert command(tmp_path / "nowhere") == 2
+    assert "there is no folder" in capsys.readouterr().err
+    save_run(start(CARTPOLE, seed=0), [], tmp_path / "run.safetensors")
+    assert cli.main(["train", "lunarlander", "--resume", "--out", str(tmp_path / "run.safetensors")]) == 2
+    assert "is a run on CartPole-v1, not lunarlander" in capsys.readouterr().err

@@ -1,0 +1,75 @@
+"""Grading over Dask: the same records as here, also where a worker dies in the middle."""
+
+import json
+import os
+import signal
+import threading
+import time
+
+import pytest
+
+from coursekit.autograder import package, sandbox
+from coursekit.autograder.book import answers, cells, chapters, role
+from coursekit.cli import main
+
+distributed = pytest.importorskip("distributed", reason="distributed is missing: pip install 'coursekit[cluster]'")
+CHAPTER = chapters()["02_gae"]
+ANSWERS = answers(CHAPTER)
+
+
+def notebook(solved):
+    found = [c for c in cells(CHAPTER) if role(c) != "solution"]
+    for cell in found:
+        if role(cell) == "stub" and (i := cell["metadata"]["coursekit"]["exercise"]) in solved:
+            cell["source"] = "import time\ntime.sleep(0.3)\n" + solved[i]
+    return json.dumps({"cells": found, "metadata": {}, "nbformat": 4, "nbformat_minor": 5})
+
+
+def grade(folder, out, *options):
+    assert main(["grade", str(folder), "--out", str(out), "--chapters", "02_gae", "--seed", "3", *options]) == 0
+    return {p.stem: json.loads(p.read_text()) | {"seconds": 0} for p in (out / "learners").iterdir()}
+
+
+@pytest.fixture
+def folder(tmp_path):
+    try:
+        sandbox.choose("bwrap", package.copy(frozenset()))
+    except sandbox.Fault as fault:
+        pytest.skip(str(fault))
+    (tmp_path / "class").mkdir()
+    for k in range(10):
+        solved = dict(list(ANSWERS.items())[k % 3:])
+        (tmp_path / "class" / f"learner{k}.ipynb").write_text(notebook(solved))
+    (tmp_path / "class" / "broken.ipynb").write_text("{")
+    return tmp_path / "class"
+
+
+def test_a_cluster_grades_as_this_machine_does_even_if_a_worker_is_killed(folder, tmp_path):
+    here = grade(folder, tmp_path / "here", "-j", "2")
+    with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
+        first = next(iter(cluster.workers.values())).pid
+        kept, killed = tmp_path / "there" / "learners", []
+
+        def kill_in_the_middle():
+            deadline = time.monotonic() + 120
+            while time.monotonic() < deadline and not killed:
+                done = len(list(kept.glob("*.json"))) if kept.exists() else 0
+                if done >= 2:
+                    os.kill(first, signal.SIGKILL)
+                    killed.append(done)
+                time.sleep(0.02)
+
+        thread = threading.Thread(target=kill_in_the_middle)
+        thread.start()
+        there = grade(folder, tmp_path / "there", "--cluster", cluster.scheduler_address)
+        thread.join()
+    assert killed and killed[0] < len(here)
+    assert there == here
+    assert here["learner0"]["points"] == 12 and here["broken"]["status"] == "unreadable"
+
+
+def test_no_scheduler_is_said_in_one_line(folder, tmp_path, capsys, monkeypatch):
+    client = distributed.Client
+    monkeypatch.setattr(distributed, "Client", lambda address, timeout: client(address, timeout=1))
+    assert main(["grade", str(folder), "--out", str(tmp_path / "g"), "--cluster", "tcp://127.0.0.1:1"]) == 2
+    assert "no Dask scheduler at tcp://127.0.0.1:1" in capsys.readouterr().err

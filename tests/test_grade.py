@@ -1,0 +1,405 @@
+"""`coursekit grade` as an instructor meets it, and what the wall lets through."""
+
+import csv
+import importlib
+import inspect
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from coursekit.autograder import grading, package, sandbox, wire
+from coursekit.autograder.book import answers, cells, chapters, role
+from coursekit.autograder.learners import learners, told_by
+from coursekit.autograder.reader import Unreadable, parse
+from coursekit.autograder.verdict import agree, inputs_of
+from coursekit.cli import main
+from coursekit.exercises import EXERCISES, get
+
+BOOK = chapters()
+CHAPTER = BOOK["02_gae"]
+ANSWERS = answers(CHAPTER)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def walls():
+    try:
+        sandbox.choose("bwrap", package.copy(frozenset()))
+    except sandbox.Fault as fault:
+        pytest.skip(str(fault))
+
+
+def notebook(solved, path=CHAPTER):
+    found = [c for c in cells(path) if role(c) != "solution"]
+    for cell in found:
+        if role(cell) == "stub" and (i := cell["metadata"]["coursekit"]["exercise"]) in solved:
+            cell["source"] = solved[i]
+    return json.dumps({"cells": found, "metadata": {}, "nbformat": 4, "nbformat_minor": 5})
+
+
+FULL, NOTHING = notebook(ANSWERS), notebook({})
+HALF = notebook({i: ANSWERS[i] for i in ("gae.weights", "gae.targets")})
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "class").mkdir()
+    for name, text in (("ada", FULL), ("bob", HALF), ("cy", NOTHING)):
+        (tmp_path / "class" / f"{name}.ipynb").write_text(text)
+    return tmp_path / "class"
+
+
+def grade(folder, *options):
+    return main(["grade", str(folder), "--out", str(folder.parent / "grades"), "--chapters", "02_gae", *options])
+
+
+def rows(folder):
+    with open(folder.parent / "grades" / "grades.csv", newline="") as file:
+        return list(csv.reader(file))
+
+
+def record(folder, name):
+    return json.loads((folder.parent / "grades" / "learners" / f"{name}.json").read_text())
+
+
+def test_a_class_becomes_a_table_pages_and_a_report(folder, capsys):
+    assert grade(folder) == 0
+    assert "3 graded" in capsys.readouterr().out
+    head, *body = rows(folder)
+    assert head == ["learner", "name", *ANSWERS, "total", "possible", "status", "flags"]
+    assert [(r[0], r[-4]) for r in body] == [("ada", "12"), ("bob", "3"), ("cy", "0")]
+    assert {r[-2] for r in body} == {"graded"}
+    grades = folder.parent / "grades"
+    assert "3 of 12 points" in (grades / "feedback" / "bob.html").read_text()
+    report = (grades / "index.html").read_text()
+    assert "3 learners" in report and "bubblewrap" in report and "data:image/png" in report
+    assert record(folder, "ada")["isolation"].startswith("bubblewrap")
+
+
+def test_feedback_names_the_misconception_and_shows_no_hidden_case(folder):
+    wrong = ANSWERS["gae.recursion"].replace("terminated[t] or truncated[t]", "terminated[t]")
+    by_heart = "def targets(advantages, values):\n    if len(values) == 5 and values[0] == 0.1: return (1, 2)\n" \
+               "    return 1, 2"
+    (folder / "ada.ipynb").write_text(notebook({"gae.recursion": wrong, "gae.targets": by_heart}))
+    grade(folder, "--seed", "77")
+    page = (folder.parent / "grades" / "feedback" / "ada.html").read_text()
+    assert "GAE that lets credit leak across a time limit" in page and "got" in page and "expected" in page
+    public = str(get("gae.recursion").cases(0)[5].inputs["rewards"][0])
+    hidden = [c.inputs["next_values"] for c in get("gae.recursion").cases(77)[1:]]
+    shown = page.replace(" ", "")
+    assert public and not any(",".join(f"{v:g}" for v in values) in shown for values in hidden)
+
+
+def test_an_answer_right_on_public_cases_only_is_told_so_and_earns_nothing(folder):
+    exercise = get("gae.targets")
+    known = [(c.inputs["values"].tolist(), [x.tolist() for x in exercise.reference(*inputs_of(c))])
+             for c in exercise.cases(0)]
+    source = f"KNOWN = {known!r}\ndef targets(a, v):\n    return [y for x, y in KNOWN if x == list(v)][0]"
+    (folder / "ada.ipynb").write_text(notebook({"gae.targets": source}))
+    grade(folder)
+    verdict = record(folder, "ada")["exercises"]["gae.targets"]
+    assert verdict["points"] == 0 and len(verdict["lines"]) == 1
+    assert "right on every case that `check` shows, wrong on others" in verdict["lines"][0]
+
+
+def test_what_is_graded_is_not_graded_again_unless_it_changes_or_is_asked_for(folder):
+    grade(folder)
+    before = {n: record(folder, n) for n in ("ada", "bob", "cy")}
+    (folder / "bob.ipynb").write_text(FULL)
+    grade(folder)
+    after = {n: record(folder, n) for n in ("ada", "bob", "cy")}
+    assert after["ada"] == before["ada"] and after["cy"] == before["cy"] and after["bob"]["points"] == 12
+    (folder.parent / "grades" / "learners" / "ada.json").write_text(json.dumps(before["ada"] | {"points": 99}))
+    grade(folder)
+    assert record(folder, "ada")["points"] == 99  # trusted: the hash is the same
+    grade(folder, "--regrade")
+    assert record(folder, "ada")["points"] == 12
+
+
+def test_the_seed_of_a_folder_of_grades_stays_unless_another_is_asked_for(folder):
+    grade(folder)
+    drawn = (folder.parent / "grades" / "seed").read_text()
+    grade(folder)
+    assert (folder.parent / "grades" / "seed").read_text() == drawn
+    hashed = record(folder, "ada")["hash"]
+    grade(folder, "--seed", "5")
+    assert record(folder, "ada")["hash"] != hashed
+
+
+def test_killed_in_the_middle_nothing_is_lost_or_graded_twice(folder):
+    slow = "import time\ntime.sleep(0.4)\n"
+    for k in range(12):
+        (folder / f"slow{k:02}.ipynb").write_text(notebook({"gae.weights": slow + ANSWERS["gae.weights"]}))
+    command = [sys.executable, "-m", "coursekit.cli", "grade", str(folder), "--out", str(folder.parent / "grades"),
+               "--chapters", "02_gae", "-j", "1"]
+    kept = folder.parent / "grades" / "learners"
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 60
+    while len(list(kept.glob("*.json")) if kept.exists() else []) < 5 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    done = {p: p.stat().st_mtime_ns for p in kept.glob("*.json")}
+    assert 5 <= len(done) < 15
+    assert all(json.loads(p.read_text())["status"] == "graded" for p in done)
+    assert grade(folder) == 0
+    assert all(p.stat().st_mtime_ns == at for p, at in done.items())
+    assert len(rows(folder)) == 16
+    assert not _processes_with(str(folder.parent / "grades"))
+
+
+def _processes_with(text):
+    found = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True).stdout
+    return [line for line in found.splitlines() if text in line]
+
+
+def test_an_interrupt_ends_the_run_at_once_and_keeps_what_is_done(folder):
+    (folder / "dora.ipynb").write_text(notebook({"gae.weights": "import time\ntime.sleep(19)"}))
+    process = subprocess.Popen([sys.executable, "-m", "coursekit.cli", "grade", str(folder), "--out",
+                                str(folder.parent / "grades"), "--chapters", "02_gae"],
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    while not (folder.parent / "grades" / "learners" / "cy.json").exists() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    begin = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == 130 and "the same command goes on" in errors and "Traceback" not in errors
+    assert time.monotonic() - begin < 8
+    assert not (folder.parent / "grades" / "learners" / "dora.json").exists()
+
+
+@pytest.mark.parametrize("form, head, line", [
+    ("canvas", ["Student", "ID", "SIS User ID", "SIS Login ID", "Section", "coursekit"],
+     ["Ada", "7", "", "", "", "12"]),
+    ("moodle", ["Identifier", "Full name", "Grade", "Maximum Grade", "Feedback comments"],
+     ["Participant 7", "Ada", "12", "12", ""])])
+def test_tables_for_canvas_and_moodle(form, head, line, folder):
+    (folder / "students.csv").write_text("name,id\nAda,7\n")
+    (folder / "ada.ipynb").rename(folder / "Ada.ipynb")
+    grade(folder, "--format", form)
+    assert rows(folder)[0] == head and line in rows(folder)
+
+
+@pytest.mark.parametrize("name, expected", [
+    ("Ada Lovelace_1234567_assignsubmission_file", ("1234567", "Ada Lovelace")),
+    ("Ada Lovelace_1234567_assignsubmission_file_02_gae", ("1234567", "Ada Lovelace")),
+    ("lovelaceada_12345_67890_02_gae", ("12345", "lovelaceada")),
+    ("lovelaceada_LATE_12345_67890_02_gae-1", ("12345", "lovelaceada")),
+    ("ada", ("ada", "ada")), ("ada_lovelace", ("ada_lovelace", "ada_lovelace"))])
+def test_names_of_downloads_are_understood(name, expected):
+    assert told_by(name) == expected
+
+
+def test_several_files_of_one_learner_are_one_submission_and_the_newest_counts(folder):
+    for name, text, age in (("kim_1_5_02_gae", HALF, 100), ("kim_1_6_02_gae-1", FULL, 0)):
+        (folder / f"{name}.ipynb").write_text(text)
+        os.utime(folder / f"{name}.ipynb", (time.time() - age,) * 2)
+    grade(folder)
+    assert record(folder, "1")["points"] == 12
+    assert "several notebooks for 02_gae" in record(folder, "1")["flags"][0]
+
+
+def test_links_of_folders_are_not_followed_and_hidden_folders_not_read(folder):
+    (folder / "dan").mkdir()
+    (folder / "dan" / "friend").symlink_to(folder)
+    (folder / "dan" / ".ipynb_checkpoints").mkdir()
+    (folder / "dan" / ".ipynb_checkpoints" / "02_gae-checkpoint.ipynb").write_text(FULL)
+    grade(folder)
+    assert record(folder, "dan")["points"] == 0 and record(folder, "dan")["flags"] == ["nothing handed in"]
+
+
+def test_slow_answers_to_one_exercise_cost_no_other_its_points(folder):
+    slow = "def gae_recursion(*a):\n    import time\n    time.sleep(0.4)"
+    (folder / "ada.ipynb").write_text(notebook(ANSWERS | {"gae.recursion": slow}))
+    grade(folder, "--seconds", "12", "--call-seconds", "9")
+    assert record(folder, "ada")["points"] == 12 - 3 and record(folder, "ada")["status"] == "timeout"
+
+
+def test_who_handed_in_nothing_has_a_row(folder):
+    (folder / "students.csv").write_text("name,id\neve,e1\n")
+    grade(folder)
+    row = next(r for r in rows(folder) if r[0] == "e1")
+    assert row[-4:] == ["0", "12", "unreadable", "nothing handed in"]
+
+
+def test_names_are_no_formulas_no_markup_and_no_paths(folder):
+    (folder / "students.csv").write_text('name,id\nada,"=1+1"\nbob,../../../tmp/x\ncy,<b>\n')
+    grade(folder)
+    assert [r[0] for r in rows(folder)[1:]] == ["../../../tmp/x", "<b>", "'=1+1"]
+    assert "<b>" not in (folder.parent / "grades" / "index.html").read_text().replace("<b>3", "")
+    assert len(list((folder.parent / "grades" / "learners").iterdir())) == 3
+
+
+def test_two_learners_never_share_a_file(folder):
+    (folder / "students.csv").write_text("name,id\nada,a/b\nbob,a b\n")
+    with pytest.raises(ValueError, match="would share a file of grades"):
+        learners(folder)
+
+
+@pytest.mark.parametrize("options, message", [
+    (["--chapters", "09"], "no chapter is called '09'"), (["-j", "0"], "must be positive"),
+    (["--seconds", "0"], "must be positive")])
+def test_wrong_options_are_named(options, message, folder, capsys):
+    assert grade(folder, *options) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_no_submissions_is_said(tmp_path, capsys):
+    assert grade(tmp_path / "nowhere") == 2 and "no folder of submissions" in capsys.readouterr().err
+    (tmp_path / "empty").mkdir()
+    assert grade(tmp_path / "empty") == 2 and "no submissions in" in capsys.readouterr().err
+
+
+def test_an_instructors_answer_that_fails_stops_the_run(folder, tmp_path, capsys):
+    (tmp_path / "book").mkdir()
+    text = CHAPTER.read_text().replace("return advantages + values", "").replace(
+        "returns = advantages + values  # first", "returns = advantages  # first")
+    (tmp_path / "book" / "02_gae.ipynb").write_text(text)
+    assert grade(folder, "--book", str(tmp_path / "book")) == 2
+    assert "the instructor's own answer to gae.targets fails in the sandbox" in capsys.readouterr().err
+    assert not (tmp_path / "grades" / "learners").exists()
+
+
+def settings(**changes):
+    books, version = (grading.chapter(CHAPTER),), grading.registry_version()
+    return replace(grading.Settings(books, 7, "bwrap", True, "bubblewrap", sandbox.Limits(), version), **changes)
+
+
+def test_a_fault_of_the_grader_is_no_zero(folder, monkeypatch):
+    whole = sandbox.Sandbox.open
+    calls = []
+
+    def broken(self):
+        calls.append(1)
+        if len(calls) > 1:  # the instructor's own answers pass first
+            raise sandbox.Fault("no memory left")
+        return whole(self)
+    monkeypatch.setattr(sandbox.Sandbox, "open", broken)
+    monkeypatch.setattr(sandbox, "choose", lambda *a: ("bwrap", True, "bubblewrap"))
+    assert grade(folder, "-j", "1") == 0
+    assert rows(folder)[1] == ["ada", "ada", *[""] * 6, "", "12", "not graded (grader fault)", "no memory left"]
+    monkeypatch.undo()
+    assert grade(folder) == 0 and rows(folder)[1][-4] == "12"  # a fault is tried again
+
+
+def test_another_version_of_the_course_grades_nothing():
+    found = grading.grade_submission([("a.ipynb", FULL.encode())], settings(version="old"))
+    assert found["status"] == grading.FAULT and found["points"] is None
+
+
+def test_without_bubblewrap_one_line_says_what_to_do(folder, monkeypatch, capsys):
+    monkeypatch.setattr(sandbox.shutil, "which", lambda name: None)
+    monkeypatch.setattr(sandbox, "in_container", lambda: False)
+    assert grade(folder) == 2
+    error = capsys.readouterr().err.strip()
+    assert "apt install bubblewrap" in error and "--sandbox container" in error and len(error.splitlines()) == 1
+
+
+def test_in_a_container_without_bubblewrap_the_record_says_so(folder, monkeypatch):
+    monkeypatch.setattr(sandbox.shutil, "which", lambda name: None)
+    monkeypatch.setattr(sandbox, "in_container", lambda: True)
+    kind, forks, words = sandbox.choose("auto", package.copy(frozenset()))
+    assert (kind, forks) == ("container", False) and "limits only" in words and "not installed" in words
+
+
+def run_in(kind, forks, uid=None, source=FULL):
+    found = settings(kind=kind, forks=forks)
+    try:
+        return grading.grade_submission([("a.ipynb", source.encode())], found)
+    finally:
+        grading.close_sandboxes()
+
+
+def test_a_fresh_sandbox_gives_the_same_record():
+    one, other = run_in("bwrap", True), run_in("bwrap", False)
+    assert one | {"seconds": 0} == other | {"seconds": 0} and one["points"] == 12
+
+
+@pytest.mark.parametrize("kind", ["bwrap", "none"])
+def test_as_another_user_than_root_it_works_too(kind, monkeypatch):
+    """As root the sandbox needs no user namespace; everybody else's does."""
+    monkeypatch.setattr(sandbox.os, "getuid", lambda: 1000)
+    assert run_in(kind, kind == "bwrap")["points"] == 12
+
+
+def test_without_walls_a_left_process_of_the_group_still_goes(monkeypatch):
+    monkeypatch.setattr(sandbox.os, "getuid", lambda: 1000)
+    source = "import subprocess\nsubprocess.Popen(['sleep', '87654'])\n" + ANSWERS["gae.weights"]
+    assert run_in("none", False, source=notebook({"gae.weights": source}))["points"] == 1
+    time.sleep(0.2)
+    assert not _processes_with("sleep 87654")
+
+
+@pytest.mark.parametrize("exercise", EXERCISES.values(), ids=lambda e: e.id)
+def test_cases_and_answers_of_every_exercise_pass_the_wire_unchanged(exercise):
+    here, there = socket.socketpair()
+    with here, there:
+        for case in exercise.cases(0):
+            inputs = inputs_of(case)
+            value = exercise.reference(*inputs_of(case))
+            wire.send(here, {"inputs": inputs, "value": value})
+            came = wire.receive(there, 5)
+            assert [type(x) for x in came["inputs"]] == [type(x) for x in inputs]
+            for a, b in zip(came["inputs"], inputs):
+                np.testing.assert_array_equal(a, b)
+            assert agree(came["value"], value, 0.0)
+
+
+@pytest.mark.parametrize("path", BOOK.values(), ids=lambda p: p.stem)
+def test_no_library_function_is_the_answer_to_an_exercise(path):
+    """Called with an exercise's inputs, by position or by name, none that answers while grading is right."""
+    functions = {}
+    for file in package.SOURCE.glob("*.py"):
+        if file.name in (*package.COMMANDS, "__init__.py") or "import torch" in file.read_text():
+            continue  # torch functions take tensors, and no exercise does
+        name = file.stem
+        module = importlib.import_module(f"coursekit.{name}")
+        functions |= {f"{name}.{k}": f for k, f in inspect.getmembers(module, inspect.isfunction)
+                      if f.__module__ == module.__name__}
+    shut = package.refused(grading.chapter(path))
+    assert shut <= set(functions)
+    found = [(i, name) for i in answers(path) for name, f in functions.items() if _answers(f, EXERCISES[i])]
+    assert [(i, name) for i, name in found if name not in shut] == []
+
+
+def _answers(function, exercise):
+    names = inspect.signature(function).parameters
+    only = {n for n, p in names.items() if p.kind == p.KEYWORD_ONLY}
+    for case in exercise.cases(0):
+        inputs = dict(zip(case.inputs, inputs_of(case)))
+        by_name = {k: v for k, v in inputs.items() if k in only}
+        try:
+            value = function(*[v for k, v in inputs.items() if k not in by_name], **by_name)
+        except Exception:
+            return False
+        if not agree(value, exercise.reference(*inputs_of(case)), exercise.tolerance):
+            return False
+    return True
+
+
+def test_a_refusing_function_says_why(folder):
+    source = "def gae_recursion(r, v, nv, te, tr, g, lam):\n    return gae(r, v, nv, te, tr, gamma=g, lam=lam)"
+    (folder / "ada.ipynb").write_text(notebook({"gae.recursion": source}))
+    grade(folder)
+    assert "coursekit.advantages.gae does not answer while grading" in str(record(folder, "ada")["exercises"])
+
+
+def test_fuzzed_notebooks_are_read_or_refused_never_crash():
+    from fuzz import mutants
+    seen = {"read": 0, "refused": 0}
+    for data in mutants(FULL.encode(), 1500, seed=0):
+        try:
+            parse(data)
+            seen["read"] += 1
+        except Unreadable as error:
+            assert str(error)
+            seen["refused"] += 1
+    assert min(seen.values()) > 100, seen
