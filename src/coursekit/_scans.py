@@ -172,9 +172,10 @@ def _weighted_doubling(x, ended, factor, reach, spare):
     carried, weights, following = spare
     np.logical_not(ended, out=weights[:steps])
     weights[:steps] *= factor
-    for shift, _ in _rounds(min(steps, reach), factor, np.finfo(x.dtype).eps):
+    shifts = [shift for shift, _ in _rounds(min(steps, reach), factor, np.finfo(x.dtype).eps)]
+    for shift in shifts:
         rest = steps - shift
         x[:rest] += np.multiply(x[shift:], weights[:rest], out=carried[:rest])
-        if rest > shift:
+        if shift < shifts[-1]:
             np.multiply(weights[:rest - shift], weights[shift:rest], out=following[:rest - shift])
             weights, following = following, weights
