@@ -283,7 +283,7 @@ def machine():
 
 def versions():
     packages = ("numpy", "torch", "numba", "stable-baselines3", "tianshou", "torchrl", "pufferlib", "rlax", "jax")
-    found = {d.metadata["Name"].lower() for d in importlib.metadata.distributions()}
+    found = {d.metadata["Name"].lower().replace("_", "-") for d in importlib.metadata.distributions()}
     return {name: importlib.metadata.version(name) for name in packages if name in found}
 
 

@@ -95,7 +95,7 @@ def test_what_lies_after_an_end_may_be_anything(small, way, hole):
     s = random_steps(np.random.default_rng(2), 4, 3, 300, ends=0.0)
     s[3][..., 250] = s[4][..., 100] = True
     clean = ways(small)[way](*s, gamma=0.99, lam=0.95)
-    s[0][1:, :, 101:200], s[0][2:, :, 280:] = hole, hole
+    s[0][1:, :, 101:200], s[0][2:, :, 280:] = hole, -hole
     result = ways(small)[way](*s, gamma=0.99, lam=0.95)
     assert_array_equal(np.isfinite(result[0]), True)
     assert scaled_error(result[:, :, :101], clean[:, :, :101]) <= 1e-12

@@ -143,7 +143,9 @@ def _block_by_block(x, ended, factor, length, reach):
         start = max(0, stop - length)
         if stop < len(x):
             x[stop - 1] += zeroed(x[stop] * factor, ended[stop - 1])
-        if math.isfinite(x[start:stop].sum()):
+        with np.errstate(invalid="ignore", over="ignore"):
+            plain = x.itemsize > 2 and math.isfinite(x[start:stop].sum())  # half precision: a sum may overflow
+        if plain:
             _weighted_doubling(x[start:stop], ended[start:stop], factor, reach, spare)
         else:  # a weight of 0 does not stop a NaN
             _doubling(x[start:stop], ended[start:stop], factor)
@@ -159,8 +161,11 @@ def _rounds(steps, factor, dtype_eps):
 
 def _doubling(x, ended, factor):
     """Time first, numpy or torch, in place; with gradients, and whatever x holds."""
-    eps = (np if isinstance(x, np.ndarray) else __import__("torch")).finfo(x.dtype).eps
-    for shift, weight in _rounds(len(x), factor, eps):
+    if isinstance(x, np.ndarray):
+        finfo = np.finfo
+    else:
+        from torch import finfo
+    for shift, weight in _rounds(len(x), factor, finfo(x.dtype).eps):
         near = x[:-shift]
         near += zeroed(weight * x[shift:], ended[:len(x) - shift])
         ended = ended[:-shift] | ended[shift:]
