@@ -5,6 +5,7 @@ A step that is neither `terminated` nor `truncated` but stands last is cut by th
 like a truncated one it is worth what the critic says of its true successor, `next_values`.
 """
 
+from coursekit._scans import discounted_sums, fused_gae, zeroed
 from coursekit.arrays import as_arrays, fraction, positive_int
 
 
@@ -25,11 +26,10 @@ def td_errors(rewards, values, next_values, terminated, *, gamma):
         ValueError: shapes or dtypes differ, T = 0, `terminated` is not boolean, gamma leaves [0, 1].
     Source: Sutton and Barto 2018, eq. 6.5. Time limits: Pardo et al. 2018.
     """
-    xp, (rewards, values, next_values, terminated) = as_arrays(
+    _, (rewards, values, next_values, terminated) = as_arrays(
         floating=["rewards", "values", "next_values"], boolean=["terminated"],
         rewards=rewards, values=values, next_values=next_values, terminated=terminated)
-    bootstrap = xp.where(terminated, 0.0, next_values)
-    return rewards + fraction(gamma=gamma) * bootstrap - values
+    return _surprises(rewards, values, next_values, terminated, fraction(gamma=gamma))
 
 
 def mc_returns(rewards, next_values, terminated, truncated, *, gamma):
@@ -47,7 +47,7 @@ def mc_returns(rewards, next_values, terminated, truncated, *, gamma):
     gamma, ended = fraction(gamma=gamma), terminated | truncated
     unseen = _last_of_episode(xp, ended) & ~terminated
     seen = rewards + gamma * xp.where(unseen, next_values, 0.0)
-    return _discounted_sums(xp, seen, ended, gamma)
+    return discounted_sums(seen, ended, gamma)
 
 
 def mc_advantages(rewards, values, next_values, terminated, truncated, *, gamma):
@@ -107,7 +107,7 @@ def lambda_returns(rewards, next_values, terminated, truncated, *, gamma, lam):
     bootstrap = xp.where(terminated, 0.0, next_values)
     trusted = (1 - lam) * bootstrap if lam < 1 else 0.0  # λ=1 asks nobody, which 0 times NaN would
     towards = xp.where(_last_of_episode(xp, ended), bootstrap, trusted)
-    return _discounted_sums(xp, rewards + gamma * towards, ended, gamma * lam)
+    return discounted_sums(rewards + gamma * towards, ended, gamma * lam)
 
 
 def gae(rewards, values, next_values, terminated, truncated, *, gamma, lam):
@@ -127,22 +127,18 @@ def gae(rewards, values, next_values, terminated, truncated, *, gamma, lam):
         ValueError: shapes differ or T = 0, a flag is not boolean, gamma or lam leaves [0, 1].
     Source: Schulman et al. 2016, eq. 16. Time limits: Pardo et al. 2018.
     """
-    xp, (rewards, values, next_values, terminated, truncated) = as_arrays(
+    _, (rewards, values, next_values, terminated, truncated) = as_arrays(
         floating=["rewards", "values", "next_values"], boolean=["terminated", "truncated"],
         rewards=rewards, values=values, next_values=next_values, terminated=terminated, truncated=truncated)
-    deltas = td_errors(rewards, values, next_values, terminated, gamma=gamma)
-    return _discounted_sums(xp, deltas, terminated | truncated, fraction(gamma=gamma) * fraction(lam=lam))
+    gamma, factor = fraction(gamma=gamma), fraction(gamma=gamma) * fraction(lam=lam)
+    if fused := fused_gae(rewards):  # the two lines below in one pass, for large arrays
+        return fused(rewards, values, next_values, terminated, truncated, gamma, factor)
+    deltas = _surprises(rewards, values, next_values, terminated, gamma)
+    return discounted_sums(deltas, terminated | truncated, factor)
 
 
-def _discounted_sums(xp, x, ended, factor):
-    """y_t = x_t + factor·[not ended_t]·y_{t+1}: the one loop of this module, walked from the end."""
-    if factor == 0:
-        return x
-    sums, following = [], xp.zeros_like(x[..., 0])  # typed zero: keeps float32 float32
-    for t in reversed(range(x.shape[-1])):
-        following = x[..., t] + factor * xp.where(ended[..., t], 0.0, following)
-        sums.append(following)
-    return xp.stack(sums[::-1], axis=-1)
+def _surprises(rewards, values, next_values, terminated, gamma):
+    return zeroed(gamma * next_values, terminated) + rewards - values
 
 
 def _last_of_episode(xp, ended):

@@ -49,6 +49,18 @@ def plot_bands(ax, x, runs_by_name, *, xlabel, ylabel):
     ax.legend()
 
 
+def plot_growth(ax, table, names=None):
+    """Time against elements, both on log scales, one line per method. table: dicts of steps, rows and seconds, a
+    dict by method (benchmarks/gae.py); names: which methods, in which order."""
+    names = list(dict.fromkeys(name for row in table for name in row["seconds"])) if names is None else names
+    for i, name in enumerate(names):
+        points = [(row["steps"] * row["rows"], row["seconds"][name]) for row in table if name in row["seconds"]]
+        ax.loglog(*zip(*points), color=COLOURS[i % len(COLOURS)], marker=MARKERS[i % len(MARKERS)], markersize=4,
+                  linestyle=DASHES[i // len(COLOURS)], label=name)
+    ax.set(xlabel="elements (steps of one row)", ylabel="CPU time (s)")
+    ax.legend(fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
+
+
 def plot_film(ax, pictures, name):
     """Pictures of one episode in a row. pictures: [(step, (H, W, 3) bytes)]."""
     strip = np.concatenate([picture for _, picture in pictures], axis=1)

@@ -1,0 +1,186 @@
+"""The sum that runs backwards through time, near memory speed: what `advantages` uses for its one loop.
+
+    y_t = x_t + factor·[not ended_t]·y_{t+1}
+
+Step by step this costs one round of Python for every t, which is cheap where a step is a long row and dear where it
+is one number. Doubling needs log2(T) rounds: after a round with shift s, y_t holds the next 2s terms of its sum. It
+works on memory as it lies: a batch that is contiguous in time is one long column with an end after every row.
+"""
+
+import math
+from functools import cache
+
+import numpy as np
+
+BLOCK = 2**15  # elements that go through all rounds at once: they stay in the second-level cache
+WIDE = 1024  # a step of so many contiguous numbers costs less than its share of log2(T) rounds
+COMPILED = 2**17  # elements from which the compiled kernel is loaded
+OUTSIDE = 2**20  # elements from which an array and its surprises do not fit in the cache together
+PART = 2**18  # elements that are then worked on together
+
+
+def zeroed(x, where):
+    """x with zeros where the flags say so, NaN included. x is fresh: a numpy array is changed in place."""
+    if isinstance(x, np.ndarray):
+        np.copyto(x, 0.0, where=where)
+        return x
+    import torch
+
+    return torch.where(where, 0.0, x)  # masked_fill would not keep the memory order
+
+
+def discounted_sums(x, ended, factor):
+    """y as above, in the memory order of x. x and `ended` are the caller's own: they may be overwritten.
+
+    Terms with a weight below eps² of the dtype are left out. What lies after an end, NaN included, changes nothing
+    before it.
+
+    Args:
+        x: (..., T) floats, numpy or torch; ended: (..., T) bools; factor: float in [0, 1].
+    Returns:
+        (..., T) like x; gradients flow through it.
+    """
+    if factor == 0 or x.shape[-1] == 1:
+        return x
+    if isinstance(x, np.ndarray):
+        return _in_place(x, ended, factor)
+    if _lends_its_memory(x):
+        _in_place(x.numpy(), ended.numpy(), factor)
+        return x
+    y = x.clone()
+    _doubling(y.movedim(-1, 0), ended.movedim(-1, 0), factor)
+    return y
+
+
+def _lends_its_memory(x):
+    """True for a tensor whose memory numpy can work on, and that nobody differentiates, maps or traces."""
+    import torch
+
+    mapped = torch._C._functorch.is_functorch_wrapped_tensor
+    watched = (x.requires_grad or torch.compiler.is_compiling() or mapped(x)
+               or torch.autograd.forward_ad.unpack_dual(x).tangent is not None)
+    plain = type(x) is torch.Tensor and x.device.type == "cpu" and x.dtype in (torch.float32, torch.float64)
+    return plain and not watched
+
+
+def memory_order(x):
+    """How a numpy array lies: its axes from the largest stride to the smallest, and how far apart two steps are."""
+    order = sorted(range(x.ndim), key=lambda axis: -abs(x.strides[axis]))
+    return order, math.prod(x.shape[axis] for axis in order[order.index(x.ndim - 1) + 1:])
+
+
+def fused_gae(rewards):
+    """What does the work of `advantages.gae` for a large numpy array; None where its own two lines do it.
+
+    The compiled kernel, if numba is installed. The size alone decides: loading the kernel takes half a second, and
+    the same call gives the same digits whatever was called before.
+    """
+    if not isinstance(rewards, np.ndarray) or rewards.size < COMPILED:
+        return None
+    kernel = _kernel() if rewards.dtype in (np.float32, np.float64) else None
+    return kernel or (gae_by_parts if rewards.size >= OUTSIDE else None)
+
+
+@cache
+def _kernel():
+    try:
+        from coursekit import _kernels
+    except ImportError:  # no numba, or one that does not know this numpy
+        return None
+    return _kernels.gae
+
+
+def gae_by_parts(rewards, values, next_values, terminated, truncated, gamma, factor):
+    """`advantages.gae` for numpy, part by part of memory from its end: sums find their surprises in the cache."""
+    order, _ = memory_order(rewards)
+    axis = max(order, key=lambda axis: rewards.shape[axis] > 1)  # the slowest
+    result = np.empty_like(rewards)
+    out, *given = (np.moveaxis(x, axis, 0) for x in (result, rewards, values, next_values, terminated, truncated))
+    length = max(1, PART * len(out) // rewards.size)
+    for stop in range(len(out), 0, -length):
+        part = slice(max(0, stop - length), stop)
+        r, v, after, died, cut = (x[part] for x in given)
+        x, ended = zeroed(np.multiply(after, gamma, out=out[part]), died), died | cut
+        x += r
+        x -= v
+        if axis == rewards.ndim - 1 and stop < len(out):
+            x[-1] += zeroed(factor * out[stop], ended[-1])
+        if factor:
+            _in_place(np.moveaxis(x, 0, axis), np.moveaxis(ended, 0, axis), factor)
+    return result
+
+
+def _in_place(x, ended, factor):
+    """As a column of steps, memory in order, in which the successor of a number stands `width` further on."""
+    order, width = memory_order(x)
+    column = x.transpose(order)
+    if not column.flags.c_contiguous:  # what numpy computed is dense, unless its input ran backwards
+        x[...] = _in_place(x.copy(order="C"), ended, factor)
+        return x
+    column = column.reshape(-1, width)
+    ended[..., -1] = True
+    ended = ended.transpose(order).reshape(-1, width)  # copies where the flags lie in another order
+    if width >= WIDE:
+        _step_by_step(column, ended, factor)
+    else:
+        _block_by_block(column, ended, factor, max(1, BLOCK // width), x.shape[-1])
+    return x
+
+
+def _step_by_step(x, ended, factor):
+    carried, zero = np.empty_like(x[0]), np.zeros((), x.dtype)
+    factor = x.dtype.type(factor)  # typed like zero: a Python number would be converted in every round
+    for here, after, stops in zip(x[-2::-1], x[:0:-1], ended[-2::-1]):
+        np.multiply(after, factor, out=carried)
+        np.copyto(carried, zero, where=stops)
+        here += carried
+
+
+def _block_by_block(x, ended, factor, length, reach):
+    """Blocks of so many steps from the end, each linked to the one after it; no sum is longer than `reach`."""
+    spare = np.empty((3, min(length, len(x)), x.shape[1]), x.dtype)
+    for stop in range(len(x), 0, -length):
+        start = max(0, stop - length)
+        if stop < len(x):
+            x[stop - 1] += zeroed(x[stop] * factor, ended[stop - 1])
+        with np.errstate(invalid="ignore", over="ignore"):
+            plain = x.itemsize > 2 and math.isfinite(x[start:stop].sum())  # half precision: a sum may overflow
+        if plain:
+            _weighted_doubling(x[start:stop], ended[start:stop], factor, reach, spare)
+        else:  # a weight of 0 does not stop a NaN
+            _doubling(x[start:stop], ended[start:stop], factor)
+
+
+def _rounds(steps, factor, dtype_eps):
+    """(shift, factor**shift) for shifts 1, 2, 4, ..., as far as there are steps and the weight counts."""
+    shift = 1
+    while shift < steps and factor > dtype_eps**2:
+        yield shift, factor
+        shift, factor = 2 * shift, factor * factor
+
+
+def _doubling(x, ended, factor):
+    """Time first, numpy or torch, in place; with gradients, and whatever x holds."""
+    if isinstance(x, np.ndarray):
+        finfo = np.finfo
+    else:
+        from torch import finfo
+    for shift, weight in _rounds(len(x), factor, finfo(x.dtype).eps):
+        near = x[:-shift]
+        near += zeroed(weight * x[shift:], ended[:len(x) - shift])
+        ended = ended[:-shift] | ended[shift:]
+
+
+def _weighted_doubling(x, ended, factor, reach, spare):
+    """The same for finite numbers, faster: the flags become weights, 0 where a sum must not go on."""
+    steps = len(x)
+    carried, weights, following = spare
+    np.logical_not(ended, out=weights[:steps])
+    weights[:steps] *= factor
+    shifts = [shift for shift, _ in _rounds(min(steps, reach), factor, np.finfo(x.dtype).eps)]
+    for shift in shifts:
+        rest = steps - shift
+        x[:rest] += np.multiply(x[shift:], weights[:rest], out=carried[:rest])
+        if shift < shifts[-1]:
+            np.multiply(weights[:rest - shift], weights[shift:rest], out=following[:rest - shift])
+            weights, following = following, weights
