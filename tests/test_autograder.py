@@ -193,7 +193,7 @@ def test_the_command_says_what_it_cannot_grade(content, message, tmp_path):
 def test_check_never_raises_on_an_answer_in_jupyter(monkeypatch, capsys):
     monkeypatch.delenv("PYTEST_CURRENT_TEST")
     check("gae.weights", lambda lam, steps: 1 / 0)
-    assert "✗ gae.weights: 0 of 5 cases" in (text := capsys.readouterr().out)
+    assert "✗ gae.weights: 0 of 6 cases" in (text := capsys.readouterr().out)
     assert "ZeroDivisionError: division by zero" in text
 
 
@@ -214,7 +214,7 @@ def test_whatever_an_answer_raises_is_told_in_a_line(error, text, monkeypatch, c
 
 
 def test_check_raises_under_pytest(capsys):
-    with pytest.raises(WrongAnswer, match="0 of 5 cases"):
+    with pytest.raises(WrongAnswer, match="0 of 6 cases"):
         check("gae.weights", lambda lam, steps: None)
 
 
@@ -275,7 +275,7 @@ def test_an_answer_that_returns_nothing_is_told_so(capsys):
 @pytest.mark.parametrize("value", [None, EqualToEverything(), "0.5", {}, [[1, 2], [3]], float("nan"),
                                    [True] * 4, 1 + 2j, [], lambda: 0, SELF, BrokenRepr(), (BrokenRepr(), SELF)])
 def test_strange_answers_are_wrong_and_shown(value, capsys):
-    with pytest.raises(WrongAnswer, match="0 of 5 cases"):
+    with pytest.raises(WrongAnswer, match="0 of 6 cases"):
         check("gae.weights", lambda lam, steps: value)
     assert "got" in capsys.readouterr().out
 
