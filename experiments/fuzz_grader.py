@@ -17,6 +17,7 @@ sys.path[:0] = [str(HERE.parent / "tests"), str(HERE.parent / "benchmarks")]
 from fuzz import mutants  # noqa: E402
 from grading import CHAPTER, IDS, notebook  # noqa: E402
 
+import coursekit
 from coursekit.autograder import grading, package, sandbox  # noqa: E402
 
 
@@ -46,4 +47,5 @@ if __name__ == "__main__":
     parser.add_argument("--count", type=int, default=10_000)
     options = parser.parse_args()
     found = main(options.count)
-    (HERE / "results" / "fuzz_grader.json").write_text(json.dumps(found, indent=1) + "\n")
+    (HERE / "results" / "fuzz_grader.json").write_text(
+        json.dumps({"version": coursekit.__version__} | found, indent=1) + "\n")
