@@ -17,7 +17,7 @@ sys.path[:0] = [str(HERE.parent / "tests"), str(HERE.parent / "benchmarks")]
 from fuzz import mutants  # noqa: E402
 from grading import CHAPTER, IDS, notebook  # noqa: E402
 
-import coursekit
+import coursekit  # noqa: E402
 from coursekit.autograder import grading, package, sandbox  # noqa: E402
 
 
