@@ -107,7 +107,9 @@ def learn(agent, optimiser, rollout, recipe, *, rng):
     Returns: dict of floats: explained_variance (of the critic that collected), and of the whole rollout after the
     last update: entropy, k1, k3 (nats), clip_fraction, policy_loss, value_loss.
     """
-    valid, steps = rollout.valid, rollout.steps
+    valid = rollout.valid
+    told = [np.where(valid, x, x.dtype.type(0)) for x in rollout.steps[:3]]  # what stands in dead rows is no matter
+    steps = rollout.steps._replace(rewards=told[0], values=told[1], next_values=told[2])
     advantages = gae(*steps, gamma=recipe.gamma, lam=recipe.lam)
     columns = (rollout.observations, rollout.actions, rollout.logprobs, whiten(advantages, valid), steps.values,
                advantages + steps.values)

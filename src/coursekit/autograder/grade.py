@@ -123,7 +123,7 @@ def _grader(options, settings):
         with connect(options.cluster, settings) as grader:
             yield grader
         return
-    yield grading.grade_submission, options.j, sandbox.end_all, grading.check_instructor
+    yield grading.grade_submission, options.j, sandbox.halt, grading.check_instructor
 
 
 def _old(path, key):

@@ -21,7 +21,7 @@ SOURCE = Path(coursekit.__file__).parent
 INSIDE = ("autograder/wire.py", "autograder/worker.py", "autograder/outcome.py")
 COMMANDS = ("cli.py", "train_rm.py", "rlhf_command.py")
 CHECK = '"""Checks say nothing while grading."""\n\n\ndef check(*arguments):\n    pass\n'
-EQUALS = {"chains.gradient_bias": "start.advantage"}  # an answer that no reference calls
+EQUALS = {"chains.gradient_bias": "start.advantage", "advantages._surprises": "td.error"}  # no reference calls them
 REFUSAL = "coursekit.{} does not answer while grading: write it yourself"
 
 

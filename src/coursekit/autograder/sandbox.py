@@ -123,6 +123,9 @@ class Sandbox:
                 self._command(theirs.fileno()), env=_environment(self.home or "/tmp"), pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=self.errors, cwd="/",
                 start_new_session=True)
+        if _ended.is_set():  # halted between the question and the start
+            self.kill()
+            raise Fault("the grader was stopped")
         settings = asdict(self.limits) | {"uid": self.uid, "forks": self.forks, "preload": list(self.preload)}
         try:
             wire.send(self.control, settings)
@@ -154,11 +157,16 @@ class Sandbox:
         return [*front, sys.executable, "-I", "-c", program]
 
 
-def end_all():
-    """End every sandbox of this process; those that are asked for while this goes on are refused."""
+def halt():
+    """End every sandbox of this process, and refuse new ones until `end_all`."""
     _ended.set()
     for sandbox in list(_alive):
         sandbox.kill()
+
+
+def end_all():
+    """End every sandbox of this process; those that are asked for while this goes on are refused."""
+    halt()
     _ended.clear()
 
 
