@@ -7,7 +7,7 @@ import pytest
 import torch
 from numpy.testing import assert_allclose
 
-from coursekit import helpdesk, rlhf
+from coursekit import classic_ppo, classic_resume, helpdesk, rlhf
 from coursekit.checkpoints import gold, help_desk
 from coursekit.lm import TinyLM
 from coursekit.resume import load_run, save_run
@@ -178,6 +178,9 @@ def test_what_is_no_saved_run_or_another_ones_is_refused(tmp_path):
     (tmp_path / "text.safetensors").write_text("nothing")
     with pytest.raises(ValueError, match="is not; save_run writes one"):
         load_run(tiny(), tmp_path / "text.safetensors")
+    classic_resume.save_run(classic_ppo.start(classic_ppo.CARTPOLE, seed=0), [], tmp_path / "pole.safetensors")
+    with pytest.raises(ValueError, match="path must be a saved run, and .*pole.safetensors is not"):
+        load_run(tiny(), tmp_path / "pole.safetensors")
     run, history = run_for(1)
     save_run(run, history, tmp_path / "run.safetensors")
     with pytest.raises(ValueError, match="reference and reward model that the run began with"):
