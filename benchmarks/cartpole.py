@@ -3,12 +3,17 @@
 Both look after every 1024 environment steps; looking is not timed. SB3 runs with rl-zoo's settings. The two take
 turns, one thread each, in one process; CPU seconds, since others may use the machine.
 
+`runs` in the JSON, per seed: for "ours" and "sb3" environment steps (null: not within 100,000) and CPU seconds.
+
     pip install -r requirements-bench.txt
-    python benchmarks/cartpole.py [seeds]      about 2 minutes; prints the table, nothing else
+    python benchmarks/cartpole.py [--seeds 10] [--json experiments/results/cartpole_speed.json]     about 2 minutes
 """
 
+import argparse
+import json
 import sys
 import time
+from pathlib import Path
 from statistics import median
 
 import gymnasium
@@ -72,21 +77,31 @@ def ours(seed):
     return None, spent
 
 
-def main(seeds):
+def turns(seeds):
+    """One row a seed, printed as it comes: {"seed", "ours": [steps, CPU s], "sb3": the same}; they take turns."""
+    print("seed   ours: steps  CPU s    SB3: steps  CPU s   CPU ratio")
+    for seed in range(seeds):
+        order = {"ours": ours, "sb3": sb3} if seed % 2 else {"sb3": sb3, "ours": ours}
+        found = {name: program(seed) for name, program in order.items()}
+        (a, spent), (b, theirs) = found["ours"], found["sb3"]
+        print(f"{seed:4}   {a!s:>11}  {spent:5.2f}    {b!s:>10}  {theirs:5.2f}   {spent / theirs:.2f}", flush=True)
+        yield {"seed": seed} | {name: [found[name][0], round(found[name][1], 2)] for name in ("ours", "sb3")}
+
+
+def main(seeds, path):
     torch.set_num_threads(1)
     ours(99), sb3(99)  # first calls are slow
-    found = {"ours": [], "sb3": []}
-    print(f"gymnasium {gymnasium.__version__}, torch {torch.__version__}, stable-baselines3 "
-          f"{stable_baselines3.__version__}\nseed   ours: steps  CPU s    SB3: steps  CPU s   CPU ratio")
-    for seed in range(seeds):
-        pair = [program(seed) for program in ((ours, sb3) if seed % 2 else (sb3, ours))]
-        a, b = pair if seed % 2 else pair[::-1]
-        found["ours"].append(a)
-        found["sb3"].append(b)
-        print(f"{seed:4}   {a[0]!s:>11}  {a[1]:5.2f}    {b[0]!s:>10}  {b[1]:5.2f}   {a[1] / b[1]:.2f}", flush=True)
-    steps, cpu = ([median(x[i] or GIVE_UP for x in found[name]) for name in found] for i in (0, 1))
+    versions = {name: module.__version__ for name, module in (
+        ("gymnasium", gymnasium), ("torch", torch), ("stable-baselines3", stable_baselines3))}
+    print(versions)
+    runs = list(turns(seeds))
+    steps, cpu = ([median(run[name][i] or GIVE_UP for run in runs) for name in ("ours", "sb3")] for i in (0, 1))
     print(f"median {steps[0]:11.0f}  {cpu[0]:5.2f}    {steps[1]:10.0f}  {cpu[1]:5.2f}   {cpu[0] / cpu[1]:.2f}")
-    worst = max(x[0] or GIVE_UP for x in found["ours"])
+    if path:
+        facts = {"versions": versions, "target": TARGET, "every": EVERY}
+        rows = ",\n".join(map(json.dumps, runs))
+        path.write_text(json.dumps(facts, indent=1)[:-2] + ',\n "runs": [\n' + rows + "\n]}\n")
+    worst = max(run["ours"][0] or GIVE_UP for run in runs)
     bars = {"median steps <= 30k": steps[0] <= 30_000, "no seed beyond 60k": worst <= 60_000,
             "CPU <= 0.4 of SB3": cpu[0] <= 0.4 * cpu[1]}
     print("; ".join(f"{name}: {'met' if met else 'MISSED'}" for name, met in bars.items()))
@@ -94,4 +109,8 @@ def main(seeds):
 
 
 if __name__ == "__main__":
-    sys.exit(main(int(sys.argv[1]) if len(sys.argv) > 1 else 5))
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--seeds", type=int, default=10)
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    sys.exit(main(options.seeds, options.json))

@@ -46,6 +46,38 @@ def test_a_run_saved_between_any_two_updates_ends_bit_identical(tmp_path):
         assert history == expected and torch.equal(weights(again), weights(straight))
 
 
+class Death(gymnasium.vector.VectorWrapper):
+    """Calls a time limit a death."""
+
+    def step(self, actions):
+        observations, rewards, terminated, truncated, info = self.env.step(actions)
+        return observations, rewards, terminated | truncated, np.zeros_like(truncated), info
+
+
+def wrapped(limit=20):
+    return Death(gymnasium.make_vec("CartPole-v1", 8, max_episode_steps=limit))
+
+
+def test_a_run_in_a_wrapped_environment_goes_on_in_one_like_it(tmp_path):
+    straight, path = start(CARTPOLE, seed=0, env=wrapped()), tmp_path / "run.safetensors"
+    expected, half = list(train(straight, updates=4)), start(CARTPOLE, seed=0, env=wrapped())
+    save_run(half, list(train(half, updates=2)), path)
+    again, history = load_run(path, env=wrapped())
+    assert history + list(train(again, updates=4)) == expected and torch.equal(weights(again), weights(straight))
+
+
+@pytest.mark.parametrize("env, got", [
+    (None, r"CartPoleVectorEnv\(CartPole-v1, num_envs=8\) with a limit of 500 steps;"),
+    (lambda: wrapped(50), "<Death, .*> with a limit of 50 steps;"),
+    (lambda: wrapped().env, r"CartPoleVectorEnv\(CartPole-v1, num_envs=8\) with a limit of 20 steps;"),
+])
+def test_a_saved_run_does_not_go_on_elsewhere(env, got, tmp_path):
+    save_run(start(CARTPOLE, seed=0, env=wrapped()), [], tmp_path / "run.safetensors")
+    told = rf"env must be like the run's, <Death, .*> with a limit of 20 steps, got {got} .*load_run\(path, env="
+    with pytest.raises(ValueError, match=told):
+        load_run(tmp_path / "run.safetensors", env=env and env())
+
+
 @box2d_warns
 def test_a_saved_lander_goes_on_with_new_episodes(tmp_path):
     recipe, path = replace(LUNARLANDER, rows=20, copies=3), tmp_path / "run.safetensors"

@@ -7,7 +7,7 @@ import pytest
 import torch
 from numpy.testing import assert_allclose
 
-from coursekit import helpdesk, rlhf
+from coursekit import classic_ppo, classic_resume, helpdesk, rlhf
 from coursekit.checkpoints import gold, help_desk
 from coursekit.lm import TinyLM
 from coursekit.resume import load_run, save_run
@@ -64,12 +64,13 @@ def test_the_critic_values_a_token_before_it_is_written():
     assert torch.equal(first, second)
 
 
-def test_before_the_first_update_kl_is_0_and_every_ratio_is_1():
-    models = tiny()
-    batch = batch_of(models)
+@pytest.mark.parametrize("temperature", [1.0, 0.5])
+def test_before_the_first_update_kl_is_0_and_every_ratio_is_1(temperature):
+    models, recipe = tiny(), replace(RECIPE, temperature=temperature)
+    batch = batch_of(models, recipe)
     assert_allclose(batch.kl, 0, atol=1e-5)
-    run = rlhf.start(models, RECIPE)
-    measures = rlhf.update(run.models, run.optimiser, batch, RECIPE)
+    run = rlhf.start(models, recipe)
+    measures = rlhf.update(run.models, run.optimiser, batch, recipe)
     assert abs(measures["k3"]) < 1e-6 and measures["clip_fraction"] == 0
 
 
@@ -87,6 +88,63 @@ def test_with_gamma_and_lambda_1_the_critics_target_is_score_less_price():
     still = price.flip(-1).cumsum(-1).flip(-1)  # what is left to pay
     expected = torch.where(batch.reply, batch.scores[:, None] - still, 0.0)
     assert_allclose(batch.returns, expected, atol=1e-4)
+
+
+def by_hand(models, row, old, recipe):
+    """Advantages and returns of one reply, from the definitions: no padding, no batch, no `tokens`, no `gae`."""
+    one, T = torch.ones(1, len(row), dtype=torch.bool), len(old)
+    before = slice(-T - 1, -1)  # a token is foretold, and valued, one position before it stands
+    hidden = [model(row[None], one)[0] for model in (models.reference, models.critic, models.reward)]
+    reference = models.reference.logits(hidden[0])[0, before].log_softmax(-1)[range(T), row[-T:]]
+    values = models.critic.values(hidden[1])[0, before]
+    rewards = -recipe.beta * (old - reference)
+    rewards[-1] += models.reward.scores(hidden[2], one)[0] - recipe.missing_end * (row[-1] != helpdesk.END)
+    deltas = rewards + recipe.gamma * torch.cat([values[1:], torch.zeros(1)]) - values
+    decay = (recipe.gamma * recipe.lam) ** torch.arange(T)
+    advantages = torch.stack([(decay[:T - t] * deltas[t:]).sum() for t in range(T)])
+    return advantages, advantages + values
+
+
+def test_the_recipe_has_the_numbers_of_openais_code():
+    recipe = rlhf.Recipe()
+    assert (recipe.gamma, recipe.lam, recipe.clip, recipe.value_clip) == (1, 0.95, 0.2, 0.2)
+
+
+@torch.no_grad()
+def test_a_batch_is_priced_and_credited_as_each_reply_alone_by_hand():
+    """The wiring of `collect` and `appraise`: score, end, price, values, γ, λ, whitening."""
+    recipe = replace(RECIPE, beta=0.3, gamma=0.9, lam=0.7, missing_end=1.5)
+    models = replace(tiny(), reference=TinyLM(len(helpdesk.VOCABULARY), seed=7, **SIZES))
+    batch = batch_of(models, recipe)
+    ended = torch.tensor([tokens[mask][-1] == helpdesk.END for tokens, mask in zip(batch.tokens, batch.mask)])
+    assert torch.equal(ended, ~batch.reply.all(-1)) and 0 < ended.sum() < 8  # <end> belongs to its reply
+    rows = [(tokens[mask], old[reply]) for tokens, mask, old, reply in
+            zip(batch.tokens, batch.mask, batch.old_logprobs, batch.reply)]
+    advantages, returns = map(torch.cat, zip(*(by_hand(models, *row, recipe) for row in rows)))
+    assert_allclose(batch.returns[batch.reply], returns, atol=1e-4)
+    assert_allclose(batch.advantages[batch.reply], (advantages - advantages.mean()) / advantages.std(), atol=1e-4)
+
+
+def test_an_update_leans_on_what_was_said_at_sampling():
+    """Ratio and value clip: with other old numbers in the batch, both losses are those by hand."""
+    models, torch_dice = tiny(), torch.Generator().manual_seed(0)
+    batch = batch_of(models)
+    logprobs, values, advantages, returns = (x[batch.reply] for x in (
+        batch.old_logprobs, batch.values, batch.advantages, batch.returns))
+    moved = replace(batch, **{name: x + 0.5 * torch.randn(x.shape, generator=torch_dice) for name, x in
+                              (("old_logprobs", batch.old_logprobs), ("values", batch.values))})
+    ratio, old = (logprobs - moved.old_logprobs[batch.reply]).exp(), moved.values[batch.reply]
+    near = old + (values - old).clamp(-0.2, 0.2)
+    policy = -torch.minimum(ratio * advantages, ratio.clamp(0.8, 1.2) * advantages).mean()
+    value = torch.maximum((values - returns) ** 2, (near - returns) ** 2).mean() / 2
+    found = rlhf.update(models, rlhf.start(models, RECIPE).optimiser, moved, RECIPE)
+    assert_allclose((found["policy_loss"], found["value_loss"]), (policy, value), rtol=1e-4)
+
+
+def test_prompts_are_padded_on_the_left_and_their_padding_is_masked():
+    _, tokens, mask = help_desk(np.random.default_rng(0), 16)
+    assert mask[:, -1].all() and not mask.all() and (mask.int().diff() >= 0).all()
+    assert torch.equal(mask, tokens != helpdesk.PAD)
 
 
 def test_a_reply_that_does_not_end_is_paid_less():
@@ -178,6 +236,9 @@ def test_what_is_no_saved_run_or_another_ones_is_refused(tmp_path):
     (tmp_path / "text.safetensors").write_text("nothing")
     with pytest.raises(ValueError, match="is not; save_run writes one"):
         load_run(tiny(), tmp_path / "text.safetensors")
+    classic_resume.save_run(classic_ppo.start(classic_ppo.CARTPOLE, seed=0), [], tmp_path / "pole.safetensors")
+    with pytest.raises(ValueError, match="path must be a saved run, and .*pole.safetensors is not"):
+        load_run(tiny(), tmp_path / "pole.safetensors")
     run, history = run_for(1)
     save_run(run, history, tmp_path / "run.safetensors")
     with pytest.raises(ValueError, match="reference and reward model that the run began with"):

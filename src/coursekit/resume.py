@@ -1,17 +1,14 @@
 """Save a PPO run between two updates and go on later as if nothing had happened. Safetensors only: no pickle."""
 
 import hashlib
-import json
 from dataclasses import asdict
-from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch.distributed.checkpoint.state_dict import StateDictOptions, get_state_dict, set_state_dict
 
 from coursekit import distributed
 from coursekit.rlhf import Recipe, start
+from coursekit.saved import part, read, write
 
 FULL = StateDictOptions(full_state_dict=True, cpu_offload=True)
 
@@ -23,7 +20,7 @@ def save_run(run, history, path):
 
     Args: run: rlhf.Run. history: list of dicts of numbers. path: ends in .safetensors.
     """
-    path, (weights, adam) = Path(path), get_state_dict(_learning(run.models), run.optimiser, options=FULL)
+    weights, adam = get_state_dict(_learning(run.models), run.optimiser, options=FULL)
     frozen = fingerprint(run.models)
     if distributed.rank() > 0:
         return
@@ -31,9 +28,7 @@ def save_run(run, history, path):
     tensors |= {f"adam.{key}.{name}": x for key, moments in adam["state"].items() for name, x in moments.items()}
     facts = {"update": run.update, "seed": run.seed, "recipe": asdict(run.recipe), "history": history,
              "frozen": frozen}
-    partial = path.with_suffix(".partial")
-    save_file({key: x.contiguous() for key, x in tensors.items()}, partial, metadata={"run": json.dumps(facts)})
-    partial.replace(path)
+    write(tensors, facts, path)
 
 
 def load_run(models, path):
@@ -42,23 +37,15 @@ def load_run(models, path):
     Args: models: FourModels with the same reference and reward model as the run had.
     Raises: ValueError: no such file, not a saved run, or other frozen models.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise ValueError(f"path must be a saved run, and there is no file {path}; save_run writes one")
-    try:
-        with safe_open(path, "pt") as file:
-            facts = json.loads((file.metadata() or {})["run"])
-            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-    except (SafetensorError, KeyError, json.JSONDecodeError):
-        raise ValueError(f"path must be a saved run, and {path} is not; save_run writes one") from None
+    tensors, facts = read(path, Recipe)
     if facts["frozen"] != fingerprint(models):
         raise ValueError("models must have the reference and reward model that the run began with; these differ")
-    run, state = start(models, Recipe(**facts["recipe"]), seed=facts["seed"]), {}
-    for key, moment in _part(tensors, "adam").items():
+    run, state = start(models, facts["recipe"], seed=facts["seed"]), {}
+    for key, moment in part(tensors, "adam").items():
         parameter, name = key.rsplit(".", 1)
         state.setdefault(parameter, {})[name] = moment
     groups = get_state_dict(_learning(models), run.optimiser)[1]["param_groups"]  # with FULL, rank 0's alone
-    set_state_dict(_learning(models), run.optimiser, model_state_dict=_part(tensors, "model"),
+    set_state_dict(_learning(models), run.optimiser, model_state_dict=part(tensors, "model"),
                    optim_state_dict={"state": state, "param_groups": groups}, options=FULL)
     run.update = facts["update"]
     return run, facts["history"]
@@ -75,7 +62,3 @@ def fingerprint(models):
         for weight in model.state_dict().values():
             digest.update(distributed.whole(weight).cpu().contiguous().view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()[:16]
-
-
-def _part(tensors, name):
-    return {key.removeprefix(f"{name}."): value for key, value in tensors.items() if key.startswith(f"{name}.")}
