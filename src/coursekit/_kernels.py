@@ -39,7 +39,8 @@ def _in_steps(rewards, values, next_values, terminated, truncated, gamma, factor
         start = size - width
         while start > 0:
             start -= width
-            for i in range(start, start + width):
+            for n in range(width):
+                i = start + n
                 future, carried = gamma * after[i], factor * out[i + width]
                 if died[i]:
                     future = zero
