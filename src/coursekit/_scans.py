@@ -95,22 +95,23 @@ def gae_by_parts(rewards, values, next_values, terminated, truncated, gamma, fac
     """`advantages.gae` for numpy, part by part of memory from its end: sums find their surprises in the cache."""
     order, _ = memory_order(rewards)
     axis = max(order, key=lambda axis: rewards.shape[axis] > 1)  # the slowest
-    result = np.empty_like(rewards)
-    out, *given = (np.moveaxis(x, axis, 0) for x in (result, rewards, values, next_values, terminated, truncated))
+    whole = axis < rewards.ndim - 1 and _worth_turning(rewards)  # it takes blocks of steps of all rows
+    result, ended = np.empty_like(rewards), np.empty_like(terminated)
+    out, ends, *given = (np.moveaxis(x, axis, 0) for x in (
+        result, ended, rewards, values, next_values, terminated, truncated))
     length = max(1, PART * len(out) // rewards.size)
-    if axis < rewards.ndim - 1 and _worth_turning(rewards):  # whole rows, and enough of them
-        length = max(length, 2 * TURNED * rewards.shape[-1] * len(out) // rewards.nbytes)
     for stop in range(len(out), 0, -length):
         part = slice(max(0, stop - length), stop)
         r, v, after, died, cut = (x[part] for x in given)
-        x, ended = zeroed(np.multiply(after, gamma, out=out[part]), died), died | cut
+        x = zeroed(np.multiply(after, gamma, out=out[part]), died)
+        np.logical_or(died, cut, out=ends[part])
         x += r
         x -= v
         if axis == rewards.ndim - 1 and stop < len(out):
-            x[-1] += zeroed(factor * out[stop], ended[-1])
-        if factor:
-            _in_place(np.moveaxis(x, 0, axis), np.moveaxis(ended, 0, axis), factor)
-    return result
+            x[-1] += zeroed(factor * out[stop], ends[stop - 1])
+        if factor and not whole:
+            _in_place(np.moveaxis(x, 0, axis), np.moveaxis(ends[part], 0, axis), factor)
+    return _in_place(result, ended, factor) if factor and whole else result
 
 
 def _in_place(x, ended, factor):
