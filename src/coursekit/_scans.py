@@ -4,7 +4,8 @@
 
 Step by step this costs one round of Python for every t, which is cheap where a step is a long row and dear where it
 is one number. Doubling needs log2(T) rounds: after a round with shift s, y_t holds the next 2s terms of its sum. It
-works on memory as it lies: a batch that is contiguous in time is one long column with an end after every row.
+works on memory as it lies: a batch that is contiguous in time is one long column with an end after every row. Where
+such rows are many and long, tiles of them are turned in the cache, and it goes step by step again.
 """
 
 import math
