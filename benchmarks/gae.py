@@ -10,7 +10,8 @@ over turns. No advantage may differ by more than 1e-3. Bytes that each must move
     22  stream, the floor: a loop without memory of the step before, over the bytes that coursekit moves
 
     pip install -e '.[torch,fast]' -r requirements-bench.txt     without some of them, their rows are missing
-    python benchmarks/gae.py [--turns 7] [--json experiments/results/gae_speed.json] [--plot gae.png]
+    python benchmarks/gae.py [--turns 7] [--json run.json] [--plot gae.png]
+    python benchmarks/gae.py --merge run1.json run2.json run3.json --json experiments/results/gae_speed.json
 """
 
 import argparse
@@ -29,23 +30,15 @@ os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false intra_op_paralleli
 import matplotlib.pyplot as plt  # noqa: E402
 import numpy as np  # noqa: E402
 import torch  # noqa: E402
+from peers import GAMMA, LAM, PEERS  # noqa: E402
 
 from coursekit import _scans, figures  # noqa: E402
 from coursekit.advantages import gae  # noqa: E402
 
 SHAPES = ((128, 8), (2048, 1), (2048, 64), (128, 4096), (1024, 4096), (1_000_000, 1))  # (time, rows)
 LENGTHS = tuple((10**k, 1) for k in range(2, 8))
-GAMMA, LAM, SEED = 0.99, 0.95, 0
+SEED = 0
 SLICE, PATIENCE = 0.005, 4.5  # seconds: a turn takes at least so long; what would take longer is left out
-METHODS = {}
-
-
-def method(name):
-    """Register a function of the data that gives a call without arguments, or raises ImportError."""
-    def register(prepare):
-        METHODS[name] = prepare
-        return prepare
-    return register
 
 
 def draw(steps, rows):
@@ -78,131 +71,13 @@ def ours(layout, kernel, convert=lambda x: x):
 
 
 LOAD = _scans._kernel
+METHODS = {}
 LAYOUTS = {"time first": lambda x: x.T, "time last": lambda x: np.ascontiguousarray(x.T)}
 for order, layout in LAYOUTS.items():
     METHODS[f"coursekit, {order}"] = ours(layout, kernel=False)
     METHODS[f"coursekit[fast], {order}"] = ours(layout, kernel=True)
 METHODS["coursekit on torch, time first"] = ours(LAYOUTS["time first"], False, torch.as_tensor)
-
-
-@method("SB3")
-def sb3(data):
-    from stable_baselines3.common.buffers import RolloutBuffer
-    steps, rows = data.rewards.shape
-    buffer = SimpleNamespace(
-        buffer_size=steps, rewards=data.rewards, values=data.values, episode_starts=data.starts, gamma=GAMMA,
-        gae_lambda=LAM, advantages=np.zeros_like(data.rewards))
-    last_values, dones = torch.as_tensor(data.next_values[-1]), data.terminated[-1]
-
-    def call():
-        RolloutBuffer.compute_returns_and_advantage(buffer, last_values, dones)
-        return buffer.advantages, buffer.returns
-    return call, np.array
-
-
-@method("CleanRL")
-def cleanrl(data):
-    """The loop of its ppo.py, on tensors."""
-    rewards, values, dones = map(torch.as_tensor, (data.rewards, data.values, data.starts))
-    next_value, next_done = torch.as_tensor(data.next_values[-1:]), torch.as_tensor(data.terminated[-1]).float()
-
-    def call():
-        advantages = torch.zeros_like(rewards)
-        carried = 0
-        for t in reversed(range(len(rewards))):
-            if t == len(rewards) - 1:
-                goes_on, after = 1.0 - next_done, next_value
-            else:
-                goes_on, after = 1.0 - dones[t + 1], values[t + 1]
-            delta = rewards[t] + GAMMA * after * goes_on - values[t]
-            advantages[t] = carried = delta + GAMMA * LAM * goes_on * carried
-        return advantages, advantages + values
-    return call, np.from_dlpack
-
-
-@method("tianshou")
-def tianshou(data):
-    from tianshou.algorithm.algorithm_base import _gae
-    rewards, values, after, ends = (np.ascontiguousarray(x.T, dtype=float).ravel() for x in (
-        data.rewards, data.values, np.where(data.terminated, 0, data.next_values), data.terminated))
-    ends = ends.astype(bool)
-
-    def call():
-        advantages = _gae(values, after, rewards, ends, GAMMA, LAM)
-        return advantages, advantages + values
-    return call, lambda x: x.reshape(data.rewards.shape[::-1]).T
-
-
-@method("torchrl")
-def torchrl(data):
-    from torchrl.objectives.value.functional import generalized_advantage_estimate
-    values, after, rewards, ends = (torch.as_tensor(np.ascontiguousarray(x.T))[..., None] for x in (
-        data.values, data.next_values, data.rewards, data.terminated))
-    return (lambda: generalized_advantage_estimate(GAMMA, LAM, values, after, rewards, ends, ends)), (
-        lambda x: x[..., 0].T.numpy())
-
-
-@method("PufferLib")
-def pufferlib(data):
-    """Its compiled kernel; rows one after the other, rewards and flags one step late, as it wants them."""
-    from c_gae import compute_gae
-    values = np.ascontiguousarray(data.values.T).ravel()
-    late = [np.roll(x.T.ravel(), 1).astype(np.float32) for x in (data.terminated, data.rewards)]
-
-    def call():
-        advantages = compute_gae(late[0], values, late[1], GAMMA, LAM)
-        return advantages, advantages + values
-    return call, lambda x: x.reshape(data.rewards.shape[::-1]).T[:-1]  # it leaves the last one out
-
-
-@method("rlax")
-def rlax(data):
-    import jax
-    from rlax import truncated_generalized_advantage_estimation as estimate
-    rewards, discounts, values = (jax.numpy.asarray(x.T) for x in (
-        data.rewards, np.where(data.terminated, 0, GAMMA).astype(np.float32),
-        np.concatenate([data.values, data.next_values[-1:]])))
-
-    @jax.jit
-    def both(rewards, discounts, values):
-        advantages = jax.vmap(estimate, (0, 0, None, 0))(rewards, discounts, LAM, values)
-        return advantages, advantages + values[:, :-1]
-    return (lambda: jax.block_until_ready(both(rewards, discounts, values))), lambda x: np.asarray(x).T
-
-
-@method("the source's loop")
-def source(data):
-    """Python numbers, one row after the other, each result put in front of a list."""
-    columns = [x.T.tolist() for x in (data.rewards, data.values, data.terminated)]
-
-    def call():
-        both = [], []
-        for rewards, values, dones in zip(*columns):
-            advantages, carried = [], 0.0
-            for t in reversed(range(len(rewards))):
-                after = 0.0 if t == len(rewards) - 1 else values[t + 1]
-                goes_on = 1.0 - float(dones[t])
-                carried = rewards[t] + GAMMA * after * goes_on - values[t] + GAMMA * LAM * goes_on * carried
-                advantages.insert(0, carried)
-            both[0].append(advantages)
-            both[1].append([a + v for a, v in zip(advantages, values)])
-        return both
-    return call, lambda x: np.array(x).T
-
-
-@method("stream, same bytes")
-def stream(data):
-    from numba import njit
-
-    @njit(error_model="numpy")
-    def move(rewards, values, after, died, cut, first, second):
-        for i in range(len(rewards)):
-            x = rewards[i] + after[i]
-            first[i] = x if died[i] | cut[i] else values[i]
-            second[i] = x + values[i]
-    given = [x.ravel() for x in (data.rewards, data.values, data.next_values, data.terminated, data.never)]
-    results = np.empty_like(given[0]), np.empty_like(given[0])
-    return (lambda: move(*given, *results) or results), None
+METHODS |= PEERS
 
 
 def seconds(call, calls):
@@ -287,23 +162,35 @@ def versions():
     return {name: importlib.metadata.version(name) for name in packages if name in found}
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--turns", type=int, default=7)
-    parser.add_argument("--json", type=Path)
-    parser.add_argument("--plot", type=Path)
-    options = parser.parse_args()
+def run(turns):
     torch.set_num_threads(1)
-    expected, found = {}, {}
+    expected, found, loads = {}, {}, []
     for shape in sorted({*SHAPES, *LENGTHS}, key=lambda shape: (shape[1], shape[0])):
-        found[shape] = measure(shape, options.turns, expected)
+        found[shape] = measure(shape, turns, expected)
+        loads.append(os.getloadavg()[0])
         print(shape, "done", flush=True)
     parts = {part: [{"steps": shape[0], "rows": shape[1], "seconds": found[shape]} for shape in shapes]
              for part, shapes in (("table", SHAPES), ("growth", LENGTHS))}
-    print_table(parts["table"])
-    print_table(parts["growth"])
-    results = {"machine": machine(), "seed": SEED, "turns": options.turns, "versions": versions(),
-               "cartpole": share_of_cartpole()} | parts
+    return {"machine": machine(), "load": float(np.mean(loads)), "seed": SEED, "turns": turns,
+            "versions": versions(), "cartpole": share_of_cartpole()} | parts
+
+
+def merge(runs):
+    """The run on the calmest machine; of the others, how busy it was and their tables."""
+    calmest, *others = sorted(runs, key=lambda run: run["load"])
+    return calmest | {"others": [{"load": run["load"], "table": run["table"]} for run in others]}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--turns", type=int, default=7)
+    parser.add_argument("--merge", type=Path, nargs="+", help="measure nothing; keep the calmest of these")
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--plot", type=Path)
+    options = parser.parse_args()
+    results = merge([json.loads(p.read_text()) for p in options.merge]) if options.merge else run(options.turns)
+    print_table(results["table"])
+    print_table(results["growth"])
     if options.json:
         short = json.loads(json.dumps(results), parse_float=lambda x: float(f"{float(x):.4g}"))
         options.json.write_text(json.dumps(short, indent=1) + "\n")

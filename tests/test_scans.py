@@ -52,6 +52,8 @@ def ways(monkeypatch):
         return kernels.gae(*s, gamma, gamma * lam)
 
     return {"blocks": forced(WIDE=10**9), "one block": forced(WIDE=10**9, BLOCK=10**9), "steps": forced(WIDE=1),
+            "turned": forced(WIDE=10**9, TURNED=1, LONG=1),
+            "turned in parts": forced(WIDE=10**9, TURNED=1, LONG=1, COMPILED=1, OUTSIDE=1, _kernel=lambda: None),
             "by size": forced(), "parts": lambda *s, gamma, lam: _scans.gae_by_parts(*s, gamma, gamma * lam),
             "kernel": kernel,
             "torch": lambda *s, **d: gae(*map(torch.as_tensor, s), **d).numpy(),
@@ -118,7 +120,7 @@ def test_orders_may_be_mixed(small, way):
 
 
 @each_dtype
-@pytest.mark.parametrize("shape", [(4096, 60), (64, 2048), (1, 140_000), (70, 15_001)])
+@pytest.mark.parametrize("shape", [(4096, 60), (4096, 300), (64, 2048), (1, 140_000), (70, 15_001)])
 def test_large_arrays_as_they_come(monkeypatch, dtype, shape):
     """By size, with numba and without: against a run through the rows one number at a time."""
     for order in ((0, 1), (1, 0)):

@@ -9,43 +9,44 @@ from numba import njit
 
 from coursekit._scans import memory_order
 
-STRIP = 2048  # numbers of a step that are carried back in time together: they stay in the first-level cache
 TILE = 512  # steps of one row whose surprises are computed together
 
 
 def gae(rewards, values, next_values, terminated, truncated, gamma, factor):
     """(..., T) advantages in the memory order of `rewards`. Arguments as `advantages.gae`, checked; factor = γλ."""
-    order, distance = memory_order(rewards)
+    order, width = memory_order(rewards)
     given = rewards, values, next_values, terminated, truncated
     given = [np.ascontiguousarray(x.transpose(order)) for x in given]  # read only: these may be the caller's own
     result = np.empty_like(given[0])
-    shape = (-1, rewards.shape[-1]) if distance == 1 else (-1, rewards.shape[-1], distance)
-    number = rewards.dtype.type
-    kernel = _in_rows if distance == 1 else _in_steps
-    kernel(*(x.reshape(shape) for x in given), number(gamma), number(factor), result.reshape(shape))
+    shape, number = (-1, rewards.shape[-1] * width), rewards.dtype.type
+    arguments = *(x.reshape(shape) for x in given), number(gamma), number(factor), result.reshape(shape)
+    if width == 1:
+        _in_rows(*arguments)
+    else:
+        _in_steps(*arguments, width)
     return result.transpose(np.argsort(order))
 
 
 @njit(cache=True, error_model="numpy")
-def _in_steps(rewards, values, next_values, terminated, truncated, gamma, factor, advantages):
-    """(B, T, N), a step is N numbers in a row."""
-    zero = gamma - gamma  # of its type
-    batch, steps, width = rewards.shape
-    for b in range(batch):
-        for first in range(0, width, STRIP):
-            strip = slice(first, min(width, first + STRIP))
-            following = np.zeros(min(width, first + STRIP) - first, rewards.dtype)
-            for t in range(steps - 1, -1, -1):
-                r, v, after = rewards[b, t, strip], values[b, t, strip], next_values[b, t, strip]
-                died, cut, out = terminated[b, t, strip], truncated[b, t, strip], advantages[b, t, strip]
-                for n in range(len(out)):
-                    future, carried = gamma * after[n], factor * following[n]
-                    if died[n]:
-                        future = zero
-                    if died[n] | cut[n]:
-                        carried = zero
-                    following[n] = r[n] + future - v[n] + carried
-                    out[n] = following[n]
+def _in_steps(rewards, values, next_values, terminated, truncated, gamma, factor, advantages, width):
+    """(B, T·width), a step is `width` numbers in a row. An unsigned index needs no test for being negative."""
+    zero, size, width = gamma - gamma, np.uint64(rewards.shape[1]), np.uint64(width)
+    for b in range(len(rewards)):
+        r, v, after, died, cut, out = (
+            rewards[b], values[b], next_values[b], terminated[b], truncated[b], advantages[b])
+        for i in range(size - width, size):
+            out[i] = r[i] + (zero if died[i] else gamma * after[i]) - v[i]
+        start = size - width
+        while start > 0:
+            start -= width
+            for n in range(width):
+                i = start + n
+                future, carried = gamma * after[i], factor * out[i + width]
+                if died[i]:
+                    future = zero
+                if died[i] | cut[i]:
+                    carried = zero
+                out[i] = r[i] + future - v[i] + carried
 
 
 @njit(cache=True, error_model="numpy")

@@ -4,7 +4,8 @@
 
 Step by step this costs one round of Python for every t, which is cheap where a step is a long row and dear where it
 is one number. Doubling needs log2(T) rounds: after a round with shift s, y_t holds the next 2s terms of its sum. It
-works on memory as it lies: a batch that is contiguous in time is one long column with an end after every row.
+works on memory as it lies: a batch that is contiguous in time is one long column with an end after every row. Where
+such rows are many and long, tiles of them are turned in the cache, and it goes step by step again.
 """
 
 import math
@@ -14,6 +15,7 @@ import numpy as np
 
 BLOCK = 2**15  # elements that go through all rounds at once: they stay in the second-level cache
 WIDE = 1024  # a step of so many contiguous numbers costs less than its share of log2(T) rounds
+TURNED, LONG = 2**13, 2**9  # bytes of a step and of a row from which rows contiguous in time are worth turning
 COMPILED = 2**17  # elements from which the compiled kernel is loaded
 OUTSIDE = 2**20  # elements from which an array and its surprises do not fit in the cache together
 PART = 2**18  # elements that are then worked on together
@@ -94,20 +96,23 @@ def gae_by_parts(rewards, values, next_values, terminated, truncated, gamma, fac
     """`advantages.gae` for numpy, part by part of memory from its end: sums find their surprises in the cache."""
     order, _ = memory_order(rewards)
     axis = max(order, key=lambda axis: rewards.shape[axis] > 1)  # the slowest
-    result = np.empty_like(rewards)
-    out, *given = (np.moveaxis(x, axis, 0) for x in (result, rewards, values, next_values, terminated, truncated))
+    whole = axis < rewards.ndim - 1 and _worth_turning(rewards)  # it takes blocks of steps of all rows
+    result, ended = np.empty_like(rewards), np.empty_like(terminated)
+    out, ends, *given = (np.moveaxis(x, axis, 0) for x in (
+        result, ended, rewards, values, next_values, terminated, truncated))
     length = max(1, PART * len(out) // rewards.size)
     for stop in range(len(out), 0, -length):
         part = slice(max(0, stop - length), stop)
         r, v, after, died, cut = (x[part] for x in given)
-        x, ended = zeroed(np.multiply(after, gamma, out=out[part]), died), died | cut
+        x = zeroed(np.multiply(after, gamma, out=out[part]), died)
+        np.logical_or(died, cut, out=ends[part])
         x += r
         x -= v
         if axis == rewards.ndim - 1 and stop < len(out):
-            x[-1] += zeroed(factor * out[stop], ended[-1])
-        if factor:
-            _in_place(np.moveaxis(x, 0, axis), np.moveaxis(ended, 0, axis), factor)
-    return result
+            x[-1] += zeroed(factor * out[stop], ends[stop - 1])
+        if factor and not whole:
+            _in_place(np.moveaxis(x, 0, axis), np.moveaxis(ends[part], 0, axis), factor)
+    return _in_place(result, ended, factor) if factor and whole else result
 
 
 def _in_place(x, ended, factor):
@@ -117,13 +122,16 @@ def _in_place(x, ended, factor):
     if not column.flags.c_contiguous:  # what numpy computed is dense, unless its input ran backwards
         x[...] = _in_place(x.copy(order="C"), ended, factor)
         return x
+    steps = x.shape[-1]
     column = column.reshape(-1, width)
     ended[..., -1] = True
     ended = ended.transpose(order).reshape(-1, width)  # copies where the flags lie in another order
     if width >= WIDE:
         _step_by_step(column, ended, factor)
+    elif _worth_turning(x):
+        _turned(*(a.reshape(-1, steps, width) for a in (column, ended)), factor)
     else:
-        _block_by_block(column, ended, factor, max(1, BLOCK // width), x.shape[-1])
+        _block_by_block(column, ended, factor, max(1, BLOCK // width), steps)
     return x
 
 
@@ -134,6 +142,35 @@ def _step_by_step(x, ended, factor):
         np.multiply(after, factor, out=carried)
         np.copyto(carried, zero, where=stops)
         here += carried
+
+
+def _worth_turning(x):
+    steps = x.shape[-1]
+    return x.nbytes // steps >= TURNED and steps * x.itemsize >= LONG
+
+
+def _turned(x, ended, factor):
+    """(A, T, B): blocks of steps, from the end, are turned tile by tile into memory where a step is a row.
+
+    That memory has rows 64 longer than needed: at distances of a power of two they would share few cache lines.
+    """
+    rows, steps, width = x.shape
+    length = min(steps, max(1, PART // (rows * width)))
+    tall = max(1, BLOCK // (length * width))
+    tiles = [slice(first, min(rows, first + tall)) for first in range(0, rows, tall)]
+    turned, spare = ([np.empty((n, m + 64, width), a.dtype)[:, :m] for a in (x, ended)]
+                     for n, m in ((length + 1, rows), (tall, length + 1)))
+    for stop in range(steps, 1, -length):
+        part = slice(max(0, stop - length - 1), stop)  # the last of them is done, unless it is the very last
+        y, stops = (a[:part.stop - part.start] for a in turned)
+        for tile in tiles:
+            for given, near, far in zip((x, ended), spare, (y, stops)):
+                near = near[:tile.stop - tile.start, :len(y)]
+                np.copyto(near, given[tile, part])
+                np.copyto(far[:, tile], near.swapaxes(0, 1))
+        _step_by_step(y, stops, factor)
+        for tile in tiles:
+            np.copyto(x[tile, part], y[:, tile].swapaxes(0, 1))
 
 
 def _block_by_block(x, ended, factor, length, reach):
