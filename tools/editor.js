@@ -1,5 +1,5 @@
 // The page's editor: CodeMirror with what a short Python function needs. tools/vendor_editor.py bundles it.
-import {defaultKeymap, history, historyKeymap, indentWithTab} from "@codemirror/commands";
+import {defaultKeymap, history, historyKeymap, indentWithTab, isolateHistory} from "@codemirror/commands";
 import {pythonLanguage} from "@codemirror/lang-python";
 import {bracketMatching, indentOnInput, indentUnit, syntaxHighlighting} from "@codemirror/language";
 import {EditorState} from "@codemirror/state";
@@ -45,7 +45,8 @@ window.coursekitEditor = (parent, {text, label, help, onRun, onChange}) => {
   ]});
   return {
     text: () => view.state.doc.toString(),
-    replace: (to) => view.dispatch({changes: {from: 0, to: view.state.doc.length, insert: to}}),
+    replace: (to) => view.dispatch({changes: {from: 0, to: view.state.doc.length, insert: to},
+      annotations: isolateHistory.of("full")}), // a step of its own, so that undo brings back what was there
     focus: () => view.focus(),
   };
 };
