@@ -129,6 +129,7 @@ def test_one_exercise_by_keyboard_alone(page, base):
     assert written(parts)[-1].startswith("        return") and focused(page).startswith("Your answer")
     page.keyboard.press("Shift+Tab")
     page.keyboard.press("Escape")
+    page.wait_for_timeout(2500)  # CodeMirror by itself waits two seconds for the Tab
     tab_to(page, "Check", within=1)
     tab_to(page, "Hint 1", within=1)
     page.keyboard.press("Enter")
@@ -245,7 +246,7 @@ def test_a_copy_is_what_the_editor_holds(page, base, clipboard):
     if clipboard == "old":
         page.add_init_script("Object.defineProperty(navigator, 'clipboard', {value: undefined})")
     parts = opened(page, base)
-    write(page, parts, RIGHT)
+    write(page, parts, f"{RIGHT}  # {base} {clipboard}")
     answer = written(parts)
     parts.button("Copy to notebook").click()
     parts.section.get_by_text('paste it over the cell with "def critic_update"').wait_for()
