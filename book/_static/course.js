@@ -42,10 +42,13 @@ function offer(cell) {
   bar.append(button, " ", note);
   stub.after(bar);
   const chapter = location.pathname.split("/").pop().replace(/\.html$/, "");
-  const parts = ["page.css", "engine.js", "micropython.js", `exercises/${chapter}.js`, "editor.js", "page.js"];
-  button.addEventListener("click", () => Promise.all(parts.map(load)).then(
-    () => coursekitPanel({id, name, bar, button, note, solution: section.querySelector(".tag_solution details")}),
-    () => { note.textContent = "The editor did not load. Reload the page, or solve it in the notebook."; }));
+  const parts = ["engine.js", "page.css", `exercises/${chapter}.js`, "editor.js", "page.js"];
+  button.addEventListener("click", () => {
+    load("engine.js").then(() => coursekitTry.warm()).catch(() => {}); // the first check will say why
+    Promise.all(parts.map(load)).then(
+      () => coursekitPanel({id, name, bar, button, note, solution: section.querySelector(".tag_solution details")}),
+      () => { note.textContent = "The editor did not load. Reload the page, or solve it in the notebook."; });
+  });
 }
 document.addEventListener("DOMContentLoaded", () => {
   document.querySelectorAll("div.cell.tag_check").forEach(offer);

@@ -98,6 +98,7 @@
 
     async check() {
       if (this.running) return;
+      Object.values(panels).forEach((panel) => panel.stop()); // one answer runs at a time
       const turn = ++this.turn;
       this.say("");
       this.busy(true);
@@ -163,8 +164,5 @@
     }
   }
 
-  window.coursekitPanel = (offer) => {
-    coursekitTry.warm();
-    (panels[offer.id] ??= new Panel(offer)).toggle();
-  };
+  window.coursekitPanel = (offer) => (panels[offer.id] ??= new Panel(offer)).toggle();
 })();
