@@ -14,6 +14,7 @@ from coursekit.autograder.verdict import INPUTS_WIDTH, inputs_of, shape_of, show
 from coursekit.exercises import EXERCISES
 
 FOLDER = Path("_static/try")
+PRESENT = {"gae", "token_rewards", "token_steps"}  # see small_coursekit.py
 
 
 def told(value):
@@ -58,8 +59,8 @@ def of_exercise(exercise, stub, names):
 def library(path):
     """The functions of coursekit that a chapter's first cell imports and the page has."""
     first = next(c["source"] for c in cells(path) if c["cell_type"] == "code")
-    imported = {name.name for node in ast.parse(first).body if isinstance(node, ast.ImportFrom) for name in node.names}
-    return sorted(imported & {"gae", "token_rewards", "token_steps"})
+    nodes = (node for node in ast.parse(first).body if isinstance(node, ast.ImportFrom))
+    return sorted({name.name for node in nodes for name in node.names} & PRESENT)
 
 
 def of_chapter(path):

@@ -28,6 +28,7 @@
     [/^no module named (.*)$/, "No module named $1"],
     [/^can't import name (.*)$/, "cannot import name '$1'"],
     [/^object not in sequence$/, "the value is not in the sequence"],
+    [/^only slices with step=1.*$/, "on the page only lists and arrays take a step: write list(x)[::-1]"],
     [/^\*x must be assignment target$/, "the page's small Python does not know [*a, *b]; write list(a) + list(b)"],
   ];
   const FLOAT = /^'(float|int)' object has no attribute '(\w+)'$/;
@@ -104,7 +105,7 @@
     if (got === wanted) [got, wanted] = [outcome.shown[1], shown[1]];
     if (!error && outcome.value === null) got = "nothing: does the function return its result?";
     else if (!error && !(value[0] === "t" && outcome.value[0] === "l") && outcome.shape !== shape) {
-      got += outcome.shape === null ? " (not a number)" : ` (shape ${outcome.shape}, expected ${shape})`;
+      got += outcome.shape === null ? " (not a number)" : ` (shape ${outcome.shape}, expected ${shape ?? "None"})`;
     }
     return [`  with     ${inputs}`, `  got      ${got}`, `  expected ${wanted}`];
   }

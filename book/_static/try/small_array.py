@@ -193,7 +193,7 @@ class ndarray:
         return self.ravel().copy()
 
     def transpose(self):
-        shape = self.shape[::-1]
+        shape = tuple(reversed(self.shape))  # MicroPython's tuples take no step
         steps, places = strides(self.shape)[::-1], [0]
         for n, step in zip(shape, steps):
             places = [p + i * step for p in places for i in range(n)]
@@ -246,7 +246,7 @@ def _gathered(value, depth):
         return value
     if isinstance(value, (bool, bool_)):
         return ndarray([bool(value)], (), "b")
-    if isinstance(value, int):
+    if isinstance(value, int) and abs(value) < 1 << 64:
         return ndarray([int(value)], (), "i")
     if isinstance(value, float):
         return ndarray([value], (), "f")

@@ -1,7 +1,8 @@
-"""The three functions of the library that an exercise allows, for the page's small numpy. The tests compare them."""
+"""The three functions of the library that an exercise allows, on the page's small numpy."""
+
+from collections import namedtuple
 
 import small_numpy as np
-from collections import namedtuple
 
 Steps = namedtuple("Steps", ("rewards", "values", "next_values", "terminated", "truncated"))
 

@@ -214,3 +214,10 @@ def copy(a):
 
 def astype(a, dtype):
     return asarray(a).astype(dtype)
+
+
+def _sort_in_place(a, axis=-1):
+    a[...] = sort(a, axis)
+
+
+ndarray.clip, ndarray.sort, ndarray.nonzero, ndarray.dot = clip, _sort_in_place, nonzero, dot

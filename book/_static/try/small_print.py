@@ -21,16 +21,29 @@ def exact(x, places):
 
 
 def digits_of(x):
-    """The digits of x's repr without leading or trailing zeros, and the exponent of the first."""
-    text = repr(abs(float(x)))
-    mantissa, _, exponent = text.partition("e")
-    whole, _, fraction = mantissa.partition(".")
-    all_digits = whole + fraction
-    kept = all_digits.lstrip("0")
-    if not kept:
+    """The fewest digits that say which float |x| is, without trailing zeros, and the exponent of the first."""
+    x = abs(float(x))
+    if not x:
         return "0", 0
-    first = len(whole) - 1 - (len(all_digits) - len(kept))
-    return kept.rstrip("0"), first + int(exponent or "0")
+    first = math.floor(math.log10(x))
+    first += (x >= float("1e" + str(first + 1))) - (x < float("1e" + str(first)))
+    for count in (15, 16, 17):  # MicroPython's repr may take one digit too many, or end in the wrong one
+        digits = str(exact(x, count - 1 - first))
+        if float(digits + "e" + str(first - len(digits) + 1 + (len(digits) > count))) == x:
+            break
+    return digits.rstrip("0"), first + (len(digits) > count)
+
+
+def float_text(x):
+    """repr(x), as CPython writes it."""
+    if not finite(x):
+        return word(x)
+    digits, first = digits_of(x)
+    if -5 < first < 16:
+        whole, fraction = positional(x, 400)
+        return whole + "." + (fraction or "0")
+    whole, fraction, power = scientific(x, 400)
+    return whole + ("." + fraction if fraction else "") + "e" + power
 
 
 def positional(x, precision):

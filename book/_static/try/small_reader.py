@@ -160,7 +160,7 @@ def slip(source):
     except Slip as error:
         return error.args
     start = 0
-    for k, (text, _, _, line) in enumerate(found + [("\n", 0, 0, 0)]):
+    for k, (text, _, _, _) in enumerate(found + [("\n", 0, 0, 0)]):
         if text == "\n" and k > start:
             first, depth = found[start], 0
             for other in found[start:k]:

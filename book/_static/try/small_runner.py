@@ -15,7 +15,7 @@ import small_numpy
 import small_reader
 from small_array import asarray, bool_, ndarray
 from small_operations import rounded
-from small_print import array2string
+from small_print import array2string, float_text
 
 FILE, MAX_ITEMS, MAX_DEPTH, MAX_PRINTED, WIDTH = "answer.py", 20000, 8, 5000, 150
 MODULES = ("collections", "copy", "functools", "heapq", "itertools", "json", "operator", "random", "re", "string",
@@ -42,9 +42,21 @@ def find_module(name, *rest):
     raise ImportError(name.split(".")[0] + " is not in the page; numpy and math are. Solve it in the notebook")
 
 
+def printed(value):
+    """str(value), with floats as CPython writes them, in lists as well."""
+    if type(value) is float:
+        return float_text(value)
+    if type(value) is list and any([type(v) is float for v in value]):
+        return "[" + ", ".join([float_text(v) if type(v) is float else repr(v) for v in value]) + "]"
+    if type(value) is tuple and any([type(v) is float for v in value]):
+        return "(" + ", ".join([float_text(v) if type(v) is float else repr(v) for v in value]) + (
+            ",)" if len(value) == 1 else ")")
+    return str(value)
+
+
 def show_print(*values, sep=" ", end="\n", **options):
     """print: what goes beyond the limit is dropped."""
-    text = (" " if sep is None else sep).join([str(v) for v in values]) + ("\n" if end is None else end)
+    text = (" " if sep is None else sep).join([printed(v) for v in values]) + ("\n" if end is None else end)
     left = MAX_PRINTED - state["printed"]
     state["printed"] += len(text)
     if left >= 0:
@@ -94,9 +106,8 @@ def call(arguments):
     except BaseException as error:
         return json.dumps(described(error))
     try:
-        text = Teller().value(value, 0)
-        shown = [show(value, digits) for digits in (4, 8)]
-        return '{"value": ' + text + ', "shown": ' + json.dumps(shown) + ', "shape": ' + json.dumps(shape(value)) + "}"
+        text, shown = Teller().value(value, 0), json.dumps([show(value, digits) for digits in (4, 8)])
+        return '{"value": ' + text + ', "shown": ' + shown + ', "shape": ' + json.dumps(shape(value)) + "}"
     except BaseException as error:
         return json.dumps(described(error))
 
@@ -116,7 +127,7 @@ def described(error):
             if text.startswith('  File "' + FILE):
                 line = int(text.split(", line ")[1].split(",")[0])
     try:
-        text = str(error)
+        text = repr(error.args[0]) if type(error) is KeyError and error.args else str(error)
     except BaseException:
         text = "(its text can't be shown)"
     stub = type(error) is NotImplementedError and last.startswith('  File "' + FILE) and \
@@ -213,6 +224,7 @@ def safe_repr(value):
 
 
 def quoted(text):
+    text = text[:1000]
     quote = '"' if "'" in text and '"' not in text else "'"
     text = text.replace("\\", "\\\\").replace("\n", "\\n").replace("\t", "\\t").replace("\r", "\\r")
     return quote + (text.replace("'", "\\'") if quote == "'" else text) + quote
