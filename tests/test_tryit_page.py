@@ -238,6 +238,7 @@ def test_reset_brings_the_stub_and_undo_the_answer(page, base):
     answer = written(parts)
     parts.button("Reset").click()
     assert written(parts) == stub and stub[-1].strip() == "raise NotImplementedError"
+    assert page.evaluate(f"localStorage.getItem('coursekit:{ID}')") == "{}", "a stub is no answer"
     parts.editor.press("ControlOrMeta+z")
     assert written(parts) == answer
 

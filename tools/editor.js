@@ -35,8 +35,9 @@ const leaving = [
 
 // coursekitEditor(parent, {text, label, help, onRun, onChange}): label is read out, help the id of what describes it.
 window.coursekitEditor = (parent, {text, label, help, onRun, onChange}) => {
+  const run = () => { onRun(); return true; };
   const view = new EditorView({parent, doc: text, extensions: [
-    keymap.of([{key: "Mod-Enter", run: () => { onRun(); return true; }}]),
+    keymap.of([{key: "Mod-Enter", run}, {key: "Ctrl-Enter", run}]),
     leaving, keymap.of([indentWithTab, ...historyKeymap, ...defaultKeymap]),
     EditorState.tabSize.of(4), indentUnit.of("    "), indentOnInput(), history(), lineNumbers(), bracketMatching(),
     pythonLanguage, syntaxHighlighting(COLOURS), EditorView.lineWrapping, hanging,

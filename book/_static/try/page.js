@@ -53,7 +53,12 @@
       this.editor = coursekitEditor(this.section.firstChild, {
         text: typeof answer === "string" ? answer : this.stub, label: `Your answer to ${this.name}`,
         help: this.section.children[1].id, onRun: () => this.check(),
-        onChange: () => keep(this.id, {answer: this.editor.text()})});
+        onChange: () => this.keep()});
+    }
+
+    keep(changes) {
+      const text = this.editor.text();
+      keep(this.id, {answer: text === this.stub ? undefined : text, ...changes});
     }
 
     build() {
@@ -125,7 +130,7 @@
         {textContent: printed, tabIndex: 0, role: "region", "aria-label": `Printed by your answer to ${this.name}`}));
       if (status !== "correct") return;
       this.note.textContent = "✓ solved";
-      keep(this.id, {answer: this.editor.text(), solved: new Date().toISOString().slice(0, 10)});
+      this.keep({solved: new Date().toISOString().slice(0, 10)});
     }
 
     say(text) {
