@@ -5,6 +5,7 @@ and "f": bool, int64, float64. A number taken out of an array is a plain int or 
 """
 
 from small_print import array2string
+from small_shape import broadcast, checked, combined, size_of, slice_all, sliced, stretched, strides, told
 
 WRONG_INDEX = ("only integers, slices (`:`), ellipsis (`...`), numpy.newaxis (`None`) and integer or boolean "
                "arrays are valid indices")
@@ -86,13 +87,6 @@ def kind_of(wanted):
     raise TypeError("the page's small numpy has the dtypes bool, int and float, not " + repr(wanted))
 
 
-def size_of(shape):
-    size = 1
-    for n in shape:
-        size *= n
-    return size
-
-
 class ndarray:
     """data: a flat list, shared with views. where: which of its places, row by row. shape: a tuple."""
 
@@ -149,7 +143,7 @@ class ndarray:
         if shape == () and value.size != 1:
             raise ValueError("setting an array element with a sequence.")
         try:
-            source = stretched(value, shape)
+            source = stretched(value.shape, shape)
         except ValueError:
             raise ValueError("could not broadcast input array from shape " + told(value.shape) + " into shape "
                              + told(shape)) from None
@@ -211,15 +205,6 @@ class ndarray:
         return "array(" + text + (", dtype=" + str(self.dtype) if empty else "") + ")"
 
 
-def told(shape):
-    """A shape as numpy's messages write it: no blanks."""
-    return str(shape).replace(" ", "")
-
-
-def strides(shape):
-    return [size_of(shape[k + 1:]) for k in range(len(shape))]
-
-
 def scalar(value, kind):
     return bool_(value) if kind == "b" else value
 
@@ -267,37 +252,11 @@ def common(arrays):
     return max([a._kind for a in arrays], key=KINDS.index)
 
 
-def broadcast(shapes):
-    """The shape that all of these fit."""
-    whole = []
-    for k in range(1, max([len(s) for s in shapes]) + 1):
-        sizes = set([s[-k] for s in shapes if len(s) >= k]) - set([1])
-        if len(sizes) > 1:
-            raise ValueError("operands could not be broadcast together with shapes "
-                             + " ".join([told(s) for s in shapes]) + " ")
-        whole.insert(0, sizes.pop() if sizes else 1)
-    return tuple(whole)
-
-
-def stretched(array, shape):
-    """For each place of shape, the place in array (numbered row by row) that it repeats."""
-    own = array.shape
-    while len(own) > len(shape) and own[0] == 1:
-        own = own[1:]
-    if own != shape and broadcast([own, shape]) != shape:
-        raise ValueError
-    own = (1,) * (len(shape) - len(own)) + own
-    places = [0]
-    for n, size, step in zip(shape, own, strides(own)):
-        places = [p + (i * step if size > 1 else 0) for p in places for i in range(n)]
-    return places
-
-
 def broadcast_to(value, shape):
     """value repeated over shape, as a new array."""
     array = asarray(value)
     values = array.values()
-    return ndarray([values[i] for i in stretched(array, tuple(shape))], shape, array._kind)
+    return ndarray([values[i] for i in stretched(array.shape, tuple(shape))], shape, array._kind)
 
 
 def locate(shape, key):
@@ -318,12 +277,16 @@ def locate(shape, key):
     arrays = [part for _, part, _, _, _ in fancy if isinstance(part, ndarray)]
     if not fancy:
         return combined([0], dims), tuple([len(d) for d in dims]), True
-    whole = broadcast([a.shape for a in arrays]) if arrays else ()
+    try:
+        whole = broadcast([a.shape for a in arrays]) if arrays else ()
+    except ValueError:
+        raise IndexError("shape mismatch: indexing arrays could not be broadcast together with shapes "
+                         + " ".join([told(a.shape) for a in arrays]) + " ") from None
     chosen = [0] * size_of(whole)
     for _, part, n, step, axis in fancy:
         index = asarray(part)
         numbers = index.values()
-        chosen = [c + checked(numbers[j], n, axis) * step for c, j in zip(chosen, stretched(index, whole))]
+        chosen = [c + checked(numbers[j], n, axis) * step for c, j in zip(chosen, stretched(index.shape, whole))]
     first = fancy[0][0]
     together = fancy[-1][0] - first == len(fancy) - 1
     start = first if together or not arrays else 0
@@ -331,12 +294,6 @@ def locate(shape, key):
     after = [d for d in dims[start:] if d is not None]
     new = tuple([len(d) for d in before]) + whole + tuple([len(d) for d in after])
     return combined([c + p for p in combined([0], before) for c in chosen], after), new, not arrays
-
-
-def combined(places, dims):
-    for d in dims:
-        places = [p + q for p in places for q in d]
-    return places
 
 
 def expanded(shape, key):
@@ -365,34 +322,6 @@ def expanded(shape, key):
         if part is Ellipsis:
             return parts[:i] + rest + parts[i + 1:]
     return parts + rest
-
-
-class _Slices:
-    def __getitem__(self, key):
-        return key
-
-
-slices = _Slices()  # MicroPython makes slices in brackets only
-slice_all = slices[:]
-
-
-def sliced(part, n):
-    step = 1 if part.step is None else part.step
-    if step == 0:
-        raise ValueError("slice step cannot be zero")
-    low, high = (0, n) if step > 0 else (-1, n - 1)
-
-    def end(value, default):
-        if value is None:
-            return default
-        return min(max(value + n if value < 0 else value, low), high)
-    return range(end(part.start, low if step > 0 else high), end(part.stop, high if step > 0 else low), step)
-
-
-def checked(i, n, axis):
-    if not -n <= i < n:
-        raise IndexError("index " + str(i) + " is out of bounds for axis " + str(axis) + " with size " + str(n))
-    return i % n
 
 
 def check_mask(mask, shape, axis):

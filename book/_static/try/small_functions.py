@@ -3,8 +3,9 @@
 import math
 
 import small_operations as _ops
-from small_array import asarray, broadcast, made, ndarray, nonzero, stretched
+from small_array import asarray, made, ndarray, nonzero
 from small_making import arange, array, ravel, stack
+from small_shape import broadcast, stretched
 
 inf, nan = float("inf"), float("nan")
 
@@ -17,7 +18,7 @@ def where(condition, x=None, y=None):
     shape, kind = broadcast([condition.shape, x.shape, y.shape]), _ops.common([x, y])
     chosen, x, y = condition.values(), _ops.as_kind(x, kind), _ops.as_kind(y, kind)
     left, right = x.values(), y.values()
-    places = zip(stretched(condition, shape), stretched(x, shape), stretched(y, shape))
+    places = zip(stretched(condition.shape, shape), stretched(x.shape, shape), stretched(y.shape, shape))
     values = [left[j] if chosen[i] else right[k] for i, j, k in places]
     return ndarray(values, shape, kind)
 
@@ -85,7 +86,7 @@ def _pairwise(function, kind=""):
         common = "f" if kind == "f" else _ops.common([a, b])
         shape = broadcast([a.shape, b.shape])
         left, right = _ops.as_kind(a, common).values(), _ops.as_kind(b, common).values()
-        pairs = zip(stretched(a, shape), stretched(b, shape))
+        pairs = zip(stretched(a.shape, shape), stretched(b.shape, shape))
         return made([function(left[i], right[j]) for i, j in pairs], shape, kind or common)
     return both
 
@@ -172,7 +173,7 @@ def nan_to_num(a, nan=0.0):
 
 
 def nansum(a, axis=None):
-    return where(isnan(a), 0.0, a).sum(axis)
+    return where(isnan(a), 0, a).sum(axis)
 
 
 def nanmean(a, axis=None):

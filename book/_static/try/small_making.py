@@ -2,8 +2,9 @@
 
 import math
 
-from small_array import DTYPES, asarray, broadcast_to, common, ndarray, slice_all, slices
+from small_array import DTYPES, asarray, broadcast_to, common, ndarray
 from small_operations import axes_of
+from small_shape import slice_all, slices
 
 
 def array(values, dtype=None):

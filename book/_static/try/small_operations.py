@@ -6,20 +6,8 @@ of the broadcast shape. Like numpy, and unlike Python, dividing by zero gives in
 
 import math
 
-from small_array import (
-    DTYPES,
-    as_kind,
-    asarray,
-    bool_,
-    broadcast,
-    common,
-    kind_of,
-    made,
-    ndarray,
-    size_of,
-    stretched,
-    strides,
-)
+from small_array import CASTS, DTYPES, as_kind, asarray, bool_, common, kind_of, made, ndarray
+from small_shape import broadcast, size_of, stretched, strides
 
 inf, nan = float("inf"), float("nan")
 
@@ -49,7 +37,7 @@ def power(x, y):
         return x ** y
     if not x and y < 0:
         return inf
-    if x < 0 and y != y // 1:
+    if -inf < x < 0 and y == y and abs(y) < inf and y % 1:
         return nan
     try:
         return float(x) ** y
@@ -89,8 +77,8 @@ def calc(op, first, second):
         raise ValueError("Integers to negative integer powers are not allowed.")
     gives = gives or ("i" if kind == "b" and op in ("//", "%", "**") else kind)
     shape = broadcast([a.shape, b.shape])
-    x, y, cast = as_kind(a, kind).values(), as_kind(b, kind).values(), {"b": bool, "i": int, "f": float}[gives]
-    pairs = zip(stretched(a, shape), stretched(b, shape))
+    x, y, cast = as_kind(a, kind).values(), as_kind(b, kind).values(), CASTS[gives]
+    pairs = zip(stretched(a.shape, shape), stretched(b.shape, shape))
     return made([cast(function(x[i], y[j])) for i, j in pairs], shape, gives)
 
 
@@ -211,7 +199,8 @@ def reduced(function, value, axis=None, keepdims=False, kind=""):
     lists, shape = groups(array, axis)
     if keepdims:
         shape = [1 if k in axes_of(array, axis) else n for k, n in enumerate(array.shape)]
-    return made([function(numbers) for numbers in lists], shape, kind or array._kind)
+    kind = kind or array._kind
+    return made([CASTS[kind](function(numbers)) for numbers in lists], shape, kind)
 
 
 def along(function, value, axis=None):

@@ -28,10 +28,11 @@ def digits_of(x):
     first = math.floor(math.log10(x))
     first += (x >= float("1e" + str(first + 1))) - (x < float("1e" + str(first)))
     for count in (15, 16, 17):  # MicroPython's repr may take one digit too many, or end in the wrong one
-        digits = str(exact(x, count - 1 - first))
-        if float(digits + "e" + str(first - len(digits) + 1 + (len(digits) > count))) == x:
-            break
-    return digits.rstrip("0"), first + (len(digits) > count)
+        near = exact(x, count - 1 - first)
+        for digits in (str(near), str(near + 1)):  # below a power of two the floats lie closer
+            if float(digits + "e" + str(first - count + 1)) == x:
+                return digits.rstrip("0"), first + (len(digits) > count)
+    return repr(x), first  # never: 17 digits always do
 
 
 def float_text(x):

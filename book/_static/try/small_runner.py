@@ -21,7 +21,7 @@ FILE, MAX_ITEMS, MAX_DEPTH, MAX_PRINTED, WIDTH = "answer.py", 20000, 8, 5000, 15
 MODULES = ("collections", "copy", "functools", "heapq", "itertools", "json", "operator", "random", "re", "string",
            "time")
 inf, nan = float("inf"), float("nan")
-state = {"printed": 0, "answer": None, "function": ""}
+state = {"printed": 0, "answer": None, "function": "", "lines": []}
 _import, _print, _zip, _round = builtins.__import__, print, zip, round
 
 
@@ -80,6 +80,7 @@ def round_any(x, digits=None):
 def define(source, function, names):
     """Run the source; JSON of None, or of what went wrong. names: of the library, that the chapter imports."""
     builtins.__import__ = find_module
+    state["lines"] = source.split("\n")
     space = {"__name__": "__main__", "np": small_numpy, "math": small_math, "print": show_print, "zip": strict_zip,
              "round": round_any, "RecursionError": RecursionError, "_left_side_": small_reader.left_side}
     for name in names:
@@ -130,8 +131,8 @@ def described(error):
         text = repr(error.args[0]) if type(error) is KeyError and error.args else str(error)
     except BaseException:
         text = "(its text can't be shown)"
-    stub = type(error) is NotImplementedError and last.startswith('  File "' + FILE) and \
-        last.endswith(" in " + state["function"])
+    own = last.startswith('  File "' + FILE) and last.endswith(" in " + state["function"])
+    stub = type(error) is NotImplementedError and own and "raise" in state["lines"][line - 1]
     return {"type": type(error).__name__, "text": " ".join(text.split()), "line": line, "stub": stub}
 
 
