@@ -289,6 +289,20 @@ def test_a_verdict_that_comes_after_stop_is_dropped(page, served):
     assert verdict(parts) == check_again == told(RIGHT)
 
 
+def test_an_answer_that_is_stopped_before_python_has_come_never_runs(page, served):
+    held = []
+    page.route("**/micropython.js", lambda route: held.append(route))
+    parts = opened(page, served)
+    write(page, parts, ENDLESS)
+    page.keyboard.press("Control+Enter")
+    parts.button("Stop").click()
+    write(page, parts, RIGHT)
+    page.keyboard.press("Control+Enter")
+    held[0].continue_()
+    parts.section.get_by_text("✓ solved").wait_for()
+    assert verdict(parts) == told(RIGHT) and page.faults == []
+
+
 def test_one_answer_runs_at_a_time(page, base):
     first = opened(page, base)
     write(page, first, ENDLESS)

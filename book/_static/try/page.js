@@ -107,7 +107,10 @@
       const turn = ++this.turn;
       this.say("");
       this.busy(true);
-      const result = await coursekitTry.run(this.id, this.editor.text());
+      const text = this.editor.text();
+      await coursekitTry.warm().catch(() => {}); // the run will say why
+      if (turn !== this.turn) return; // stopped before it began
+      const result = await coursekitTry.run(this.id, text);
       if (turn !== this.turn) return; // stopped: what comes now is too late
       this.busy(false);
       this.show(result);
