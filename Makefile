@@ -6,12 +6,13 @@ TORCH_INDEX ?=
 PORT ?= 8000
 BIN := .venv/bin
 NOTEBOOKS := $(wildcard book/*.ipynb)
+BROWSER_TESTS := $(wildcard tests/test_browser.py tests/test_tryit_*.py)
 
 .PHONY: help book test test-browser pdf slow lab serve clean
 help:
 	@echo "make book   build the book into _build/html (installs .venv the first time)"
 	@echo "make test   run every test and every notebook"
-	@echo "make test-browser  open every page in a browser: formulas, images, sliders, keyboard, accessibility"
+	@echo "make test-browser  open every page in a browser: formulas, images, sliders, exercises, keyboard, accessibility"
 	@echo "make pdf    print the whole book into _build/coursekit.pdf (needs chromium)"
 	@echo "make slow   remake the shipped models and compare them with the committed measures"
 	@echo "make lab    open the notebooks in JupyterLab"
@@ -27,13 +28,13 @@ book: .venv/.book
 test: .venv/.dev
 	@echo "== tests, then every notebook under --nbval"
 	$(BIN)/ruff check .
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile -W error --ignore tests/test_browser.py tests
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile -W error $(addprefix --ignore=,$(BROWSER_TESTS)) tests
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile --nbval $(NOTEBOOKS)
 
 test-browser: .venv/.dev book
 	@$(BIN)/python tools/browser.py axe-core
 	@echo "== every page in a browser; screenshots go to _build/screenshots"
-	$(BIN)/python -m pytest -q -n 2 -W error tests/test_browser.py
+	$(BIN)/python -m pytest -q -n 2 -W error $(BROWSER_TESTS)
 
 pdf: .venv/.dev book
 	$(BIN)/python tools/make_pdf.py

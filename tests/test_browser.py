@@ -3,11 +3,8 @@
     make test-browser        builds the book, then runs this; screenshots go to _build/screenshots
 """
 
-import functools
-import http.server
 import json
 import sys
-import threading
 from pathlib import Path
 
 import pytest
@@ -16,7 +13,7 @@ from oracles import ORACLES
 ROOT = Path(__file__).parent.parent
 HTML, SHOTS = ROOT / "_build" / "html", ROOT / "_build" / "screenshots"
 sys.path.insert(0, str(ROOT / "tools"))
-from browser import chromium, missing, npm_file  # noqa: E402
+from browser import missing, npm_file  # noqa: E402
 
 PAGES = sorted(str(p.relative_to(HTML)) for p in [*HTML.glob("book/**/*.html"), *HTML.glob("[gs]*.html")])
 CHAPTERS = [name for name in PAGES if Path(name).stem[:1].isdigit()]
@@ -24,47 +21,6 @@ lack = missing("axe-core") or ("" if PAGES else "missing: the built book (make b
 pytestmark = pytest.mark.skipif(bool(lack), reason=lack)
 WIDE, NARROW = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
-
-
-class Quiet(http.server.SimpleHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"  # one connection for many files
-
-    def log_message(self, *_):
-        pass
-
-
-class Server(http.server.ThreadingHTTPServer):
-    request_queue_size, daemon_threads = 128, True
-
-
-@pytest.fixture(scope="session")
-def served():
-    handler = functools.partial(Quiet, directory=str(HTML))
-    with Server(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-
-
-@pytest.fixture(scope="session")
-def context():
-    with chromium(viewport=WIDE, reduced_motion="reduce") as browser:
-        yield browser
-
-
-@pytest.fixture
-def page(context):
-    """A page that remembers what went wrong on it, in page.faults."""
-    page = context.new_page()
-    page.faults = []
-    page.on("console", lambda m: page.faults.append(m.text) if m.type in ("error", "warning") else None)
-    page.on("pageerror", lambda error: page.faults.append(str(error)))
-    page.on("requestfailed", lambda r: page.faults.append(f"failed: {r.url}"))
-    page.on("response", lambda r: page.faults.append(f"{r.status}: {r.url}") if r.status >= 400 else None)
-    page.on("request", lambda r: page.faults.append(f"outside: {r.url}")
-            if not r.url.startswith(("http://127.0.0.1:", "file://", "data:", "blob:")) else None)
-    yield page
-    page.close()
 
 
 def visit(page, base, name):

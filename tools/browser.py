@@ -17,7 +17,8 @@ from pathlib import Path
 
 QUIET = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
          "--disable-component-update", "--disable-sync")
-NPM = {"mermaid": ("11.17.2", "dist/mermaid.min.js"), "axe-core": ("4.14.1", "axe.min.js")}
+NPM = {"mermaid": ("11.17.2", "dist/mermaid.min.js"), "axe-core": ("4.14.1", "axe.min.js"),
+       "@micropython/micropython-webassembly-pyscript": ("1.27.0", "micropython.mjs")}
 KEPT = Path(__file__).parent.parent / "_build" / "npm"
 
 
@@ -26,10 +27,10 @@ def program():
     return next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
 
-def kept(package):
-    """Where the one script that a page needs of an npm package is kept."""
-    version, member = NPM[package]
-    return KEPT / version / Path(member).name
+def kept(package, member=None):
+    """Where a file of an npm package is kept. member: another one than the script that a page needs."""
+    version, script = NPM[package]
+    return KEPT / version / Path(member or script).name
 
 
 def missing(*packages):
@@ -56,16 +57,16 @@ def chromium(**options):
         context.close()
 
 
-def npm_file(package):
-    """The one script of an npm package that a page needs: fetched once, then kept."""
-    (version, member), path = NPM[package], kept(package)
+def npm_file(package, member=None):
+    """The one script of an npm package that a page needs, or another file of it: fetched once, then kept."""
+    (version, script), path = NPM[package], kept(package, member)
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory() as folder:
             subprocess.run(["npm", "pack", "--silent", f"{package}@{version}"], cwd=folder, check=True,
                            stdout=subprocess.DEVNULL)
             with tarfile.open(next(Path(folder).glob("*.tgz"))) as archive:
-                path.write_bytes(archive.extractfile(f"package/{member}").read())
+                path.write_bytes(archive.extractfile(f"package/{member or script}").read())
     return path
 
 

@@ -3,6 +3,7 @@
 import ast
 import json
 import re
+from html import escape
 from pathlib import Path
 
 import numpy as np
@@ -106,6 +107,16 @@ class Exercises(SphinxDirective):
         return self.parse_text_to_nodes(total + table(head, rows))
 
 
+class Progress(SphinxDirective):
+    """An empty box with the points of every exercise; a script counts in it what this reader has solved."""
+
+    def run(self):
+        book = chapters(Path(self.env.srcdir) / "book")
+        points = json.dumps({e.id: e.points for e in EXERCISES.values() if e.notebook in book})
+        box = f'<div id="progress" class="ck-progress" data-points="{escape(points)}" hidden></div>'
+        return [nodes.raw("", box, format="html")]
+
+
 MEASURES = {"kl": "KL", "proxy": "proxy", "length": "length", "ended": "share that ends",
             "explained_variance": "explained variance", "clip_fraction": "clip fraction"}
 TIMES = {"at the first update": slice(0, 1), "at the end": slice(-5, None)}
@@ -152,6 +163,7 @@ class Details(SphinxDirective):
 
 
 def setup(app):
-    for name, directive in (("formulas", Formulas), ("exercises", Exercises), ("details", Details)):
+    for name, directive in (("formulas", Formulas), ("exercises", Exercises), ("progress", Progress),
+                            ("details", Details)):
         app.add_directive(name, directive)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

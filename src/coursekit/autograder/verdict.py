@@ -7,6 +7,7 @@ import numpy as np
 from coursekit.autograder.wire import Strange
 
 INPUTS = "with"  # starts the line that shows the failing case's arguments
+INPUTS_WIDTH = 90  # of each of them
 
 
 @dataclass(frozen=True)
@@ -124,7 +125,7 @@ def _explain(exercise, cases, outcomes):
 
 
 def _failure(case, outcome, expected):
-    inputs = ", ".join(f"{name}={show(value, 90)}" for name, value in case.inputs.items())
+    inputs = ", ".join(f"{name}={show(value, INPUTS_WIDTH)}" for name, value in case.inputs.items())
     got, wanted = outcome.error or show(outcome.value), show(expected)
     if got == wanted:  # they differ further behind the point
         got, wanted = show(outcome.value, digits=8), show(expected, digits=8)
@@ -132,12 +133,13 @@ def _failure(case, outcome, expected):
         got = "nothing: does the function return its result?"
     elif outcome.error is None and isinstance(expected, tuple) and isinstance(outcome.value, list):
         pass  # a list is as good as a tuple: the numbers tell
-    elif outcome.error is None and (shape := _shape(outcome.value)) != _shape(expected):
-        got += f" (shape {shape}, expected {_shape(expected)})" if shape is not None else " (not a number)"
+    elif outcome.error is None and (shape := shape_of(outcome.value)) != shape_of(expected):
+        got += f" (shape {shape}, expected {shape_of(expected)})" if shape is not None else " (not a number)"
     return [f"  {INPUTS}     {inputs}", f"  got      {got}", f"  expected {wanted}"]
 
 
-def _shape(value):
+def shape_of(value):
+    """How a verdict names the shape of value; None for what has none."""
     if isinstance(value, str):
         return None
     if isinstance(value, tuple):

@@ -1,0 +1,106 @@
+// The exercises of the book, solved on the page: coursekitTry.run(id, code) promises a verdict. A worker runs one
+// answer and is ended, so that no answer sees another's and an endless loop costs nothing; the next one is started
+// at once. Plain scripts, no request once all is loaded: it works from a file as well.
+window.coursekitTry = (() => {
+  const HERE = new URL("./", document.currentScript.src);
+  const START = 20; // seconds until a worker must be ready
+  const exercises = {};
+  let parts = null, spare = null, stopped = null;
+
+  function script(name) {
+    return new Promise((done, failed) => {
+      document.head.append(Object.assign(document.createElement("script"),
+        {src: new URL(name, HERE).href, onload: done, onerror: () => failed(new Error(`${name} did not load`))}));
+    });
+  }
+
+  // What every worker is made of, put together once.
+  async function assembled() {
+    await Promise.all([script("judge.js"), script("parts.js"), coursekitTry.micropython || script("micropython.js")]);
+    const {loader, wasm} = coursekitTry.micropython, {worker, files} = coursekitTry.parts;
+    const source = `async function loader() { let process; ${loader}\nreturn loadMicroPython; }\n${worker}`;
+    const bytes = Uint8Array.from(atob(wasm), (c) => c.charCodeAt(0));
+    return {url: URL.createObjectURL(new Blob([source], {type: "text/javascript"})), wasm: bytes, files};
+  }
+
+  async function started() {
+    const {url, wasm, files} = await (parts ??= assembled());
+    const worker = new Worker(url);
+    await new Promise((ready, failed) => {
+      const late = setTimeout(() => failed(new Error("the page's Python did not start")), START * 1000);
+      worker.onmessage = ({data}) => {
+        clearTimeout(late);
+        if (data.failed) failed(new Error(data.failed));
+        else ready();
+      };
+      worker.onerror = (error) => failed(new Error(error.message));
+      worker.postMessage({wasm, files});
+    });
+    return worker;
+  }
+
+  function warm() {
+    spare ??= started();
+    spare.catch(() => { spare = parts = null; }); // tried again at the next click
+    return spare;
+  }
+
+  async function taken() {
+    const worker = await warm();
+    spare = null;
+    warm();
+    return worker;
+  }
+
+  // {defined, outcomes, printed, late}: what the worker told before its end or the limit, as far as it came.
+  function heard(worker, message, seconds) {
+    return new Promise((done) => {
+      const told = {outcomes: [], printed: ""};
+      const end = (how) => {
+        clearTimeout(limit);
+        worker.terminate();
+        stopped = null;
+        done({...told, ...how});
+      };
+      const limit = setTimeout(() => end({late: seconds}), seconds * 1000);
+      stopped = () => end({stopped: true});
+      worker.onerror = (event) => { event.preventDefault(); end({broken: event.message}); };
+      worker.onmessage = ({data}) => {
+        if ("printed" in data) told.printed += data.printed;
+        if ("defined" in data) told.defined = data.defined;
+        if ("outcome" in data) told.outcomes.push(data.outcome);
+        if (data.done) end({});
+      };
+      worker.postMessage(message);
+    });
+  }
+
+  function verdict(exercise, code, told) {
+    const failed = (...lines) => ({status: "error", passed: 0, cases: exercise.cases.length, misconception: null, lines});
+    if (told.stopped) return {...failed("Stopped."), status: "stopped"};
+    const {defined, outcomes} = told;
+    const last = told.late ? {late: told.late} : {type: "Error", text: told.broken || "the page's Python broke off"};
+    if (defined === undefined) return failed(told.late ? `no answer within ${told.late} s: does the loop end?`
+      : coursekitTry.describe(last, code));
+    if (defined?.missing) return failed(`There is no function ${exercise.signature} in this answer.`);
+    if (defined) return failed(coursekitTry.describe(defined, code));
+    const fill = outcomes.at(-1)?.fatal ? outcomes.at(-1) : last;
+    while (outcomes.length < exercise.cases.length) outcomes.push(fill);
+    return coursekitTry.judge(exercise, outcomes, code);
+  }
+
+  async function run(id, code, {seconds = 10} = {}) {
+    const exercise = exercises[id];
+    try {
+      const worker = await taken();
+      const told = await heard(worker, {code, name: exercise.function, names: exercise.names,
+        cases: exercise.cases.map((c) => c.arguments)}, seconds);
+      return {...verdict(exercise, code, told), printed: told.printed};
+    } catch (error) {
+      const line = `The page's Python does not run here (${error.message}). Solve it in the notebook.`;
+      return {status: "error", passed: 0, cases: exercise?.cases.length ?? 0, misconception: null, lines: [line], printed: ""};
+    }
+  }
+
+  return {exercises, run, warm, stop: () => stopped?.(), add: (more) => { Object.assign(exercises, more); }};
+})();

@@ -1,0 +1,342 @@
+"""The array of the page's small numpy: one flat list, seen through positions and a shape.
+
+MicroPython runs it in the reader's browser, CPython in the tests, which compare it with numpy. Kinds are "b", "i"
+and "f": bool, int64, float64. A number taken out of an array is a plain int or float, a flag a `bool_`.
+"""
+
+from small_print import array2string
+from small_shape import broadcast, checked, combined, size_of, slice_all, sliced, stretched, strides, told
+
+WRONG_INDEX = ("only integers, slices (`:`), ellipsis (`...`), numpy.newaxis (`None`) and integer or boolean "
+               "arrays are valid indices")
+
+
+class bool_:
+    """One flag out of an array. Unlike Python's True, `~flag` is its opposite."""
+
+    def __init__(self, flag=False):
+        self.flag = bool(flag)
+
+    def __bool__(self):
+        return self.flag
+
+    def __int__(self):
+        return int(self.flag)
+
+    def __float__(self):
+        return float(self.flag)
+
+    def __hash__(self):
+        return hash(self.flag)
+
+    def __repr__(self):
+        return "np." + str(self.flag)
+
+    def __str__(self):
+        return str(self.flag)
+
+    def __invert__(self):
+        return bool_(not self.flag)
+
+    def __neg__(self):
+        raise TypeError("The numpy boolean negative, the `-` operator, is not supported, use the `~` operator or "
+                        "the logical_not function instead.")
+
+    def item(self):
+        return self.flag
+
+
+class dtype:
+    """The type of an array's numbers; equal to its Python type and to its name."""
+
+    def __init__(self, kind, name, python):
+        self.kind, self.name, self.python = kind, name, python
+
+    def __call__(self, value=0):
+        return as_kind(asarray(value), self.kind)[()]
+
+    def __eq__(self, other):
+        return other is self or other is self.python or other == self.name
+
+    def __hash__(self):
+        return hash(self.name)
+
+    def __repr__(self):
+        return "dtype('" + self.name + "')"
+
+    def __str__(self):
+        return self.name
+
+
+DTYPES = {"b": dtype("b", "bool", bool), "i": dtype("i", "int64", int), "f": dtype("f", "float64", float)}
+NAMES = {"bool": "b", "bool_": "b", "int": "i", "int64": "i", "int32": "i", "float": "f", "float64": "f",
+         "float32": "f"}
+KINDS = "bif"
+CASTS = {"b": bool, "i": int, "f": float}
+
+
+def kind_of(wanted):
+    """"b", "i" or "f" of a dtype, a Python type or a name."""
+    if wanted is bool_ or wanted is bool:
+        return "b"
+    for kind, known in DTYPES.items():
+        if wanted is known or wanted is known.python:
+            return kind
+    if isinstance(wanted, str) and wanted in NAMES:
+        return NAMES[wanted]
+    raise TypeError("the page's small numpy has the dtypes bool, int and float, not " + repr(wanted))
+
+
+class ndarray:
+    """data: a flat list, shared with views. where: which of its places, row by row. shape: a tuple."""
+
+    def __init__(self, data, shape, kind, where=None):
+        self._data, self.shape, self._kind = data, tuple(shape), kind
+        self._where = range(len(data)) if where is None else where
+
+    ndim = property(lambda self: len(self.shape))
+    size = property(lambda self: len(self._where))
+    dtype = property(lambda self: DTYPES[self._kind])
+    T = property(lambda self: self.transpose())
+    flat = property(lambda self: iter(self.ravel()))
+
+    def values(self):
+        """All numbers, row by row, as a new list."""
+        return [self._data[i] for i in self._where]
+
+    def __len__(self):
+        if not self.shape:
+            raise TypeError("len() of unsized object")
+        return self.shape[0]
+
+    def __iter__(self):
+        if not self.shape:
+            raise TypeError("iteration over a 0-d array")
+        return iter([self[i] for i in range(self.shape[0])])
+
+    def __bool__(self):
+        if self.size != 1:
+            raise ValueError("The truth value of an array with more than one element is ambiguous. "
+                             "Use a.any() or a.all()" if self.size else
+                             "The truth value of an empty array is ambiguous. Use `array.size > 0` to check that "
+                             "an array is not empty.")
+        return bool(self.values()[0])
+
+    def __contains__(self, value):
+        return bool((self == value).any())
+
+    def __hash__(self):
+        raise TypeError("unhashable type: 'numpy.ndarray'")
+
+    def __getitem__(self, key):
+        places, shape, view = locate(self.shape, key)
+        where = [self._where[i] for i in places]
+        if shape == () and (self.shape != () or type(key) is tuple and not len(key)):
+            return scalar(self._data[where[0]], self._kind)
+        if view:
+            return ndarray(self._data, shape, self._kind, where)
+        return ndarray([self._data[i] for i in where], shape, self._kind)
+
+    def __setitem__(self, key, value):
+        places, shape, _ = locate(self.shape, key)
+        value = asarray(value)
+        if shape == () and value.size != 1:
+            raise ValueError("setting an array element with a sequence.")
+        try:
+            source = stretched(value.shape, shape)
+        except ValueError:
+            raise ValueError("could not broadcast input array from shape " + told(value.shape) + " into shape "
+                             + told(shape)) from None
+        new, cast = value.values(), CASTS[self._kind]
+        for i, j in zip(places, source):
+            self._data[self._where[i]] = cast(new[j])
+
+    def tolist(self):
+        if not self.shape:
+            return self.values()[0]
+        if len(self.shape) == 1:
+            return self.values()
+        return [row.tolist() for row in self]
+
+    def item(self, *index):
+        if index:
+            return self[index if len(index) > 1 else index[0]]
+        if self.size != 1:
+            raise ValueError("can only convert an array of size 1 to a Python scalar")
+        return self.values()[0]
+
+    def copy(self):
+        return ndarray(self.values(), self.shape, self._kind)
+
+    def astype(self, wanted):
+        return as_kind(self, kind_of(wanted)).copy()
+
+    def reshape(self, *shape):
+        shape = list(shape[0] if len(shape) == 1 and isinstance(shape[0], (tuple, list)) else shape)
+        if -1 in shape:
+            rest = size_of([n for n in shape if n != -1])
+            shape[shape.index(-1)] = self.size // rest if rest else 0
+        if size_of(shape) != self.size:
+            raise ValueError("cannot reshape array of size " + str(self.size) + " into shape " + told(tuple(shape)))
+        return ndarray(self._data, shape, self._kind, self._where)
+
+    def ravel(self):
+        return self.reshape(-1)
+
+    def flatten(self):
+        return self.ravel().copy()
+
+    def transpose(self):
+        shape = tuple(reversed(self.shape))  # MicroPython's tuples take no step
+        steps, places = strides(self.shape)[::-1], [0]
+        for n, step in zip(shape, steps):
+            places = [p + i * step for p in places for i in range(n)]
+        return ndarray(self._data, shape, self._kind, [self._where[p] for p in places])
+
+    def fill(self, value):
+        self[...] = value
+
+    def __str__(self):
+        return array2string(self.values(), self.shape, self._kind)
+
+    def __repr__(self):
+        text = array2string(self.values(), self.shape, self._kind, separator=", ", prefix=6)
+        empty = not self.size and self._kind != "f"
+        return "array(" + text + (", dtype=" + str(self.dtype) if empty else "") + ")"
+
+
+def scalar(value, kind):
+    return bool_(value) if kind == "b" else value
+
+
+def made(values, shape, kind):
+    """An array, or the number where the shape is ()."""
+    return ndarray(values, shape, kind) if tuple(shape) else scalar(values[0], kind)
+
+
+def as_kind(array, kind):
+    if array._kind == kind:
+        return array
+    return ndarray([CASTS[kind](v) for v in array.values()], array.shape, kind)
+
+
+def asarray(value, dtype=None):
+    """value as an array: a number, or (nested) lists, tuples, ranges and arrays of one shape."""
+    array = value if isinstance(value, ndarray) else _gathered(value, 0)
+    return array if dtype is None else as_kind(array, kind_of(dtype))
+
+
+def _gathered(value, depth):
+    if isinstance(value, ndarray):
+        return value
+    if isinstance(value, (bool, bool_)):
+        return ndarray([bool(value)], (), "b")
+    if isinstance(value, int) and abs(value) < 1 << 64:
+        return ndarray([int(value)], (), "i")
+    if isinstance(value, float):
+        return ndarray([value], (), "f")
+    if isinstance(value, (list, tuple, range)) and depth < 32:
+        rows = [_gathered(v, depth + 1) for v in value]
+        kind = common(rows) if rows else "f"
+        shape = rows[0].shape if rows else ()
+        for row in rows:
+            if row.shape != shape:
+                raise ValueError("setting an array element with a sequence. The requested array has an "
+                                 "inhomogeneous shape after " + str(depth + 1) + " dimensions.")
+        return ndarray([CASTS[kind](v) for row in rows for v in row.values()], (len(rows),) + shape, kind)
+    raise TypeError("the page's small numpy makes arrays of numbers and flags, not of " + type(value).__name__)
+
+
+def common(arrays):
+    """The kind that holds the numbers of all."""
+    return max([a._kind for a in arrays], key=KINDS.index)
+
+
+def broadcast_to(value, shape):
+    """value repeated over shape, as a new array."""
+    array = asarray(value)
+    values = array.values()
+    return ndarray([values[i] for i in stretched(array.shape, tuple(shape))], shape, array._kind)
+
+
+def locate(shape, key):
+    """Which places (numbered row by row) `key` means in an array of that shape; the new shape; whether a view."""
+    parts = expanded(shape, key)
+    steps, axis, dims, fancy = strides(shape), 0, [], []
+    for part in parts:
+        if part is None:
+            dims.append([0])
+            continue
+        n, step = shape[axis], steps[axis]
+        if isinstance(part, slice):
+            dims.append([i * step for i in sliced(part, n)])
+        else:
+            fancy.append((len(dims), part, n, step, axis))
+            dims.append(None)
+        axis += 1
+    arrays = [part for _, part, _, _, _ in fancy if isinstance(part, ndarray)]
+    if not fancy:
+        return combined([0], dims), tuple([len(d) for d in dims]), True
+    try:
+        whole = broadcast([a.shape for a in arrays]) if arrays else ()
+    except ValueError:
+        raise IndexError("shape mismatch: indexing arrays could not be broadcast together with shapes "
+                         + " ".join([told(a.shape) for a in arrays]) + " ") from None
+    chosen = [0] * size_of(whole)
+    for _, part, n, step, axis in fancy:
+        index = asarray(part)
+        numbers = index.values()
+        chosen = [c + checked(numbers[j], n, axis) * step for c, j in zip(chosen, stretched(index.shape, whole))]
+    first = fancy[0][0]
+    together = fancy[-1][0] - first == len(fancy) - 1
+    start = first if together or not arrays else 0
+    before = [d for d in dims[:start] if d is not None]
+    after = [d for d in dims[start:] if d is not None]
+    new = tuple([len(d) for d in before]) + whole + tuple([len(d) for d in after])
+    return combined([c + p for p in combined([0], before) for c in chosen], after), new, not arrays
+
+
+def expanded(shape, key):
+    """The key as a list with one entry for each axis (and None for a new one): ints, slices, arrays of ints."""
+    key = key if isinstance(key, tuple) else (key,)
+    parts, used = [], 0
+    for part in key:
+        if isinstance(part, (list, range)):
+            part = asarray(part) if len(part) else ndarray([], (0,), "i")
+        if isinstance(part, ndarray) and part._kind == "b":
+            check_mask(part, shape[used:], used)
+            parts.extend(nonzero(part))
+            used += part.ndim
+            continue
+        if part is not None and part is not Ellipsis:
+            used += 1
+            whole = isinstance(part, int) and not isinstance(part, bool)
+            if not (whole or isinstance(part, slice) or isinstance(part, ndarray) and part._kind == "i"):
+                raise IndexError(WRONG_INDEX)
+        parts.append(part)
+    if used > len(shape):
+        raise IndexError("too many indices for array: array is " + str(len(shape)) + "-dimensional, but "
+                         + str(used) + " were indexed")
+    rest = [slice_all] * (len(shape) - used)
+    for i, part in enumerate(parts):
+        if part is Ellipsis:
+            return parts[:i] + rest + parts[i + 1:]
+    return parts + rest
+
+
+def check_mask(mask, shape, axis):
+    if mask.ndim > len(shape):
+        raise IndexError("too many indices for array: array is " + str(len(shape) + axis)
+                         + "-dimensional, but " + str(mask.ndim + axis) + " were indexed")
+    for k in range(mask.ndim):
+        if mask.shape[k] != shape[k]:
+            raise IndexError("boolean index did not match indexed array along axis " + str(axis + k) + "; size of "
+                             "axis is " + str(shape[k]) + " but size of corresponding boolean axis is "
+                             + str(mask.shape[k]))
+
+
+def nonzero(array):
+    """The indices of what is not 0: one array for each axis."""
+    found = [i for i, v in enumerate(array.values()) if v]
+    return tuple([ndarray([i // step % n for i in found], (len(found),), "i")
+                  for n, step in zip(array.shape, strides(array.shape))])

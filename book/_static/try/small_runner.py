@@ -1,0 +1,243 @@
+"""Runs a reader's answer on the cases of an exercise and tells, as JSON, what came of each call.
+
+It judges nothing: the page does. A value is told as null, true, ["i", 2], ["f", 0.5], ["s", "text"], ["l", [...]],
+["t", [...]], ["a", kind, shape, numbers], or ["x"] for what is no number, with the texts that a verdict may show.
+"""
+
+import builtins
+import io
+import json
+import sys
+
+import small_coursekit
+import small_math
+import small_numpy
+import small_reader
+from small_array import asarray, bool_, ndarray
+from small_operations import rounded
+from small_print import array2string, float_text
+
+FILE, MAX_ITEMS, MAX_DEPTH, MAX_PRINTED, WIDTH = "answer.py", 20000, 8, 5000, 150
+MODULES = ("collections", "copy", "functools", "heapq", "itertools", "json", "operator", "random", "re", "string",
+           "time")
+inf, nan = float("inf"), float("nan")
+state = {"printed": 0, "answer": None, "function": "", "lines": []}
+_import, _print, _zip, _round = builtins.__import__, print, zip, round
+
+
+class RecursionError(RuntimeError):
+    pass
+
+
+def find_module(name, *rest):
+    """What `import` finds: numpy and math of the page, and a few harmless modules."""
+    if name == "numpy":
+        return small_numpy
+    if name == "math":
+        return small_math
+    if name in MODULES:
+        return _import(name, *rest)
+    if name.startswith("numpy."):
+        getattr(small_numpy, name[6:])
+    raise ImportError(name.split(".")[0] + " is not in the page; numpy and math are. Solve it in the notebook")
+
+
+def printed(value):
+    """str(value), with floats as CPython writes them, in lists as well."""
+    if type(value) is float:
+        return float_text(value)
+    if type(value) is list and any([type(v) is float for v in value]):
+        return "[" + ", ".join([float_text(v) if type(v) is float else repr(v) for v in value]) + "]"
+    if type(value) is tuple and any([type(v) is float for v in value]):
+        return "(" + ", ".join([float_text(v) if type(v) is float else repr(v) for v in value]) + (
+            ",)" if len(value) == 1 else ")")
+    return str(value)
+
+
+def show_print(*values, sep=" ", end="\n", **options):
+    """print: what goes beyond the limit is dropped."""
+    text = (" " if sep is None else sep).join([printed(v) for v in values]) + ("\n" if end is None else end)
+    left = MAX_PRINTED - state["printed"]
+    state["printed"] += len(text)
+    if left >= 0:
+        _print(text[:left] + ("\n… (the rest is left out)\n" if len(text) > left else ""), end="")
+
+
+def strict_zip(*rows, strict=False):
+    if strict:
+        rows = [list(r) for r in rows]
+        if len(set([len(r) for r in rows])) > 1:
+            raise ValueError("zip() arguments have different lengths")
+    return _zip(*rows)
+
+
+def round_any(x, digits=None):
+    if isinstance(x, ndarray):
+        return rounded(x, digits or 0)
+    return _round(x) if digits is None else _round(x, digits)
+
+
+def define(source, function, names):
+    """Run the source; JSON of None, or of what went wrong. names: of the library, that the chapter imports."""
+    builtins.__import__ = find_module
+    state["lines"] = source.split("\n")
+    space = {"__name__": "__main__", "np": small_numpy, "math": small_math, "print": show_print, "zip": strict_zip,
+             "round": round_any, "RecursionError": RecursionError, "_left_side_": small_reader.left_side}
+    for name in names:
+        space[name] = getattr(small_coursekit, name)
+    try:
+        try:
+            code = compile(small_reader.prepared(source), FILE, "exec")
+        except (SyntaxError, small_reader.Slip) as error:
+            return json.dumps(syntax_error(error, source))
+        exec(code, space)
+    except BaseException as error:
+        return json.dumps(described(error))
+    state["answer"], state["function"] = space.get(function), function
+    if not callable(state["answer"]):
+        return json.dumps({"missing": True})
+    return "null"
+
+
+def call(arguments):
+    """Call the answer on one case; JSON of {"value", "shown", "shape"} or of what went wrong."""
+    inputs = eval(arguments, {"array": made, "nan": nan, "inf": inf})
+    try:
+        value = state["answer"](*inputs)
+    except BaseException as error:
+        return json.dumps(described(error))
+    try:
+        text, shown = Teller().value(value, 0), json.dumps([show(value, digits) for digits in (4, 8)])
+        return '{"value": ' + text + ', "shown": ' + shown + ', "shape": ' + json.dumps(shape(value)) + "}"
+    except BaseException as error:
+        return json.dumps(described(error))
+
+
+def made(kind, dims, numbers):
+    return ndarray(numbers, dims, kind)
+
+
+def described(error):
+    """{"type", "text", "line" of the reader's source or None, "stub": whether the stub itself raised it}."""
+    buffer = io.StringIO()
+    sys.print_exception(error, buffer)
+    line, last = None, ""
+    for text in buffer.getvalue().split("\n"):
+        if text.startswith('  File "'):
+            last = text
+            if text.startswith('  File "' + FILE):
+                line = int(text.split(", line ")[1].split(",")[0])
+    try:
+        text = repr(error.args[0]) if type(error) is KeyError and error.args else str(error)
+    except BaseException:
+        text = "(its text can't be shown)"
+    own = last.startswith('  File "' + FILE) and last.endswith(" in " + state["function"])
+    stub = type(error) is NotImplementedError and own and "raise" in state["lines"][line - 1]
+    return {"type": type(error).__name__, "text": " ".join(text.split()), "line": line, "stub": stub}
+
+
+def syntax_error(error, source):
+    if isinstance(error, small_reader.Slip):
+        return {"type": "SyntaxError", "text": error.args[0], "line": error.args[1]}
+    told = described(error)
+    better = small_reader.slip(source) if told["text"] == "invalid syntax" else None
+    if better:
+        told["text"], told["line"] = better
+        told["type"] = "IndentationError" if "indented" in better[0] else "SyntaxError"
+    return told
+
+
+class Teller:
+    """Writes a value as JSON; counts, since a list may hold itself."""
+
+    def __init__(self):
+        self.items = 0
+
+    def value(self, value, depth):
+        self.items += value.size if isinstance(value, ndarray) else 1
+        if self.items > MAX_ITEMS:
+            raise ValueError("the answer holds more than " + str(MAX_ITEMS) + " numbers")
+        if value is None or value is True or value is False:
+            return {None: "null", True: "true", False: "false"}[value]
+        if isinstance(value, (ndarray, bool_)):
+            array = asarray(value)
+            numbers = ", ".join([number(v) for v in array.values()])
+            return '["a", "' + array.dtype.kind + '", ' + json.dumps(list(array.shape)) + ", [" + numbers + "]]"
+        if isinstance(value, (int, float)):
+            return '["' + ("i" if isinstance(value, int) else "f") + '", ' + number(value) + "]"
+        if isinstance(value, str):
+            return json.dumps(["s", str(value)[:1000]])
+        if isinstance(value, (list, tuple)) and depth <= MAX_DEPTH:
+            inner = ", ".join([self.value(v, depth + 1) for v in value])
+            return '["' + ("l" if isinstance(value, list) else "t") + '", [' + inner + "]]"
+        if isinstance(value, range):
+            return self.value(asarray(value), depth)
+        return '["x"]'
+
+
+def number(value):
+    if value is True or value is False:
+        return str(int(value))
+    return repr(value) if value == value and abs(value) != inf else '"' + str(value) + '"'
+
+
+def numbers(value):
+    """value as an array, or None where it is none."""
+    inner, depth = value, 0
+    while isinstance(inner, (list, tuple)) and len(inner):
+        inner, depth = inner[0], depth + 1
+        if depth > MAX_DEPTH:
+            return None
+    try:
+        return asarray(value)
+    except BaseException:
+        return None
+
+
+def show(value, digits):
+    """value on one short line, as coursekit.autograder.verdict.show writes it."""
+    array = None
+    if isinstance(value, tuple) and not any([isinstance(v, tuple) for v in value]):
+        text = "(" + ", ".join([show(v, digits) for v in value]) + ")"
+    elif isinstance(value, str):
+        text = quoted(value)
+    elif value is None or value is True or value is False:
+        text = str(value)
+    else:
+        array = numbers(value)
+        text = show_array(array, digits) if array is not None else type(value).__name__ + " " + safe_repr(value)
+    text = " ".join(text.split())
+    return text if len(text) <= WIDTH else text[:WIDTH - 1] + "…"
+
+
+def show_array(array, digits):
+    if array.dtype.kind == "f":
+        array = asarray(rounded(array, digits) + 0.0)
+    return array2string(array.values(), array.shape, array.dtype.kind, ", ", digits, 20, 10000)
+
+
+def safe_repr(value):
+    try:
+        return repr(value)
+    except BaseException as error:
+        return "(its repr raises " + {"RuntimeError": "RecursionError"}.get(
+            type(error).__name__, type(error).__name__) + ")"
+
+
+def quoted(text):
+    text = text[:1000]
+    quote = '"' if "'" in text and '"' not in text else "'"
+    text = text.replace("\\", "\\\\").replace("\n", "\\n").replace("\t", "\\t").replace("\r", "\\r")
+    return quote + (text.replace("'", "\\'") if quote == "'" else text) + quote
+
+
+def shape(value):
+    """How a verdict names the shape of value; None for what has none."""
+    if isinstance(value, str):
+        return None
+    if isinstance(value, tuple):
+        return "tuple of " + str(len(value))
+    array = numbers(value)
+    if isinstance(value, list) and array is None:
+        return "list of " + str(len(value))
+    return None if array is None else str(array.shape)

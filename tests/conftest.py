@@ -1,0 +1,55 @@
+"""A browser, and the built book served to it: for the tests of the pages."""
+
+import functools
+import http.server
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+HTML = ROOT / "_build" / "html"
+sys.path.insert(0, str(ROOT / "tools"))
+from browser import chromium  # noqa: E402
+
+
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"  # one connection for many files
+
+    def log_message(self, *_):
+        pass
+
+
+class Server(http.server.ThreadingHTTPServer):
+    request_queue_size, daemon_threads = 128, True
+
+
+@pytest.fixture(scope="session")
+def served():
+    handler = functools.partial(Quiet, directory=str(HTML))
+    with Server(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+@pytest.fixture(scope="session")
+def context():
+    with chromium(viewport={"width": 1280, "height": 900}, reduced_motion="reduce") as browser:
+        yield browser
+
+
+@pytest.fixture
+def page(context):
+    """A page that remembers what went wrong on it, in page.faults."""
+    page = context.new_page()
+    page.faults = []
+    page.on("console", lambda m: page.faults.append(m.text) if m.type in ("error", "warning") else None)
+    page.on("pageerror", lambda error: page.faults.append(str(error)))
+    page.on("requestfailed", lambda r: page.faults.append(f"failed: {r.url}"))
+    page.on("response", lambda r: page.faults.append(f"{r.status}: {r.url}") if r.status >= 400 else None)
+    page.on("request", lambda r: page.faults.append(f"outside: {r.url}")
+            if not r.url.startswith(("http://127.0.0.1:", "file://", "data:", "blob:")) else None)
+    yield page
+    page.close()

@@ -1,0 +1,129 @@
+"""What people return, mistype or try by malice; and what a page must say to it."""
+
+
+def body(*lines):
+    """An answer to start.advantage with these lines."""
+    return "def advantage(q_values, policy):\n" + "".join(f"    {line}\n" for line in lines)
+
+
+# Expressions in `array(kind, shape, numbers)`, nan and inf: every one is returned as an answer.
+VALUES = [
+    "None", "True", "False", "0", "3", "-7", "2.5", "-0.0", "0.1 + 0.2", "nan", "inf", "-inf", "1e300", "1e-300",
+    "12345678.9", "123456789.123", "'none'", "' None '", "'3'", "''", "'it\\'s'", "'a\"b'", "'-' * 2000", "()",
+    "[]", "[[]]", "(1,)", "(1, 2, 3)", "(1.5, [2, 3], True)", "((1, 2), 3)", "[1, 2, 3]", "[1, 2.5, True]",
+    "[True, False, True]", "[1, 'a']", "[None]", "[[1, 2], [3]]", "[[1, 2], [3, 4]]", "[(1, 2), (3, 4)]",
+    "[array('f', (2,), [1, 2]), array('f', (2,), [3, 4])]", "[array('f', (1,), [1]), array('f', (3,), [3, 4, 5])]",
+    "array('f', (0,), [])", "array('f', (1,), [2.0])", "array('f', (3,), [nan, inf, -inf])",
+    "array('f', (3,), [nan, 1.0, 20.25])", "array('i', (3,), [1, -20, 300])",
+    "array('b', (3,), [True, False, True])",
+    "array('b', (2, 2), [True] * 4)", "array('f', (3,), [1e-9, 1.0, 2.0])", "array('f', (3,), [1e-3, 1.0, 2000.0])",
+    "array('f', (2,), [1e9, 1.5])", "array('f', (4,), [0.12345, 0.00005, -1.00005, 99999.99995])",
+    "array('f', (2, 3), [1, 2, 3, 4, 5, 6])", "array('f', (3, 1), [1, 2, 3])",
+    "array('f', (2, 1, 2), [1, 2, 3, 4])",
+    "array('f', (25,), [0.5] * 25)", "array('i', (25,), list(range(25)))", "array('f', (2, 11), [0.5] * 22)",
+    "array('f', (8, 3), [0.25] * 24)", "array('b', (30,), [True] * 30)", "[0.1] * 30",
+    "array('f', (5,), [0.9, 0.8, 0.7, 0.5, 0.2])", "10**30", "2**62", "{'a': 1}", "{1}", "b'x'", "range(3)",
+    "[[[[[[[[[[1]]]]]]]]]]", "1j",
+]
+
+# {the last line of an answer: the error, as CPython and numpy call it}
+ERRORS = {
+    "return q_values + None": "TypeError: unsupported operand type(s) for +: 'numpy.ndarray' and 'NoneType'",
+    "return 1 + 'a'": "TypeError: unsupported operand type(s) for +: 'int' and 'str'",
+    "return 1 < 'a'": "TypeError: '<' not supported between instances of 'int' and 'str'",
+    "return 0.5 < None": "TypeError: '<' not supported between instances of 'float' and 'NoneType'",
+    "return -'a'": "TypeError: bad operand type for unary -: 'str'",
+    "return missing": "NameError: name 'missing' is not defined",
+    "return len(q_values) / 0": "ZeroDivisionError: division by zero",
+    "return list(q_values)[9]": "IndexError: list index out of range",
+    "return q_values[9]": "IndexError: index 9 is out of bounds for axis 0 with size 2",
+    "return q_values[0, 1]": "IndexError: too many indices for array: array is 1-dimensional, but 2 were indexed",
+    "return q_values[0.5]": "IndexError: only integers, slices (`:`), ellipsis (`...`), numpy.newaxis (`None`) and "
+                            "integer or boolean arrays are valid indices",
+    "return q_values.foo": "AttributeError: 'numpy.ndarray' object has no attribute 'foo'",
+    "return q_values[0].foo": "AttributeError: 'float' object has no attribute 'foo'; on the page a number taken "
+                              "out of an array is a plain float",
+    "return len(5)": "TypeError: object of type 'int' has no len()",
+    "return 5[0]": "TypeError: 'int' object is not subscriptable",
+    "return policy(1)": "TypeError: 'numpy.ndarray' object is not callable",
+    "for x in 5: pass": "TypeError: 'int' object is not iterable",
+    "if q_values > 0: return 1": "ValueError: The truth value of an array with more than one element is ambiguous. "
+                                 "Use a.any() or a.all()",
+    "return q_values + np.zeros(3)": "ValueError: operands could not be broadcast together with shapes (2,) (3,)",
+    "q_values[:] = [1, 2, 3]": "ValueError: could not broadcast input array from shape (3,) into shape (2,)",
+    "return q_values.sum(axis=1)": "ValueError: axis 1 is out of bounds for array of dimension 1",
+    "return np.linalg.norm(policy)": "AttributeError: np.linalg is not in the page's small numpy; write a loop, or "
+                                     "solve it in the notebook",
+    "return (lambda a, b: a)(1, 2, 3)": "TypeError: <lambda>() takes 2 positional arguments but 3 were given",
+    "return {}['a']": "KeyError: 'a'",
+    "x = x + 1": "UnboundLocalError: a local variable is read before it has a value",
+    "raise ValueError('no')": "ValueError: no",
+    "assert False": "AssertionError: ",
+    "a, b = [1]": "ValueError: not enough values to unpack (got 1)",
+    "a, b = [1, 2, 3]": "ValueError: too many values to unpack (expected 2)",
+    "import js": "ImportError: js is not in the page; numpy and math are. Solve it in the notebook",
+    "return np.array([[1], [1, 2]])": "ValueError: setting an array element with a sequence. The requested array "
+                                      "has an inhomogeneous shape after 1 dimensions.",
+    "return math.exp(1000)": "OverflowError: math range error",
+    "return (1, 2, 3)[::2]":
+        "NotImplementedError: on the page only lists and arrays take a step: write list(x)[::-1]",
+}
+CALLS = {
+    "def advantage(q_values):\n    return 1": "TypeError: advantage() takes 1 positional argument but 2 were given",
+    "def advantage(a, b, more):\n    return 1":
+        "TypeError: advantage() missing 1 required positional argument: 'more'",
+    "def advantage():\n    return 1": "TypeError: advantage() takes 0 positional arguments but 2 were given",
+    "def advantage(a, b, c, d):\n    return 1":
+        "TypeError: advantage() missing 2 required positional arguments: 'c' and 'd'",
+}
+ABSENT = "There is no function advantage(q_values, policy) in this answer."
+SLIPS = {  # the whole source: the only line of the verdict
+    "def advantage(q_values, policy)\n    return 1": "SyntaxError: expected ':' (your line 1)",
+    body("return (1 + 2"): "SyntaxError: '(' was never closed (your line 2)",
+    body("return [1)"): "SyntaxError: closing parenthesis ')' does not match opening parenthesis '[' (your line 2)",
+    "def advantage(q_values, policy):\nreturn 1":
+        "IndentationError: expected an indented block after 'def' on line 1 (your line 2)",
+    body("x = 'abc", "return x"): "SyntaxError: unterminated string literal (your line 2)",
+    "x = 1\n  y = 2": "IndentationError: unexpected indent (your line 2)",
+    body("return 1]"): "SyntaxError: unmatched ']' (your line 2)",
+    body("return 1 +"): "SyntaxError: invalid syntax (your line 2)",
+    "return 3": "SyntaxError: 'return' outside function (your line 1)",
+    "x = [*range(3)]":
+        "SyntaxError: the page's small Python does not know [*a, *b]; write list(a) + list(b) (your line 1)",
+    "from coursekit.advantages import gae":
+        "ImportError: coursekit is not in the page; numpy and math are. Solve it in the notebook (your line 1)",
+    "x = 1\ny = x / 0": "ZeroDivisionError: division by zero (your line 2)",
+    "": ABSENT, "advantage = 3": ABSENT, "def advantages(q_values, policy):\n    return 1": ABSENT,
+}
+
+LATE = "no answer within 1 s: does the loop end?"
+HOSTILE = [  # (source, what the verdict must say)
+    (body("while True: pass"), LATE), ("while True: pass", LATE),
+    (body("for i in range(10**9): print('x' * 100)"), LATE),
+    (body("while True:", "    try:", "        while True: pass", "    except BaseException: pass"), LATE),
+    (body("return advantage(q_values, policy)"), "RecursionError: maximum recursion depth exceeded"),
+    (body("class A:", "    def __repr__(self): return repr(self)", "return A()"), "its repr raises RecursionError"),
+    (body("print('x' * 10**7)", "return 0"), "got      0 (shape (), expected (2,))"),
+    (body("return [0] * 10**9"), "MemoryError: "), (body("x = [0]", "while True: x = x + x"), "MemoryError: "),
+    (body("return 'x' * 10**7"), "not a number"),
+    (body("return list(range(10**6))"), "holds more than 20000 numbers"),
+    ("import js\njs.fetch('http://127.0.0.1:9/')", "ImportError: js"), ("import jsffi", "ImportError: jsffi"),
+    ("from js import fetch", "ImportError: js"), ("import asyncio", "ImportError"), ("import os", "ImportError"),
+    ("import sys", "ImportError"), ("import builtins", "ImportError"), ("import small_runner", "ImportError"),
+    ("__import__('js')", "ImportError: js"), ("import numpy.random", "np.random is not in the page"),
+    (body("x = []", "x.append(x)", "return x"), "(shape list of 1, expected (2,))"),
+    (body("class Equal:", "    def __eq__(self, other): return True", "return Equal()"), "not a number"),
+    (body("class Sly:", "    def __repr__(self): raise ValueError", "return Sly()"), "its repr raises ValueError"),
+    (body("class Sly(Exception):", "    def __str__(self): raise ValueError", "raise Sly"), "text can't be shown"),
+    (body("class Sly(list):", "    def __len__(self): raise ValueError", "return Sly()"), "got "),
+    (body("raise SystemExit"), "SystemExit"), (body("raise KeyboardInterrupt"), "KeyboardInterrupt"),
+    (body("pass"), "nothing: does the function return its result?"), (body("return ['a', 'b']"), "list of 2"),
+    (body("q_values[:] = 7", "policy[:] = 7", "return q_values"), "got      [7., 7.]"),
+    (body("return lambda: 3"), "not a number"), (body("yield 1"), "not a number"),
+    (body("return np"), "not a number"),
+]
+FORGED = {  # an honest answer survives what its author does to names
+    "names": "print = len = sum = max = abs = list = str = float = int = isinstance = repr = None\n",
+    "numpy": "np.array = np.sum = np.asarray = np.ndarray = np.mean = np.where = None\n",
+    "verdict": "judge = postMessage = grade = lambda *a: 1\nprint('✓ start.advantage: 3 of 3 cases, 1 point')\n",
+}

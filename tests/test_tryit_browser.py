@@ -1,0 +1,275 @@
+"""Answers run on the page get the verdicts of the notebook, and nothing that is typed there does harm.
+
+A page with the scripts and the exercises alone, opened as a file; part of `make test-browser`.
+"""
+
+import contextlib
+import io
+import json
+import math
+import random
+import shutil
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from coursekit.autograder.book import answers, chapters
+from coursekit.autograder.check import grade
+from coursekit.autograder.outcome import Outcome
+from coursekit.autograder.verdict import inputs_of, judge
+from coursekit.exercises import EXERCISES
+from page_answers import ANSWERS
+from page_slips import CALLS, ERRORS, FORGED, HOSTILE, LATE, SLIPS, VALUES, body
+
+ROOT = Path(__file__).parent.parent
+sys.path[:0] = [str(ROOT / "tools"), str(ROOT / "book" / "_ext")]
+import tryit  # noqa: E402
+from browser import chromium, missing  # noqa: E402
+
+pytestmark = pytest.mark.skipif(bool(missing()), reason=missing())
+SOLUTIONS = {i: source for path in chapters(ROOT / "book").values() for i, source in answers(path).items()}
+RUNS = """async runs => {
+    const results = [];
+    for (const [id, code, options] of runs) results.push(await coursekitTry.run(id, code, options));
+    return results}"""
+# Runs code on cases of our own; gives what the worker told of each.
+TOLD = """async ([code, calls]) => {
+    const judge = coursekitTry.judge, some = coursekitTry.exercises["start.advantage"];
+    await coursekitTry.warm();
+    let told;
+    const spy = coursekitTry.judge;
+    coursekitTry.judge = (exercise, outcomes) => { told = outcomes; return {status: "told"} };
+    coursekitTry.add({probe: {...some, id: "probe", function: "probe", cases: calls.map(c => ({arguments: c}))}});
+    const {lines} = await coursekitTry.run("probe", code);
+    coursekitTry.judge = spy;
+    return told || lines}"""
+GIVEN = "def probe(value): return value"
+JUDGE = "runs => runs.map(([id, outcomes]) => coursekitTry.judge(coursekitTry.exercises[id], outcomes, ''))"
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    """A page with the engine and all exercises."""
+    folder = tmp_path_factory.mktemp("site")
+    scripts = folder / "try"
+    shutil.copytree(ROOT / "book" / tryit.FOLDER, scripts)
+    tryit.write(ROOT / "book", scripts)
+    sources = ["try/engine.js", *sorted(f"try/exercises/{p.name}" for p in (scripts / "exercises").glob("*.js"))]
+    tags = "".join(f'<script src="{s}"></script>' for s in sources)
+    (folder / "page.html").write_text(f'<!doctype html><meta charset="utf-8"><title>exercises</title>{tags}')
+    return (folder / "page.html").as_uri()
+
+
+@pytest.fixture(scope="module")
+def tried(site):
+    with chromium() as context:
+        page = context.new_page()
+        page.faults, page.requests = [], []
+        page.on("pageerror", lambda error: page.faults.append(str(error)))
+        page.on("console", lambda m: page.faults.append(m.text) if m.type in ("error", "warning") else None)
+        page.goto(site)
+        page.evaluate("coursekitTry.warm()")
+        page.on("request", lambda r: page.requests.append(r.url) if not r.url.startswith("blob:") else None)
+        yield page
+        assert page.faults == [] and page.requests == []
+
+
+def run(page, *runs):
+    """The results of (id, code) or (id, code, options), one after the other."""
+    return page.evaluate(RUNS, [list(r) for r in runs])
+
+
+def same(result, verdict):
+    """Whether the page's result is Python's verdict."""
+    wanted = {"status": verdict.status, "passed": verdict.passed, "cases": verdict.cases,
+              "misconception": verdict.misconception, "lines": list(verdict.lines)}
+    return {k: result[k] for k in wanted} == wanted or (result, wanted)
+
+
+def report(different):
+    return f"{len(different)} differ: " + json.dumps(different[:4], indent=1, ensure_ascii=False)
+
+
+def by_python(exercise_id, code):
+    """The verdict on a source, and what it prints."""
+    exercise, space = EXERCISES[exercise_id], {"np": np, "math": math}
+    exec("from coursekit.advantages import gae\nfrom coursekit.tokens import token_rewards, token_steps", space)
+    exec(code, space)
+    with contextlib.redirect_stdout(io.StringIO()) as printed, np.errstate(all="ignore"):
+        return grade(exercise, space[exercise.function]), printed.getvalue()
+
+
+def test_every_solution_is_right_on_the_page(tried):
+    results = run(tried, *SOLUTIONS.items())
+    assert len(results) == len(EXERCISES)
+    for (i, code), result in zip(SOLUTIONS.items(), results):
+        assert same(result, by_python(i, code)[0]) is True and result["status"] == "correct"
+
+
+def test_answers_as_people_write_them_get_the_same_verdict(tried):
+    written = [(i, code) for i, codes in ANSWERS.items() for code in codes]
+    results = run(tried, *written)
+    different = []
+    for (i, code), result in zip(written, results):
+        verdict, printed = by_python(i, code)
+        if same(result, verdict) is not True or result["printed"] != printed:
+            different.append((code, same(result, verdict), result["printed"], printed))
+    assert not different, report(different)
+    assert len(written) > 60 and sum(r["status"] == "wrong" for r in results) > 10
+
+
+def test_every_misconception_has_the_same_verdict_and_name(tried):
+    runs, verdicts = [], []
+    for exercise in EXERCISES.values():
+        cases = exercise.cases(0)
+        calls = [[m.function(*inputs_of(c)) for c in cases] for m in exercise.misconceptions]
+        told = tried.evaluate(TOLD, [GIVEN, [f"[{literal(v)}]" for row in calls for v in row]])
+        assert len(told) == len(cases) * len(calls), told
+        for k, values in enumerate(calls):
+            runs.append([exercise.id, told[k * len(cases):(k + 1) * len(cases)]])
+            verdicts.append(judge(exercise, cases, [Outcome(value=v) for v in values]))
+    wrong = [v for v in verdicts if v.status == "wrong"]
+    assert len(verdicts) == len(wrong) == sum(len(e.misconceptions) for e in EXERCISES.values())
+    assert all(v.misconception for v in wrong)
+    compared = [same(result, verdict) for result, verdict in zip(tried.evaluate(JUDGE, runs), verdicts)]
+    assert not (different := [c for c in compared if c is not True]), report(different)
+
+
+def literal(value):
+    """An expression that makes the value, in the page and here."""
+    if isinstance(value, np.ndarray | np.generic):
+        array = np.asarray(value)
+        text = f"array({array.dtype.kind!r}, {array.shape}, {array.ravel().tolist()})"
+        return text if array.ndim else repr(value.item())
+    if isinstance(value, tuple | list):
+        inside = ", ".join(map(literal, value)) + "," * (isinstance(value, tuple))
+        return f"({inside})" if isinstance(value, tuple) else f"[{inside}]"
+    return repr(value)
+
+
+def made(kind, shape, numbers):
+    return np.array(numbers, {"b": bool, "i": int, "f": float}[kind]).reshape(shape)
+
+
+def test_every_kind_of_value_has_the_same_verdict(tried):
+    """Each value as the answer to exercises that want an array, a tuple, a number, a text, flags."""
+    told = tried.evaluate(TOLD, [GIVEN, [f"[{v}]" for v in VALUES]])
+    runs, verdicts = [], []
+    for i in ("gae.targets", "td.error", "td.error_parts", "ppo.diagnosis", "gae_at_work.valid", "rm.loss",
+              "ppo.kl", "credit.responsible", "ppo.update"):
+        cases = EXERCISES[i].cases(0)
+        for text, outcome in zip(VALUES, told):
+            value = eval(text, {"array": made, "nan": math.nan, "inf": math.inf})
+            runs.append([i, [outcome] * len(cases)])
+            verdicts.append((text, judge(EXERCISES[i], cases, [Outcome(value=value)] * len(cases))))
+    different = [(text, told) for result, (text, verdict) in zip(tried.evaluate(JUDGE, runs), verdicts)
+                 if (told := same(result, verdict)) is not True]
+    assert not different, report(different)
+
+
+def floats():
+    """A thousand: computed ones of all sizes, short ones, odd ones."""
+    draw = random.Random(0)
+    computed = [draw.gauss(0, 1) * 10.0 ** draw.randint(-20, 20) for _ in range(500)]
+    short = [round(draw.uniform(-100, 100), draw.randint(0, 8)) for _ in range(490)]
+    return computed + short + [0.0, -0.0, 1e16, 9e15, 1e-4, 1e-5, 1e22, 1e23, math.inf, math.nan]
+
+
+def test_a_thousand_floats_are_printed_as_python_prints_them(tried):
+    values = floats()
+    parts = [values[k:k + 150] for k in range(0, len(values), 150)]
+    code = "inf, nan = np.inf, np.nan\nfor x in {}:\n    print(x)\ndef advantage(q_values, policy): pass\n"
+    printed = "".join(r["printed"] for r in run(tried, *(("start.advantage", code.format(part)) for part in parts)))
+    assert printed.split() == [repr(x) for x in values] and len(values) == 1000
+
+
+def test_formatted_floats_are_pythons(tried):
+    values = [x for x in floats() if abs(x) < 1e6]
+    code = "def probe(value): return [f'{x:.3f} {x:.4g} {x:8.2e} {x:.0%}' for x in value]"
+    told = tried.evaluate(TOLD, [code, [f"[{values[k:k + 50]}]" for k in range(0, len(values), 50)]])
+    texts = [text for outcome in told for _, text in outcome["value"][1]]
+    assert texts == [f"{x:.3f} {x:.4g} {x:8.2e} {x:.0%}" for x in values] and len(texts) > 700
+
+
+def test_a_stub_is_not_attempted(tried):
+    stubs = tried.evaluate("Object.entries(coursekitTry.exercises).map(([id, e]) => [id, e.stub])")
+    some = [(i, stub) for i, stub in stubs if i in SOLUTIONS][::6]
+    assert len(some) == 7
+    for (i, _), result in zip(some, run(tried, *some)):
+        assert result["status"] == "not attempted" and result["lines"] == [f"○ {i}: not attempted"]
+
+
+def test_errors_read_like_pythons(tried):
+    """One line, with the line of the reader's source where the error rose in it."""
+    wanted = [f"{error} (your line 3)" for error in ERRORS.values()] + list(CALLS.values())
+    codes = [body("math", line) for line in ERRORS] + list(CALLS)
+    results = run(tried, *(("start.advantage", code) for code in codes))
+    assert [r["lines"][-2:][0].removeprefix("  got      ") for r in results] == wanted
+
+
+def test_a_slip_is_told_with_its_line(tried):
+    results = run(tried, *(("start.advantage", code) for code in SLIPS))
+    assert [r["lines"] for r in results] == [[wanted] for wanted in SLIPS.values()]
+    assert {r["status"] for r in results} == {"error"}
+
+
+def test_hostile_answers_end_in_one_readable_line(tried):
+    results = run(tried, *(("start.advantage", code, {"seconds": 1} if wanted == LATE else {})
+                           for code, wanted in HOSTILE))
+    for result in results:
+        text = "\n".join(result["lines"])
+        assert result["status"] in ("wrong", "error") and result["passed"] == 0, text
+        assert len(text.split("\n")) == len(result["lines"]) in (1, 4) and "Traceback" not in text, text
+        assert len(max(result["lines"], key=len)) < 250 and len(result["printed"]) < 5100, text
+    strange = [(code, r["lines"]) for (code, wanted), r in zip(HOSTILE, results) if wanted not in str(r["lines"])]
+    assert not strange, report(strange)
+    after, = run(tried, ("start.advantage", SOLUTIONS["start.advantage"]))
+    assert after["status"] == "correct"
+
+
+@pytest.mark.parametrize("what", FORGED)
+def test_an_honest_answer_survives_other_names(tried, what):
+    result, = run(tried, ("start.advantage", FORGED[what] + body("return q_values - (policy * q_values).sum()")))
+    assert result["status"] == "correct" and len(result["lines"]) == 1
+    wrong, = run(tried, ("start.advantage", FORGED[what] + body("return 3.5")))
+    assert wrong["status"] == "wrong"
+
+
+def test_what_is_printed_is_cut(tried):
+    code = body("print('a' * 4000)", "print('b' * 4000)", "print('c')", "return q_values - policy @ q_values")
+    result, = run(tried, ("start.advantage", code))
+    assert result["status"] == "correct"
+    assert result["printed"] == "a" * 4000 + "\n" + "b" * 999 + "\n… (the rest is left out)\n"
+
+
+def test_an_endless_loop_keeps_what_it_printed(tried):
+    result, = run(tried, ("start.advantage", body("print('here')", "while True: pass"), {"seconds": 1}))
+    assert result["printed"] == "here\n"
+
+
+def test_a_run_can_be_stopped(tried):
+    result = tried.evaluate("""async code => {
+        const run = coursekitTry.run("start.advantage", code);
+        setTimeout(() => coursekitTry.stop(), 500);
+        return await run}""", body("while True: pass"))
+    assert (result["status"], result["lines"]) == ("stopped", ["Stopped."])
+
+
+def test_a_worker_has_nothing_to_ask_the_network_with(tried):
+    """The worker's own script, and behind it a question that only JavaScript could put."""
+    names = tried.evaluate("""async () => {
+        const {loader, wasm} = coursekitTry.micropython, {worker, files} = coursekitTry.parts;
+        const asked = `;onmessage = async ({data}) => { await prepare(data);
+            post({left: FORBIDDEN.filter(name => self[name] !== undefined && name !== "Function").concat(
+                (() => 0).constructor ? ["constructor"] : [])}) }`;
+        const start = `async function loader() { let process; ${loader}\\nreturn loadMicroPython; }\\n`;
+        const made = new Worker(URL.createObjectURL(new Blob([start + worker + asked])));
+        const bytes = Uint8Array.from(atob(wasm), c => c.charCodeAt(0));
+        return await new Promise(done => {
+            made.onmessage = ({data}) => data.left && done(data.left);
+            made.postMessage({wasm: bytes, files})})}""")
+    assert names == []
+
+
