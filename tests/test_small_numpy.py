@@ -341,6 +341,12 @@ def test_every_left_side_of_a_comparison_is_asked_through():
         'c[_left_side_(i) < 2:] = {_left_side_(1) > k}')
 
 
+def test_floats_in_f_strings_are_written_out():
+    source = "f'{x} {{y}} {z:.2f} {w!r} {v=} {a[1:2]} {f(b, {1: 2})}' + F\"{c}\" + '{d}'"
+    assert small_reader.prepared(source) == "f'{_text_(x)} {{y}} {z:.2f} {w!r} {v=} {_text_(a[1:2])} " \
+        "{_text_(f(b, {1: 2}))}' + F\"{_text_(c)}\" + '{d}'"
+
+
 @pytest.mark.parametrize("path", sorted(TRY.glob("small_*.py")), ids=lambda p: p.name)
 def test_a_prepared_source_is_the_same_program(path):
     """Ours, with left_side as the identity, must still be what they were: the syntax tree without the calls."""
