@@ -263,6 +263,8 @@ def test_a_run_can_be_stopped(tried):
         setTimeout(() => coursekitTry.stop(), 500);
         return await run}""", body("while True: pass"))
     assert (result["status"], result["lines"]) == ("stopped", ["Stopped."])
+    tried.evaluate("coursekitTry.warm()")
+    assert len(tried.workers) == 1, "the stopped one must be gone: only the next one waits"
 
 
 def test_a_worker_has_nothing_to_ask_the_network_with(tried):
