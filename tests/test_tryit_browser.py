@@ -264,6 +264,9 @@ def test_a_run_can_be_stopped(tried):
         return await run}""", body("while True: pass"))
     assert (result["status"], result["lines"]) == ("stopped", ["Stopped."])
     tried.evaluate("coursekitTry.warm()")
+    for _ in range(40):
+        if len(tried.workers) > 1:
+            tried.wait_for_timeout(100)  # its end is told a little later
     assert len(tried.workers) == 1, "the stopped one must be gone: only the next one waits"
 
 
