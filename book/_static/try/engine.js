@@ -111,5 +111,7 @@ window.coursekitTry = (() => {
     }
   }
 
-  return {exercises, run, warm, stop: () => running.forEach((stop) => stop()), add: (more) => { Object.assign(exercises, more); }};
+  const stop = () => running.forEach((end) => end());
+  const add = (more) => { Object.assign(exercises, more); };
+  return {exercises, run, warm, stop, add};
 })();
