@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.testing import assert_allclose, assert_array_equal
@@ -266,6 +266,7 @@ def test_arrays_print_as_numpys(x, text):
 
 @settings(max_examples=120, deadline=None)
 @given(st.floats())
+@example(2.0**-24)  # where the next float below is nearer than the one above
 def test_a_float_is_written_as_python_writes_it(x):
     if abs(x) >= 2.3e-308 or x == 0 or x != x:
         assert small_print.float_text(x) == repr(x)
@@ -291,6 +292,7 @@ CALLS = ["m.arange(5)", "m.arange(1, 2, 0.25)", "m.arange(5, 0, -2)", "m.linspac
          "m.array([True])[0] & False", "m.array([2.0])[0] * m.array([True])[0]", "2 in m.arange(3)",
          "m.arange(3).item(1)", "m.round(m.array([0.125, 2.5, -0.4]), 2)", "m.array([2.5, 3.5]).round()",
          "m.where(m.array([False, True]))", "m.sqrt(-1.0)", "m.log(0.0)", "m.exp(1000.0)", "m.arange(4) % 0",
+         "m.array([1.5, 7.0]) % m.array([0.0, 4.0])",
          "m.array([1.0]) // 0", "m.add(1, 2)", "m.inf - m.inf", "m.arange(4)[::-1][1:]", "m.expand_dims([1, 2], 1)"]
 
 
@@ -339,6 +341,12 @@ def test_every_left_side_of_a_comparison_is_asked_through():
         'a = _left_side_(1 - p) < _left_side_(q[_left_side_(0) < i]) <= f(x, _left_side_(y)>z) # 1 < 2\n'
         'if not _left_side_(x)<3 and _left_side_("<") > s: b = lambda t: _left_side_(t)>=0\n'
         'c[_left_side_(i) < 2:] = {_left_side_(1) > k}')
+
+
+def test_floats_in_f_strings_are_written_out():
+    source = "f'{x} {{y}} {z:.2f} {w!r} {v=} {a[1:2]} {f(b, {1: 2})}' + F\"{c}\" + '{d}'"
+    assert small_reader.prepared(source) == "f'{_text_(x)} {{y}} {z:.2f} {w!r} {v=} {_text_(a[1:2])} " \
+        "{_text_(f(b, {1: 2}))}' + F\"{_text_(c)}\" + '{d}'"
 
 
 @pytest.mark.parametrize("path", sorted(TRY.glob("small_*.py")), ids=lambda p: p.name)

@@ -5,7 +5,8 @@ window.coursekitTry = (() => {
   const HERE = new URL("./", document.currentScript.src);
   const START = 20; // seconds until a worker must be ready
   const exercises = {};
-  let parts = null, spare = null, stopped = null;
+  const running = new Set(); // how to stop each
+  let parts = null, spare = null;
 
   function script(name) {
     return new Promise((done, failed) => {
@@ -16,7 +17,8 @@ window.coursekitTry = (() => {
 
   // What every worker is made of, put together once.
   async function assembled() {
-    await Promise.all([script("judge.js"), script("parts.js"), coursekitTry.micropython || script("micropython.js")]);
+    const large = coursekitTry.micropython || script("micropython.js");
+    await Promise.all([script("judge.js"), script("parts.js"), large]);
     const {loader, wasm} = coursekitTry.micropython, {worker, files} = coursekitTry.parts;
     const source = `async function loader() { let process; ${loader}\nreturn loadMicroPython; }\n${worker}`;
     const bytes = Uint8Array.from(atob(wasm), (c) => c.charCodeAt(0));
@@ -46,8 +48,9 @@ window.coursekitTry = (() => {
   }
 
   async function taken() {
-    const worker = await warm();
-    spare = null;
+    const mine = warm();
+    spare = null; // at once: a second run must not get the same one
+    const worker = await mine;
     warm();
     return worker;
   }
@@ -59,11 +62,12 @@ window.coursekitTry = (() => {
       const end = (how) => {
         clearTimeout(limit);
         worker.terminate();
-        stopped = null;
+        running.delete(stop);
         done({...told, ...how});
       };
       const limit = setTimeout(() => end({late: seconds}), seconds * 1000);
-      stopped = () => end({stopped: true});
+      const stop = () => end({stopped: true});
+      running.add(stop);
       worker.onerror = (event) => { event.preventDefault(); end({broken: event.message}); };
       worker.onmessage = ({data}) => {
         if ("printed" in data) told.printed += data.printed;
@@ -75,11 +79,16 @@ window.coursekitTry = (() => {
     });
   }
 
+  function refused(exercise, line) {
+    return {status: "error", passed: 0, cases: exercise?.cases.length ?? 0, misconception: null, lines: [line]};
+  }
+
   function verdict(exercise, code, told) {
-    const failed = (...lines) => ({status: "error", passed: 0, cases: exercise.cases.length, misconception: null, lines});
+    const failed = (line) => refused(exercise, line);
     if (told.stopped) return {...failed("Stopped."), status: "stopped"};
     const {defined, outcomes} = told;
-    const last = told.late ? {late: told.late} : {type: "Error", text: told.broken || "the page's Python broke off"};
+    const broken = {type: "Error", text: told.broken || "the page's Python broke off"};
+    const last = told.late ? {late: told.late} : broken;
     if (defined === undefined) return failed(told.late ? `no answer within ${told.late} s: does the loop end?`
       : coursekitTry.describe(last, code));
     if (defined?.missing) return failed(`There is no function ${exercise.signature} in this answer.`);
@@ -98,9 +107,11 @@ window.coursekitTry = (() => {
       return {...verdict(exercise, code, told), printed: told.printed};
     } catch (error) {
       const line = `The page's Python does not run here (${error.message}). Solve it in the notebook.`;
-      return {status: "error", passed: 0, cases: exercise?.cases.length ?? 0, misconception: null, lines: [line], printed: ""};
+      return {...refused(exercise, line), printed: ""};
     }
   }
 
-  return {exercises, run, warm, stop: () => stopped?.(), add: (more) => { Object.assign(exercises, more); }};
+  const stop = () => running.forEach((end) => end());
+  const add = (more) => { Object.assign(exercises, more); };
+  return {exercises, run, warm, stop, add};
 })();

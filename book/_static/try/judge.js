@@ -1,4 +1,4 @@
-// From what a worker tells to a verdict: coursekit.autograder.verdict.judge once more. A test holds them together.
+// From what a worker tells to a verdict: coursekit.autograder.verdict.judge once more; tests hold the two together.
 (() => {
   const SIGNS = {add: "+", sub: "-", mul: "*", truediv: "/", floordiv: "//", mod: "%", pow: "** or pow()", and: "&",
     or: "|", xor: "^", matmul: "@", lshift: "<<", rshift: ">>", lt: "<", le: "<=", gt: ">", ge: ">="};
@@ -11,7 +11,8 @@
       SIGNS[op] ? `unsupported operand type(s) for ${SIGNS[op]}: ${a} and ${b}` : all],
     [/^unsupported type for __hash__: (.*)$/, "unhashable type: $1"],
     [/^unsupported type for __abs__: (.*)$/, "bad operand type for abs(): $1"],
-    [/^unsupported type for __(\w+)__: (.*)$/, (all, op, a) => UNARY[op] ? `bad operand type for unary ${UNARY[op]}: ${a}` : all],
+    [/^unsupported type for __(\w+)__: (.*)$/, (all, op, a) =>
+      UNARY[op] ? `bad operand type for unary ${UNARY[op]}: ${a}` : all],
     [/^name '(.*)' isn't defined$/, "name '$1' is not defined"],
     [/^local variable referenced before assignment$/, "a local variable is read before it has a value"],
     [/^divide by zero$/, "division by zero"],
@@ -21,7 +22,7 @@
     [/^need more than (\d+) values to unpack$/, "not enough values to unpack (got $1)"],
     [/^arg is an empty sequence$/, "max() or min() of an empty sequence"],
     [/^can't convert float to int$/, "'float' object cannot be interpreted as an integer"],
-    [/^('tuple' object|'str' object|'range' object) doesn't support item assignment$/, "$1 does not support item assignment"],
+    [/^('.*' object) doesn't support item (assignment|deletion)$/, "$1 does not support item $2"],
     [/^invalid syntax for integer with base (\d+): (.*)$/, "invalid literal for int() with base $1: $2"],
     [/^invalid syntax for number$/, "could not convert string to float"],
     [/^memory allocation failed.*$/, ""],
@@ -31,11 +32,12 @@
     [/^only slices with step=1.*$/, "on the page only lists and arrays take a step: write list(x)[::-1]"],
     [/^\*x must be assignment target$/, "the page's small Python does not know [*a, *b]; write list(a) + list(b)"],
   ];
+  const ARITY = /^(?:(.+)\(\)|function) takes (\d+) positional arguments but (\d+) were given$/;
   const FLOAT = /^'(float|int)' object has no attribute '(\w+)'$/;
 
   // The arguments of a call that does not fit: f(a, b) without b, or with one too many.
   function arity(text, code) {
-    const [, name, takes, given] = /^(?:(.+)\(\)|function) takes (\d+) positional arguments but (\d+) were given$/.exec(text) || [];
+    const [, name, takes, given] = ARITY.exec(text) || [];
     if (!takes) return text;
     const called = name || "the function";
     const parameters = new RegExp(`def\\s+${name}\\s*\\(([^()]*)\\)`).exec(code)?.[1].replace(/#.*/g, "").split(",")
@@ -81,15 +83,15 @@
     if (value[0] === "l" || value[0] === "t") return value[1];
     const {shape, data} = numbers(value) || {shape: []};
     if (!shape.length) return null;
-    const size = data.length / shape[0];
-    return Array.from({length: shape[0]}, (_, i) => ["a", "f", shape.slice(1), data.slice(i * size, (i + 1) * size)]);
+    const [count, ...rest] = shape, size = data.length / count;
+    return Array.from({length: count}, (_, i) => ["a", "f", rest, data.slice(i * size, (i + 1) * size)]);
   }
 
   function agree(got, expected, tolerance) {
     if (expected[0] === "s") return got?.[0] === "s" && got[1].trim().toLowerCase() === expected[1].toLowerCase();
     if (expected[0] === "t") {
-      const parts = entries(got);
-      return parts?.length === expected[1].length && parts.every((part, i) => agree(part, expected[1][i], tolerance));
+      const parts = entries(got), wanted = expected[1];
+      return parts?.length === wanted.length && parts.every((part, i) => agree(part, wanted[i], tolerance));
     }
     const mine = numbers(got), right = numbers(expected);
     if (!mine || String(mine.shape) !== String(right.shape)) return false;
@@ -118,7 +120,9 @@
     const right = outcomes.map((o, i) => errors[i] === null && agree(o.value, cases[i].value, tolerance));
     const passed = right.filter(Boolean).length, count = `${passed} of ${cases.length} cases`;
     const verdict = {status: "wrong", passed, cases: cases.length, misconception: null};
-    if (outcomes.every((o) => o.stub)) return {...verdict, status: "not attempted", lines: [`○ ${id}: not attempted`]};
+    if (outcomes.every((o) => o.stub)) {
+      return {...verdict, status: "not attempted", lines: [`○ ${id}: not attempted`]};
+    }
     if (passed === cases.length) {
       const line = `✓ ${id}: ${count}, ${points} point${points === 1 ? "" : "s"}`;
       return {...verdict, status: "correct", lines: [line]};

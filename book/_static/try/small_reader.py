@@ -121,9 +121,12 @@ def _string(source, at, line):
 
 
 def prepared(source):
-    """The source with every left side of a comparison passed through `left_side`; lines stay where they are."""
+    """The source with every left side of a comparison passed through `left_side`, and what an f-string shows as it
+    is through `_text_`, for its floats; lines stay where they are."""
     found, inserts = tokens(source), []
-    for k, (text, _, _, _) in enumerate(found):
+    for k, (text, start, _, _) in enumerate(found):
+        if text[-1] in "'\"" and "f" in text[:2].lower():
+            inserts += [(start + at, 1, word) for at, word in fields(text)]
         if text in COMPARISONS:
             first = _left(found, k)
             if first < k:
@@ -133,6 +136,24 @@ def prepared(source):
         out += [source[last:at], text]
         last = at
     return "".join(out) + source[last:]
+
+
+def fields(text):
+    """(place, what to put in there) for each {...} of an f-string that has no format of its own."""
+    at, found = 0, []
+    while at < len(text):
+        if text[at] in "{}" and text[at + 1:at + 2] == text[at]:
+            at += 1
+        elif text[at] == "{":
+            end, depth = at + 1, 0
+            while end < len(text) and (depth or text[end] not in ":!=}"):
+                depth += (text[end] in "([{") - (text[end] in ")]}")
+                end += 1
+            if text[end:end + 1] == "}":
+                found += [(at + 1, "_text_("), (end, ")")]
+            at = end
+        at += 1
+    return found
 
 
 def _left(found, k):

@@ -82,7 +82,8 @@ def define(source, function, names):
     builtins.__import__ = find_module
     state["lines"] = source.split("\n")
     space = {"__name__": "__main__", "np": small_numpy, "math": small_math, "print": show_print, "zip": strict_zip,
-             "round": round_any, "RecursionError": RecursionError, "_left_side_": small_reader.left_side}
+             "round": round_any, "RecursionError": RecursionError, "_left_side_": small_reader.left_side,
+             "_text_": printed}
     for name in names:
         space[name] = getattr(small_coursekit, name)
     try:

@@ -1,9 +1,10 @@
 // In a worker of its own: MicroPython runs one answer on its cases and tells what came of it. engine.js puts the
 // loader of MicroPython before this text, and ends the worker after each answer or at the time limit.
 const post = postMessage.bind(self);
-const FORBIDDEN = ["fetch", "fetchLater", "XMLHttpRequest", "WebSocket", "WebSocketStream", "EventSource", "WebTransport",
-  "importScripts", "Worker", "SharedWorker", "BroadcastChannel", "MessageChannel", "indexedDB", "caches", "navigator",
-  "Request", "Notification", "postMessage", "eval", "Function", "webkitRequestFileSystem", "cookieStore"];
+const FORBIDDEN = ["fetch", "fetchLater", "XMLHttpRequest", "WebSocket", "WebSocketStream", "EventSource",
+  "WebTransport", "importScripts", "Worker", "SharedWorker", "BroadcastChannel", "MessageChannel", "indexedDB",
+  "caches", "navigator", "Request", "Notification", "postMessage", "eval", "Function", "webkitRequestFileSystem",
+  "cookieStore"];
 
 // Not that an answer reaches JavaScript; but if one did, there is nothing to make a request with.
 function forbid() {
@@ -50,8 +51,9 @@ function told(expression) {
     python.runPython(`told = ${expression}`);
     return JSON.parse(python.globals.get("told"));
   } catch (error) {
-    if (error instanceof RangeError) return {fatal: true, type: "RecursionError", text: "maximum recursion depth exceeded"};
-    return {fatal: true, type: "Error", text: String(error.message || error)};
+    const deep = error instanceof RangeError;
+    return {fatal: true, type: deep ? "RecursionError" : "Error",
+      text: deep ? "maximum recursion depth exceeded" : String(error.message || error)};
   }
 }
 
@@ -70,4 +72,7 @@ function run({code, name, names, cases}) {
   post({done: true});
 }
 
-onmessage = ({data}) => data.wasm ? prepare(data).catch((error) => post({failed: String(error.message || error)})) : run(data);
+onmessage = ({data}) => {
+  if (!data.wasm) run(data);
+  else prepare(data).catch((error) => post({failed: String(error.message || error)}));
+};
