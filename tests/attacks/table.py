@@ -270,6 +270,26 @@ import os
 def gae_recursion(*a):
     while True: os.fork()
 told = "made" """,
+    "30 processes of 500 MB each": """
+import os, time
+def gae_recursion(*a):
+    for _ in range(30):
+        try: child = os.fork()
+        except OSError: break
+        if child == 0:
+            block = b"x" * (500 << 20)
+            time.sleep(3600)
+    time.sleep(3600)
+told = "made" """,
+    "memory that no process maps": """
+import ctypes, mmap, os
+libc, held = ctypes.CDLL(None, use_errno=True), []
+for name, make in (("memfd", lambda: os.memfd_create("x")), ("segment", lambda: 1 + libc.shmget(0, 10**8, 0o1600)),
+                   ("shared", lambda: mmap.mmap(-1, 10**8)),
+                   ("zero", lambda: mmap.mmap(os.open("/dev/zero", os.O_RDWR), 10**8))):
+    try: held += [name.upper()] if make() else []
+    except (OSError, ValueError): pass
+told = str(held)""",
     "a thread bomb": """
 import threading, time
 made = 0

@@ -9,7 +9,7 @@ import threading
 from concurrent.futures import CancelledError, ThreadPoolExecutor, as_completed
 from pathlib import Path
 
-from coursekit.autograder import grading, package, report, sandbox
+from coursekit.autograder import grading, package, report, sandbox, walls
 from coursekit.autograder.book import chapters
 from coursekit.autograder.learners import file_name, learners
 from coursekit.autograder.tables import FORMATS, table
@@ -27,7 +27,7 @@ def add_command(commands):
     parser.add_argument("--seed", type=int, help="of the hidden cases (default: drawn once, kept in GRADES)")
     parser.add_argument("--format", choices=FORMATS, default="plain", help="columns of grades.csv")
     parser.add_argument("--regrade", action="store_true", help="grade again what is graded already")
-    parser.add_argument("--sandbox", choices=("auto", *sandbox.KINDS), default="auto", help="the walls (auto)")
+    parser.add_argument("--sandbox", choices=("auto", *walls.KINDS), default="auto", help="the walls (auto)")
     parser.add_argument("--fresh", action="store_true", help="a new sandbox for each notebook, no fork server")
     parser.add_argument("--call-seconds", type=float, default=20, help="for one call or cell (20)")
     parser.add_argument("--seconds", type=float, default=300, help="for one notebook (300)")

@@ -18,7 +18,8 @@ from coursekit.autograder.verdict import inputs_of
 from coursekit.exercises import EXERCISES
 
 SOURCE = Path(coursekit.__file__).parent
-INSIDE = ("autograder/wire.py", "autograder/worker.py", "autograder/outcome.py")
+INSIDE = ("autograder/wire.py", "autograder/worker.py", "autograder/outcome.py",
+          "autograder/confine.py")
 COMMANDS = ("cli.py", "train_rm.py", "rlhf_command.py")
 CHECK = '"""Checks say nothing while grading."""\n\n\ndef check(*arguments):\n    pass\n'
 EQUALS = {"chains.gradient_bias": "start.advantage", "advantages._surprises": "td.error"}  # no reference calls them

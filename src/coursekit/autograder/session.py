@@ -57,7 +57,8 @@ class Session:
         except (wire.Late, TimeoutError):
             ended = Ended(True, f"no answer within {left:.3g} s: does the loop end?")
         except (OSError, EOFError):
-            ended = Ended(False, "ended the process it ran in")
+            greedy = f"its processes held more than {self.limits.memory / 2**30:g} GB of memory together"
+            ended = Ended(False, greedy if self.sandbox.greedy else "ended the process it ran in")
         except wire.Garbled as error:
             ended = Ended(False, f"wrote into the grader's channel ({error})")
         self.events.add("timeout" if ended.late else "crashed")
@@ -79,13 +80,14 @@ class Session:
                 raise Ended(False, f"ended {STARTS} processes: nothing more was tried")
             begin = time.monotonic()
             self.sock = self.sandbox.open()
-            self.deadline += time.monotonic() - begin  # getting ready is our time
             self.run_imports()
+            if self.starts == 1:
+                self.deadline += time.monotonic() - begin  # getting ready is our time, getting ready again theirs
             self.run_cells()
 
     def run_imports(self):
         """Run the book's first cell, which is ours: that it fails, or takes long, is no learner's fault."""
-        begin, before = time.monotonic(), set(self.events)
+        before = set(self.events)
         try:
             error = self.ask(sandbox.START, False, cell=self.imports, name="imports").get("error")
         except Ended as ended:
@@ -93,7 +95,6 @@ class Session:
         if error:
             told = f"{error}; {self.sandbox.complaint()}"
             raise sandbox.Fault(f"the chapter's first cell fails in the sandbox: {told}")
-        self.deadline += time.monotonic() - begin
 
     def run_cells(self):
         for number, cell in enumerate(self.cells):
