@@ -5,6 +5,8 @@ import os
 import shutil
 import subprocess
 import sys
+import time
+from pathlib import Path
 
 import pytest
 
@@ -193,3 +195,74 @@ def test_a_python_that_no_other_user_can_reach_is_told_with_the_way_out(monkeypa
     monkeypatch.setattr(walls, "_readable", lambda: [str(closed / "bin")])
     with pytest.raises(sandbox.Fault, match="can't enter .*, where Python is: chmod o\\+x"):
         sandbox.choose("container", package.copy(frozenset()))
+
+
+def children(pid):
+    table = memory.table()
+    found, grown = set(), {pid}
+    while grown != found:
+        found, grown = grown, grown | {p for p, (parent, *_) in table.items() if parent in grown}
+    return found - {pid}
+
+
+def alive(pids):
+    """Those of pids that still run; a zombie does not."""
+    paths = {p: Path(f"/proc/{p}/stat") for p in pids}
+    return {p for p, path in paths.items() if path.exists() and path.read_text().rpartition(") ")[2][0] != "Z"}
+
+
+def test_a_grader_killed_at_once_leaves_no_process(kind, tmp_path):
+    """Neither the sandbox nor what a submission started in it, in a session of its own where it can."""
+    leaves = "import os, time\nif os.fork() == 0:\n    os.setsid()\nwhile True: time.sleep(1)"
+    program = ("import sys, test_walls as t; "
+               f"t.grade({kind[0]!r}, {kind[1]}, t.notebook({{}}, {leaves!r}), call=60)")
+    environment = os.environ | {"PYTHONPATH": ":".join(filter(None, [str(Path(__file__).parent), *sys.path]))}
+    if os.getuid() == 1000:
+        program = f"import os; os.getuid = lambda: 1000; {program}"
+    grader = subprocess.Popen([sys.executable, "-c", program], env=environment)
+    deadline, seen = time.monotonic() + 60, set()
+    while time.monotonic() < deadline and len(seen) < 3:
+        time.sleep(0.2)
+        seen = children(grader.pid)
+    time.sleep(1.5)  # for the cell to begin
+    seen = children(grader.pid)
+    assert len(seen) >= 3 and grader.poll() is None
+    grader.kill()
+    grader.wait()
+    deadline = time.monotonic() + 10
+    while alive(seen) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not alive(seen)
+
+
+def test_a_sandbox_that_nobody_asks_any_more_ends_by_itself(kind, monkeypatch):
+    box = sandbox.Sandbox(*kind, package.copy(frozenset()))
+    try:
+        box.open()
+        process = box.process
+        box.check({})
+        assert process.poll() is None  # it serves
+        box.close()
+        if kind[1]:
+            box.check({})
+            assert process.poll() is None  # it waits
+            monkeypatch.setattr(sandbox, "IDLE", 0)
+            box.check({})
+        assert process.poll() is not None
+    finally:
+        box.kill()
+
+
+def test_a_run_that_was_halted_gets_no_sandbox_until_it_goes_on(kind):
+    box, other = (sandbox.Sandbox(*kind, package.copy(frozenset()), run=run) for run in ("mine", "theirs"))
+    try:
+        box.open(), other.open()
+        sandbox.halt("mine")
+        assert box.process is None and other.process.poll() is None
+        with pytest.raises(sandbox.Fault, match="the grader was stopped"):
+            box.open()
+        sandbox.resume("mine")
+        box.open()
+    finally:
+        sandbox.resume("mine")
+        box.kill(), other.kill()

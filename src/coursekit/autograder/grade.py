@@ -51,8 +51,6 @@ def run(options):
         return 130
     except (ValueError, OSError, sandbox.Fault) as error:
         return complain(str(error))
-    finally:
-        sandbox.end_all()
     counts = {s: sum(r["status"] == s for r in records) for s in grading.STATUSES}
     print(", ".join(f"{n} {status}" for status, n in counts.items() if n) + f"; see {options.out}/index.html")
     return 0
@@ -123,7 +121,11 @@ def _grader(options, settings):
         with connect(options.cluster, settings) as grader:
             yield grader
         return
-    yield grading.grade_submission, options.j, sandbox.halt, grading.check_instructor
+    try:
+        sandbox.resume(settings)
+        yield grading.grade_submission, options.j, lambda: sandbox.halt(settings), grading.check_instructor
+    finally:
+        sandbox.halt(settings)
 
 
 def _old(path, key):

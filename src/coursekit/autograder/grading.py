@@ -181,7 +181,8 @@ def _sandbox(known, settings):
     if (known, settings) not in mine:
         modules = package.imported_modules(known.imports) if settings.forks else ["numpy"]
         folder = package.copy(package.refused(known), fonts=True)
-        mine[known, settings] = sandbox.Sandbox(settings.kind, settings.forks, folder, modules, settings.limits)
+        mine[known, settings] = sandbox.Sandbox(settings.kind, settings.forks, folder, modules, settings.limits,
+                                                settings)
     return mine[known, settings]
 
 

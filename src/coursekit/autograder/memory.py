@@ -32,7 +32,7 @@ def together(table, pid):
 
 
 def watch(sandboxes):
-    """From now on, have every one of sandboxes() check its memory, about five times a second."""
+    """From now on, have every one of sandboxes() check itself, about five times a second."""
     if _started.acquire(blocking=False):
         threading.Thread(target=_watch, args=(sandboxes,), daemon=True).start()
 
@@ -43,6 +43,6 @@ def _watch(sandboxes):
         alive = [sandbox for sandbox in sandboxes() if sandbox.process]
         seen = table() if alive else {}
         for sandbox in alive:
-            sandbox.check_memory(seen)
+            sandbox.check(seen)
         del alive  # it must not keep them
         time.sleep(max(0.2, 20 * (time.monotonic() - begin)))  # at most a twentieth of a core

@@ -9,13 +9,14 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 import weakref
 from dataclasses import asdict, dataclass
 
 from coursekit.autograder import memory, walls, wire
 
-START = 120  # seconds that a sandbox may take to get ready
-_slots, _alive, _ended, _lock = itertools.count(), weakref.WeakSet(), threading.Event(), threading.Lock()
+START, IDLE = 120, 60  # seconds that a sandbox may take to get ready, and that it may wait for a submission
+_slots, _alive, _stopped, _lock = itertools.count(), weakref.WeakSet(), set(), threading.Lock()
 
 
 class Fault(Exception):
@@ -40,20 +41,21 @@ class Sandbox:
     """A process behind a wall that serves one submission after the other, each without the last one's traces.
 
     kind: one of walls.KINDS. forks: fork a child for each submission, or start afresh. folder: the copy of the
-    package. preload: modules to import before a submission comes. greedy: it was ended for its memory.
+    package. preload: modules to import before a submission comes. run: whatever tells whose it is. greedy: it
+    was ended for its memory. idle: since when it has waited.
     """
 
-    def __init__(self, kind, forks, folder, preload=(), limits=None):
+    def __init__(self, kind, forks, folder, preload=(), limits=None, run=None):
         self.kind, self.forks, self.folder, self.preload = kind, forks and kind == "bwrap", folder, preload
         self.limits, self.process, self.job, self.home = limits or Limits(), None, None, None
-        self.greedy, self._ending = False, threading.RLock()
+        self.run, self.greedy, self.idle, self._ending = run, False, None, threading.RLock()
         with _lock:
             _alive.add(self)
 
     def open(self):
         """A socket to a worker that has not met any submission. Raises Fault."""
-        if _ended.is_set():
-            raise Fault("the grader was stopped")
+        with self._ending:
+            self.idle = None
         if self.process is None or self.process.poll() is not None:
             self._start()
         if not self.forks:
@@ -87,6 +89,7 @@ class Sandbox:
                 self.kill()
         except OSError:
             self.kill()
+        self.idle = time.monotonic()
 
     def kill(self):
         """End the sandbox itself: the kernel takes all of its pid namespace along."""
@@ -100,13 +103,17 @@ class Sandbox:
             self.control.close()
             self._strike(process)
             process.wait()
+            if process.stdin:
+                process.stdin.close()
             self.errors.close()
             if self.home:
                 shutil.rmtree(self.home, ignore_errors=True)
 
-    def check_memory(self, table):
-        """End it if all its processes in memory.table() hold more than a submission may."""
+    def check(self, table):
+        """End it if all its processes in memory.table() hold more than a submission may, or if it was forgotten."""
         with self._ending:
+            if self.idle and time.monotonic() - self.idle > IDLE:
+                self.kill()
             if self.process and memory.together(table, self.process.pid) > self.limits.memory:
                 self.greedy = True  # before its end is seen
                 self._strike(self.process)
@@ -122,6 +129,7 @@ class Sandbox:
 
     def _start(self):
         self.kill()
+        self._refuse_if_stopped()
         self.greedy = False
         memory.watch(sandboxes)
         self.uid = 60_000 + (os.getpid() * 16 + next(_slots)) % 5_000 if os.getuid() == 0 else None
@@ -130,13 +138,11 @@ class Sandbox:
         with theirs:
             self.process = subprocess.Popen(
                 self._command(theirs.fileno()), env=walls.environment(self.home or "/tmp"), cwd="/",
-                pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                pass_fds=[theirs.fileno()], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
                 stderr=self.errors, start_new_session=True)
-        if _ended.is_set():  # halted between the question and the start
-            self.kill()
-            raise Fault("the grader was stopped")
+        self._refuse_if_stopped()  # halted between the question and the start
         settings = asdict(self.limits) | {"uid": self.uid, "forks": self.forks, "preload": list(self.preload)}
-        settings |= walls.within(self.kind, self.folder, self.home)
+        settings |= walls.within(self.kind, self.folder, self.home) | {"guard": self.kind != "bwrap"}
         try:
             wire.send(self.control, settings)
             wire.receive(self.control, START)
@@ -144,6 +150,11 @@ class Sandbox:
             told = self.complaint()
             self.kill()
             raise Fault(f"the sandbox does not start: {told}") from None
+
+    def _refuse_if_stopped(self):
+        if self.run in _stopped:
+            self.kill()
+            raise Fault("the grader was stopped")
 
     def complaint(self):
         """The last line that the sandbox wrote on stderr."""
@@ -172,17 +183,17 @@ def sandboxes():
         return list(_alive)
 
 
-def halt():
-    """End every sandbox of this process, and refuse new ones until `end_all`."""
-    _ended.set()
+def halt(run=None):
+    """End every sandbox of this run in this process, and refuse new ones until `resume`."""
+    _stopped.add(run)
     for sandbox in sandboxes():
-        sandbox.kill()
+        if sandbox.run == run:
+            sandbox.kill()
 
 
-def end_all():
-    """End every sandbox of this process; those that are asked for while this goes on are refused."""
-    halt()
-    _ended.clear()
+def resume(run=None):
+    """Allow this run sandboxes again."""
+    _stopped.discard(run)
 
 
 def choose(asked, folder, fresh=False):
