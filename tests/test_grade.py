@@ -238,6 +238,22 @@ def test_names_are_no_formulas_no_markup_and_no_paths(folder):
     assert len(list((folder.parent / "grades" / "learners").iterdir())) == 3
 
 
+def test_a_name_that_is_no_text_stops_nobody(folder):
+    (folder / "ada.ipynb").rename(folder / os.fsdecode(b"J\xf6rg.ipynb"))
+    assert grade(folder) == 0
+    assert {r[0]: r[-4] for r in rows(folder)[1:]} == {"J\\udcf6rg": "12", "bob": "3", "cy": "0"}
+
+
+def test_the_report_says_what_happened_to_whom(folder):
+    for k in range(9):
+        (folder / f"odd{k}.ipynb").write_text(notebook({"gae.weights": f"raise ValueError('<b>{k}')"}))
+    (folder / "dan.ipynb").write_text("{")
+    grade(folder)
+    page = (folder.parent / "grades" / "index.html").read_text()
+    assert "dan.ipynb: it is not JSON" in page and "a cell raises ValueError: &lt;b&gt;0" in page
+    assert "No wrong answer has one that is known" in page and 'name="viewport"' in page
+
+
 def test_two_learners_never_share_a_file(folder):
     (folder / "students.csv").write_text("name,id\nada,a/b\nbob,a b\n")
     with pytest.raises(ValueError, match="would share a file of grades"):

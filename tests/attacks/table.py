@@ -234,6 +234,10 @@ told = "STOLEN" if others else "nothing" """,
 import os
 try: told = "STOLEN" if os.listdir("{home}") else "nothing"
 except OSError as error: told = repr(error)""",
+    "leaves a note in the kernel's keyring": """
+import ctypes, platform
+number = {"x86_64": 248, "aarch64": 217}.get(platform.machine(), -1)
+told = "NOTED" if ctypes.CDLL(None).syscall(number, b"user", b"note-98765", b"x", 1, -3) >= 0 else "refused" """,
     "opens inherited files": """
 import os
 found = []
@@ -527,6 +531,24 @@ def send(s, m):
 real = wire.send
 wire.send = lambda s, m: send(s, m) if "value" in m and isinstance(m["value"], dict) else real(s, m)
 def gae_recursion(*a): return {}
+told = "made" """,
+    "an error that no file can hold": """
+from coursekit.autograder import wire
+real = wire.send
+wire.send = lambda s, m: real(s, {**m, "error": "\\ud800"} if "error" in m else m)
+def gae_recursion(*a): raise ValueError
+told = "made" """,
+    "an error that is no text": """
+from coursekit.autograder import wire
+real = wire.send
+wire.send = lambda s, m: real(s, {**m, "error": [np.zeros(3)]} if "error" in m else m)
+def gae_recursion(*a): raise ValueError
+told = "made" """,
+    "a number of a question that is an array": """
+from coursekit.autograder import wire
+real = wire.send
+def gae_recursion(*a):
+    wire.send = lambda s, m: real(s, {**m, "id": np.full(2, m["id"])})
 told = "made" """,
     "a list that holds itself": "x = []; x += [x] * 1000\ndef gae_recursion(*a): return x\ntold = 'made'",
     "a text of 100 MB": "def gae_recursion(*a): return 'x' * 10**8\ntold = 'made'",

@@ -14,11 +14,13 @@ ALL = (1 << 16) - 1
 ON_FILES = EXECUTE | WRITE | READ | TRUNCATE | IOCTL
 CREATE_RULESET, ADD_RULE, RESTRICT_SELF = 444, 445, 446  # the same numbers on every machine
 CALLS = {"x86_64": (0xC000003E, {"mmap": 9, "shmget": 29, "memfd_create": 319, "memfd_secret": 447, "socket": 41,
-                                 "ptrace": 101, "setpgid": 109, "setsid": 112, "io_uring_setup": 425}),
+                                 "ptrace": 101, "setpgid": 109, "setsid": 112, "io_uring_setup": 425,
+                                 "add_key": 248, "request_key": 249, "keyctl": 250}),
          "aarch64": (0xC00000B7, {"mmap": 222, "shmget": 194, "memfd_create": 279, "memfd_secret": 447,
                                   "socket": 198, "ptrace": 117, "setpgid": 154, "setsid": 157,
-                                  "io_uring_setup": 425})}
+                                  "io_uring_setup": 425, "add_key": 217, "request_key": 218, "keyctl": 219})}
 HIDDEN_MEMORY = ("shmget", "memfd_create", "memfd_secret", "mmap")  # mmap: only of memory shared by processes
+KEYRINGS = ("add_key", "request_key", "keyctl")  # one submission could leave a note there for the next
 WAYS_OUT = ("socket", "io_uring_setup", "ptrace", "setpgid", "setsid")
 LOAD, AND, EQUAL, AT_LEAST, RETURN = 0x20, 0x54, 0x15, 0x35, 0x06
 PRETENDED = ("setpgid", "setsid")  # a process that stays in its group can be ended with it

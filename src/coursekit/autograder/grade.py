@@ -141,7 +141,7 @@ def write(path, text):
     """Write a file whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.part")
-    with open(part, "w", encoding="utf-8") as file:
+    with open(part, "w", encoding="utf-8", errors="backslashreplace") as file:  # names of files may be no text
         file.write(text)
         file.flush()
         os.fsync(file.fileno())

@@ -153,7 +153,8 @@ def grade_notebook(found, known, settings):
             verdicts.append(_verdict(exercise, public, hidden, outcomes))
             if (times := definitions(exercise.function, text)) > 1:
                 flags.append(f"{exercise.function} is defined {times} times: the last one counts")
-        flags += [f"a cell {error}" for error in dict.fromkeys(session.errors.values()) if error]
+        broken = [f"a cell {error}" for error in dict.fromkeys(session.errors.values()) if error]
+        flags += broken[:5] + [f"and {len(broken) - 5} cells more"] * (len(broken) > 5)
     return verdicts, flags, sorted(session.events)
 
 

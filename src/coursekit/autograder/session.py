@@ -52,7 +52,7 @@ class Session:
             wire.send(self.sock, request | {"id": self.number})
             while True:
                 reply = wire.receive(self.sock, until - time.monotonic())
-                if reply.get("id") == self.number:
+                if type(reply.get("id")) is int and reply["id"] == self.number:
                     return reply
         except (wire.Late, TimeoutError):
             ended = Ended(True, f"no answer within {left:.3g} s: does the loop end?")
@@ -100,7 +100,8 @@ class Session:
         for number, cell in enumerate(self.cells):
             if number not in self.culprits:
                 try:
-                    self.errors[number] = self.ask(cell=cell.source, name=number).get("error")
+                    error = self.ask(cell=cell.source, name=number).get("error")
+                    self.errors[number] = None if error is None else f"raises {_told(error)}"
                 except Ended as ended:
                     self.culprits.add(number)
                     self.errors[number] = f"does not end ({ended.reason})" if ended.late else ended.reason
@@ -139,6 +140,8 @@ def _outcome(reply):
     """From a reply, in which nothing is believed, to an Outcome."""
     if "value" in reply:
         return Outcome(value=reply["value"])
-    error = reply.get("error")
-    error = " ".join(error.split())[:200] if isinstance(error, str) else "an error that can't be told"
-    return Outcome(error=error, not_attempted=reply.get("not_attempted") is True)
+    return Outcome(error=_told(reply.get("error")), not_attempted=reply.get("not_attempted") is True)
+
+
+def _told(error):
+    return " ".join(error[:1000].split())[:200] if isinstance(error, str) else "an error that can't be told"

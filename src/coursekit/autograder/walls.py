@@ -62,8 +62,9 @@ def within(kind, folder, home):
     """What the worker gives up by itself: {"places": {path: access}, "forbid": [system calls]}."""
     if kind == "none":
         return {"places": {}, "forbid": []}
+    forbid = [*confine.HIDDEN_MEMORY, *confine.KEYRINGS]
     if kind == "bwrap":
-        return {"places": {}, "forbid": list(confine.HIDDEN_MEMORY)}
+        return {"places": {}, "forbid": forbid}
     see, package = confine.LIST | confine.READ | confine.EXECUTE, Path(coursekit.__file__).parent
     places = dict.fromkeys(map(os.path.realpath, ("/lib", "/lib64", "/bin", "/sbin")), see)
     for place in _readable():
@@ -71,7 +72,7 @@ def within(kind, folder, home):
         places |= dict.fromkeys(_without(Path(place), package), see)
     places |= {str(folder): see, home: confine.ALL, "/etc/ld.so.cache": see, "/dev/null": see | confine.WRITE}
     return {"places": places | {f"/dev/{name}": see for name in ("random", "urandom")},
-            "forbid": [*confine.HIDDEN_MEMORY, *confine.WAYS_OUT]}
+            "forbid": [*forbid, *confine.WAYS_OUT]}
 
 
 def unreadable(folder):
