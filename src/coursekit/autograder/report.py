@@ -2,6 +2,7 @@
 
 import base64
 import io
+import textwrap
 from collections import Counter
 from html import escape
 
@@ -14,7 +15,9 @@ from coursekit.exercises import EXERCISES
 STYLE = """body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#222}
 table{border-collapse:collapse;display:block;overflow-x:auto}th{border-bottom:1px solid #888}
 td,th{padding:.2rem .6rem .2rem 0;text-align:left;vertical-align:top}tr+tr td{border-top:1px solid #ddd}
-pre{background:#f5f5f5;padding:.6rem;overflow-x:auto;white-space:pre-wrap}img{max-width:100%}"""
+pre{background:#f5f5f5;padding:.6rem;overflow-x:auto;white-space:pre-wrap}
+.wide{overflow-x:auto}img{width:100%;min-width:36rem}td:last-child{min-width:14rem}td+td{white-space:nowrap}
+td:last-child{white-space:normal}"""
 SIGNS = {"correct": "✓", "wrong": "✗", "not attempted": "○"}
 
 
@@ -83,7 +86,8 @@ def plot_points(ax, records):
 def plot_misconceptions(ax, records):
     """One bar for each of the ten most common misconceptions: how many learners had it."""
     common = misconceptions(records).most_common(10)
-    ax.barh([f"{i}: {name}"[:60] for (i, name), _ in common], [n for _, n in common], color="#0072B2")
+    ax.barh(["\n".join(textwrap.wrap(f"{i}: {name}", 34, max_lines=2)) for (i, name), _ in common],
+            [n for _, n in common], color="#0072B2")
     ax.invert_yaxis()
     ax.set(xlabel="learners", ylabel="misconception")
 
@@ -100,15 +104,15 @@ def _picture(records):
     rows = max((len(r["exercises"]) for r in records), default=0)
     plots = {plot_points: 1 + 0.3 * rows, plot_seconds: 2}
     if common := misconceptions(records):
-        plots[plot_misconceptions] = 1 + 0.3 * min(10, len(common))
+        plots[plot_misconceptions] = 1 + 0.45 * min(10, len(common))
     figure = Figure(figsize=(9, sum(plots.values()) + 1), layout="constrained")
     axes = figure.subplots(len(plots), 1, height_ratios=list(plots.values()))
     for ax, plot in zip(axes, plots):
         plot(ax, records)
     data = io.BytesIO()
     figure.savefig(data, format="png", dpi=100)
-    return ('<img alt="Plots: who solved which exercise, time for a submission, common misconceptions" '
-            f'src="data:image/png;base64,{base64.b64encode(data.getvalue()).decode()}">')
+    return ('<div class="wide"><img alt="Plots: who solved what, seconds for a submission, misconceptions" '
+            f'src="data:image/png;base64,{base64.b64encode(data.getvalue()).decode()}"></div>')
 
 
 def page(title, parts):
