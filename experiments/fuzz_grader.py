@@ -35,7 +35,7 @@ def main(count, seed=1):
             points[str(record["points"])] += 1
             if record["status"] == grading.FAULT:
                 print(record["reason"])
-    sandbox.end_all()
+    sandbox.halt(settings)
     found = dict(count=count, seed=seed, statuses=dict(statuses), points=dict(sorted(points.items())),
                  seconds=round(time.monotonic() - begin))
     print(json.dumps(found))

@@ -3,12 +3,14 @@
 import json
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 
 import pytest
 
-from coursekit.autograder import package, sandbox
+from coursekit.autograder import memory, package, sandbox
 from coursekit.autograder.book import answers, cells, chapters, role
 from coursekit.cli import main
 
@@ -66,6 +68,38 @@ def test_a_cluster_grades_as_this_machine_does_even_if_a_worker_is_killed(folder
     assert killed and killed[0] < len(here)
     assert there == here
     assert here["learner0"]["points"] == 12 and here["broken"]["status"] == "unreadable"
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
+def test_a_run_interrupted_goes_on_where_it_stopped_and_leaves_no_sandbox(how, folder, tmp_path):
+    (folder / "slow.ipynb").write_text(notebook({"gae.weights": "time.sleep(9)\n" + ANSWERS["gae.weights"]}))
+    kept = tmp_path / "there" / "learners"
+    with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
+        command = ["grade", str(folder), "--out", str(tmp_path / "there"), "--chapters", "02_gae", "--seed", "3",
+                   "--cluster", cluster.scheduler_address]
+        process = subprocess.Popen([sys.executable, "-m", "coursekit.cli", *command], stdout=subprocess.DEVNULL,
+                                   stderr=subprocess.DEVNULL)
+        deadline = time.monotonic() + 120
+        while len(list(kept.glob("[!.]*.json"))) < 2 and time.monotonic() < deadline:
+            time.sleep(0.02)
+        process.send_signal(how)
+        process.wait(30)
+        done = {path: path.stat().st_mtime_ns for path in kept.glob("[!.]*.json")}
+        assert 2 <= len(done) < 12 and all(json.loads(p.read_text())["status"] in ("graded", "unreadable")
+                                           for p in done)
+        workers = {worker.pid for worker in cluster.workers.values()}
+        if how == signal.SIGINT:
+            assert not sandboxes_of(workers)
+        assert main(command) == 0
+        assert len(list(kept.glob("[!.]*.json"))) == 12
+        assert all(path.stat().st_mtime_ns == at for path, at in done.items())
+        assert not sandboxes_of(workers)
+
+
+def sandboxes_of(workers):
+    """Processes that the workers started, some seconds later; Dask itself has none below them."""
+    time.sleep(2)
+    return [pid for pid, (parent, *_) in memory.table().items() if parent in workers]
 
 
 def test_no_scheduler_is_said_in_one_line(folder, tmp_path, capsys, monkeypatch):

@@ -234,6 +234,10 @@ told = "STOLEN" if others else "nothing" """,
 import os
 try: told = "STOLEN" if os.listdir("{home}") else "nothing"
 except OSError as error: told = repr(error)""",
+    "leaves a note in the kernel's keyring": """
+import ctypes, platform
+number = {"x86_64": 248, "aarch64": 217}.get(platform.machine(), -1)
+told = "NOTED" if ctypes.CDLL(None).syscall(number, b"user", b"note-98765", b"x", 1, -3) >= 0 else "refused" """,
     "opens inherited files": """
 import os
 found = []
@@ -270,6 +274,26 @@ import os
 def gae_recursion(*a):
     while True: os.fork()
 told = "made" """,
+    "30 processes of 500 MB each": """
+import os, time
+def gae_recursion(*a):
+    for _ in range(30):
+        try: child = os.fork()
+        except OSError: break
+        if child == 0:
+            block = b"x" * (500 << 20)
+            time.sleep(3600)
+    time.sleep(3600)
+told = "made" """,
+    "memory that no process maps": """
+import ctypes, mmap, os
+libc, held = ctypes.CDLL(None, use_errno=True), []
+for name, make in (("memfd", lambda: os.memfd_create("x")), ("segment", lambda: 1 + libc.shmget(0, 10**8, 0o1600)),
+                   ("shared", lambda: mmap.mmap(-1, 10**8)),
+                   ("zero", lambda: mmap.mmap(os.open("/dev/zero", os.O_RDWR), 10**8))):
+    try: held += [name.upper()] if make() else []
+    except (OSError, ValueError): pass
+told = str(held)""",
     "a thread bomb": """
 import threading, time
 made = 0
@@ -507,6 +531,24 @@ def send(s, m):
 real = wire.send
 wire.send = lambda s, m: send(s, m) if "value" in m and isinstance(m["value"], dict) else real(s, m)
 def gae_recursion(*a): return {}
+told = "made" """,
+    "an error that no file can hold": """
+from coursekit.autograder import wire
+real = wire.send
+wire.send = lambda s, m: real(s, {**m, "error": "\\ud800"} if "error" in m else m)
+def gae_recursion(*a): raise ValueError
+told = "made" """,
+    "an error that is no text": """
+from coursekit.autograder import wire
+real = wire.send
+wire.send = lambda s, m: real(s, {**m, "error": [np.zeros(3)]} if "error" in m else m)
+def gae_recursion(*a): raise ValueError
+told = "made" """,
+    "a number of a question that is an array": """
+from coursekit.autograder import wire
+real = wire.send
+def gae_recursion(*a):
+    wire.send = lambda s, m: real(s, {**m, "id": np.full(2, m["id"])})
 told = "made" """,
     "a list that holds itself": "x = []; x += [x] * 1000\ndef gae_recursion(*a): return x\ntold = 'made'",
     "a text of 100 MB": "def gae_recursion(*a): return 'x' * 10**8\ntold = 'made'",

@@ -2,7 +2,7 @@
 
 import contextlib
 
-from coursekit.autograder import grading
+from coursekit.autograder import grading, sandbox
 
 
 @contextlib.contextmanager
@@ -24,7 +24,6 @@ def connect(address, settings):
         threads = client.nthreads()
         if not threads:
             raise ValueError(f"the scheduler at {address} has no workers; start some with: dask worker {address}")
-        client.run(grading.check_instructor, settings, close=True)
         under_way = set()
 
         def grade(files, settings):
@@ -37,4 +36,10 @@ def connect(address, settings):
             finally:
                 under_way.discard(future)
 
-        yield grade, 2 * sum(threads.values()), lambda: client.cancel(list(under_way), force=True), None
+        try:
+            client.run(sandbox.resume, settings)
+            client.run(grading.check_instructor, settings, close=True)
+            yield grade, 2 * sum(threads.values()), lambda: client.cancel(list(under_way), force=True), None
+        finally:  # also where this run was interrupted: what is under way there ends, and none waits for more
+            with contextlib.suppress(OSError):  # the scheduler itself is gone
+                client.run(sandbox.halt, settings)

@@ -9,7 +9,7 @@ import threading
 from concurrent.futures import CancelledError, ThreadPoolExecutor, as_completed
 from pathlib import Path
 
-from coursekit.autograder import grading, package, report, sandbox
+from coursekit.autograder import grading, package, report, sandbox, walls
 from coursekit.autograder.book import chapters
 from coursekit.autograder.learners import file_name, learners
 from coursekit.autograder.tables import FORMATS, table
@@ -27,7 +27,7 @@ def add_command(commands):
     parser.add_argument("--seed", type=int, help="of the hidden cases (default: drawn once, kept in GRADES)")
     parser.add_argument("--format", choices=FORMATS, default="plain", help="columns of grades.csv")
     parser.add_argument("--regrade", action="store_true", help="grade again what is graded already")
-    parser.add_argument("--sandbox", choices=("auto", *sandbox.KINDS), default="auto", help="the walls (auto)")
+    parser.add_argument("--sandbox", choices=("auto", *walls.KINDS), default="auto", help="the walls (auto)")
     parser.add_argument("--fresh", action="store_true", help="a new sandbox for each notebook, no fork server")
     parser.add_argument("--call-seconds", type=float, default=20, help="for one call or cell (20)")
     parser.add_argument("--seconds", type=float, default=300, help="for one notebook (300)")
@@ -51,8 +51,6 @@ def run(options):
         return 130
     except (ValueError, OSError, sandbox.Fault) as error:
         return complain(str(error))
-    finally:
-        sandbox.end_all()
     counts = {s: sum(r["status"] == s for r in records) for s in grading.STATUSES}
     print(", ".join(f"{n} {status}" for status, n in counts.items() if n) + f"; see {options.out}/index.html")
     return 0
@@ -123,7 +121,11 @@ def _grader(options, settings):
         with connect(options.cluster, settings) as grader:
             yield grader
         return
-    yield grading.grade_submission, options.j, sandbox.halt, grading.check_instructor
+    try:
+        sandbox.resume(settings)
+        yield grading.grade_submission, options.j, lambda: sandbox.halt(settings), grading.check_instructor
+    finally:
+        sandbox.halt(settings)
 
 
 def _old(path, key):
@@ -139,7 +141,7 @@ def write(path, text):
     """Write a file whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.part")
-    with open(part, "w", encoding="utf-8") as file:
+    with open(part, "w", encoding="utf-8", errors="backslashreplace") as file:  # names of files may be no text
         file.write(text)
         file.flush()
         os.fsync(file.fileno())

@@ -153,7 +153,8 @@ def grade_notebook(found, known, settings):
             verdicts.append(_verdict(exercise, public, hidden, outcomes))
             if (times := definitions(exercise.function, text)) > 1:
                 flags.append(f"{exercise.function} is defined {times} times: the last one counts")
-        flags += [f"a cell {error}" for error in dict.fromkeys(session.errors.values()) if error]
+        broken = [f"a cell {error}" for error in dict.fromkeys(session.errors.values()) if error]
+        flags += broken[:5] + [f"and {len(broken) - 5} cells more"] * (len(broken) > 5)
     return verdicts, flags, sorted(session.events)
 
 
@@ -181,7 +182,8 @@ def _sandbox(known, settings):
     if (known, settings) not in mine:
         modules = package.imported_modules(known.imports) if settings.forks else ["numpy"]
         folder = package.copy(package.refused(known), fonts=True)
-        mine[known, settings] = sandbox.Sandbox(settings.kind, settings.forks, folder, modules, settings.limits)
+        mine[known, settings] = sandbox.Sandbox(settings.kind, settings.forks, folder, modules, settings.limits,
+                                                settings)
     return mine[known, settings]
 
 

@@ -18,10 +18,13 @@ from coursekit.autograder.verdict import inputs_of
 from coursekit.exercises import EXERCISES
 
 SOURCE = Path(coursekit.__file__).parent
-INSIDE = ("autograder/wire.py", "autograder/worker.py", "autograder/outcome.py")
+INSIDE = ("autograder/wire.py", "autograder/worker.py", "autograder/outcome.py",
+          "autograder/confine.py")
 COMMANDS = ("cli.py", "train_rm.py", "rlhf_command.py")
 CHECK = '"""Checks say nothing while grading."""\n\n\ndef check(*arguments):\n    pass\n'
-EQUALS = {"chains.gradient_bias": "start.advantage", "advantages._surprises": "td.error"}  # no reference calls them
+EQUALS = {"chains.gradient_bias": "start.advantage", "advantages._surprises": "td.error",  # no reference calls them
+          "reward_model.bradley_terry_loss": "rm.loss", "ppo.clipped_policy_loss": "ppo.policy_loss",
+          "ppo.clipped_value_loss": "ppo.value_loss"}
 REFUSAL = "coursekit.{} does not answer while grading: write it yourself"
 
 

@@ -2,6 +2,7 @@
 
 import base64
 import io
+import textwrap
 from collections import Counter
 from html import escape
 
@@ -12,8 +13,11 @@ from coursekit.autograder.learners import file_name
 from coursekit.exercises import EXERCISES
 
 STYLE = """body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#222}
-table{border-collapse:collapse}td,th{padding:.2rem .8rem;text-align:left;border-bottom:1px solid #ddd}
-pre{background:#f5f5f5;padding:.6rem;overflow-x:auto;white-space:pre-wrap}img{max-width:100%}"""
+table{border-collapse:collapse;display:block;overflow-x:auto}th{border-bottom:1px solid #888}
+td,th{padding:.2rem .6rem .2rem 0;text-align:left;vertical-align:top}tr+tr td{border-top:1px solid #ddd}
+pre{background:#f5f5f5;padding:.6rem;overflow-x:auto;white-space:pre-wrap}
+.wide{overflow-x:auto}img{width:100%;min-width:36rem}td:last-child{min-width:14rem}td+td{white-space:nowrap}
+td:last-child{white-space:normal}"""
 SIGNS = {"correct": "✓", "wrong": "✗", "not attempted": "○"}
 
 
@@ -29,7 +33,7 @@ def learner_page(record):
         title = f"{SIGNS[verdict['status']]} {EXERCISES[verdict['exercise']].title}"
         parts.append(f"<h2>{escape(title)} ({verdict['points']}/{verdict['possible']})</h2>")
         parts.append(f"<pre>{escape(chr(10).join(verdict['lines']))}</pre>")
-    if record["flags"]:
+    if record["flags"] and not record["reason"]:
         parts.append("<h2>Notes</h2><ul>" + "".join(f"<li>{escape(f)}</li>" for f in record["flags"]) + "</ul>")
     return page(f"Feedback for {record['name']}", parts)
 
@@ -41,14 +45,21 @@ def class_page(records):
     walls = " / ".join(sorted({r["isolation"] for r in records}))
     parts = [f"<p>{len(records)} learners: " + escape(", ".join(f"{n} {s}" for s, n in statuses.items())) + ". ",
              f"Median {np.median(points):g} of {records[0]['possible']} points. " if points else "",
-             f"Sandbox: {escape(walls)}.</p>", _picture(records), "<h2>Misconceptions</h2><table>"]
-    parts += [f"<tr><td>{n}</td><td><code>{i}</code></td><td>{escape(name)}</td></tr>"
-              for (i, name), n in misconceptions(records).most_common(15)]
-    parts.append("</table><h2>Learners</h2><table><tr><th>learner<th>name<th>points<th>status<th>s</tr>")
-    parts += [f'<tr><td><a href="feedback/{escape(file_name(r["learner"]))}.html">{escape(r["learner"])}</a></td>'
-              f"<td>{escape(r['name'])}</td><td>{'' if r['points'] is None else r['points']}</td>"
-              f"<td>{escape(r['status'])}</td><td>{r['seconds']:.1f}</td></tr>" for r in records]
-    return page("Class report", [*parts, "</table>"])
+             f"Sandbox: {escape(walls)}.</p>", _picture(records), "<h2>Misconceptions</h2>"]
+    rows = [f"<tr><td>{n}</td><td><code>{i}</code></td><td>{escape(name)}</td></tr>"
+            for (i, name), n in misconceptions(records).most_common(15)]
+    parts += ["<table><tr><th>learners<th>exercise<th>what they wrote</tr>", *rows, "</table>"] if rows else [
+        "<p>No wrong answer has one that is known.</p>"]
+    parts.append("<h2>Learners</h2><table><tr><th>learner<th>name<th>points<th>status<th>seconds<th>notes</tr>")
+    return page("Class report", [*parts, *map(_row, records), "</table>"])
+
+
+def _row(record):
+    notes = "; ".join(record["flags"]) or record["reason"] or ""
+    link = f'<a href="feedback/{escape(file_name(record["learner"]))}.html">{escape(record["learner"])}</a>'
+    return (f"<tr><td>{link}</td><td>{escape(record['name'])}</td>"
+            f"<td>{'' if record['points'] is None else record['points']}</td><td>{escape(record['status'])}</td>"
+            f"<td>{record['seconds']:.1f}</td><td>{escape(notes[:160])}{'…' * (len(notes) > 160)}</td></tr>")
 
 
 def misconceptions(records):
@@ -75,7 +86,8 @@ def plot_points(ax, records):
 def plot_misconceptions(ax, records):
     """One bar for each of the ten most common misconceptions: how many learners had it."""
     common = misconceptions(records).most_common(10)
-    ax.barh([f"{i}: {name}"[:60] for (i, name), _ in common], [n for _, n in common], color="#0072B2")
+    ax.barh(["\n".join(textwrap.wrap(f"{i}: {name}", 34, max_lines=2)) for (i, name), _ in common],
+            [n for _, n in common], color="#0072B2")
     ax.invert_yaxis()
     ax.set(xlabel="learners", ylabel="misconception")
 
@@ -90,16 +102,20 @@ def _picture(records):
     from matplotlib.figure import Figure
 
     rows = max((len(r["exercises"]) for r in records), default=0)
-    figure = Figure(figsize=(9, 7 + 0.25 * rows), layout="constrained")
-    axes = figure.subplots(3, 1, height_ratios=[2 + 0.25 * rows, 3, 2])
-    for ax, plot in zip(axes, (plot_points, plot_misconceptions, plot_seconds)):
+    plots = {plot_points: 1 + 0.3 * rows, plot_seconds: 2}
+    if common := misconceptions(records):
+        plots[plot_misconceptions] = 1 + 0.45 * min(10, len(common))
+    figure = Figure(figsize=(9, sum(plots.values()) + 1), layout="constrained")
+    axes = figure.subplots(len(plots), 1, height_ratios=list(plots.values()))
+    for ax, plot in zip(axes, plots):
         plot(ax, records)
     data = io.BytesIO()
     figure.savefig(data, format="png", dpi=100)
-    return ('<img alt="Three plots: who solved which exercise, common misconceptions, time for a submission" '
-            f'src="data:image/png;base64,{base64.b64encode(data.getvalue()).decode()}">')
+    return ('<div class="wide"><img alt="Plots: who solved what, seconds for a submission, misconceptions" '
+            f'src="data:image/png;base64,{base64.b64encode(data.getvalue()).decode()}"></div>')
 
 
 def page(title, parts):
-    return (f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{escape(title)}</title>'
+    return (f'<!doctype html><html lang="en"><meta charset="utf-8">'
+            f'<meta name="viewport" content="width=device-width,initial-scale=1"><title>{escape(title)}</title>'
             f"<style>{STYLE}</style><h1>{escape(title)}</h1>{''.join(parts)}</html>\n")

@@ -9,21 +9,14 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 import weakref
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
-import numpy
+from coursekit.autograder import memory, walls, wire
 
-import coursekit
-from coursekit.autograder import wire
-
-START = 120  # seconds that a sandbox may take to get ready
-KINDS = ("bwrap", "container", "none")
-HOW = ("allow user namespaces (sysctl kernel.unprivileged_userns_clone=1, on Ubuntu "
-       "kernel.apparmor_restrict_unprivileged_userns=0, for docker --security-opt seccomp=unconfined), "
-       "or grade in a container without a network and pass --sandbox container")
-_slots, _alive, _ended = itertools.count(), weakref.WeakSet(), threading.Event()
+START, IDLE = 120, 60  # seconds that a sandbox may take to get ready, and that it may wait for a submission
+_slots, _alive, _stopped, _lock = itertools.count(), weakref.WeakSet(), set(), threading.Lock()
 
 
 class Fault(Exception):
@@ -32,8 +25,8 @@ class Fault(Exception):
 
 @dataclass(frozen=True)
 class Limits:
-    """Seconds for one call or cell and for a submission; bytes of memory for a process, a file and /tmp;
-    processes and threads."""
+    """Seconds for one call or cell and for a submission; bytes of memory for a process, and for all of a
+    submission's together; bytes of a file and of /tmp; processes and threads; open files."""
 
     call: float = 20
     submission: float = 300
@@ -41,24 +34,28 @@ class Limits:
     file: int = 10 << 20
     tmp: int = 64 << 20
     processes: int = 16
+    files: int = 256
 
 
 class Sandbox:
     """A process behind a wall that serves one submission after the other, each without the last one's traces.
 
-    kind: one of KINDS. forks: fork a child for each submission, or start afresh. folder: the copy of the
-    package. preload: modules to import before a submission comes.
+    kind: one of walls.KINDS. forks: fork a child for each submission, or start afresh. folder: the copy of the
+    package. preload: modules to import before a submission comes. run: whatever tells whose it is. greedy: it
+    was ended for its memory. idle: since when it has waited.
     """
 
-    def __init__(self, kind, forks, folder, preload=(), limits=None):
+    def __init__(self, kind, forks, folder, preload=(), limits=None, run=None):
         self.kind, self.forks, self.folder, self.preload = kind, forks and kind == "bwrap", folder, preload
         self.limits, self.process, self.job, self.home = limits or Limits(), None, None, None
-        _alive.add(self)
+        self.run, self.greedy, self.idle, self._ending = run, False, None, threading.RLock()
+        with _lock:
+            _alive.add(self)
 
     def open(self):
         """A socket to a worker that has not met any submission. Raises Fault."""
-        if _ended.is_set():
-            raise Fault("the grader was stopped")
+        with self._ending:
+            self.idle = None
         if self.process is None or self.process.poll() is not None:
             self._start()
         if not self.forks:
@@ -92,41 +89,60 @@ class Sandbox:
                 self.kill()
         except OSError:
             self.kill()
+        self.idle = time.monotonic()
 
     def kill(self):
         """End the sandbox itself: the kernel takes all of its pid namespace along."""
-        process, self.process = self.process, None
-        if self.job is not None:
-            self.job.close()
-            self.job = None
-        if process is None:
-            return
-        self.control.close()
+        with self._ending:
+            process, self.process = self.process, None
+            if self.job is not None:
+                self.job.close()
+                self.job = None
+            if process is None:
+                return
+            self.control.close()
+            self._strike(process)
+            process.wait()
+            if process.stdin:
+                process.stdin.close()
+            self.errors.close()
+            if self.home:
+                shutil.rmtree(self.home, ignore_errors=True)
+
+    def check(self, table):
+        """End it if all its processes in memory.table() hold more than a submission may, or if it was forgotten."""
+        with self._ending:
+            if self.idle and time.monotonic() - self.idle > IDLE:
+                self.kill()
+            if self.process and memory.together(table, self.process.pid) > self.limits.memory:
+                self.greedy = True  # before its end is seen
+                self._strike(self.process)
+
+    def _strike(self, process):
         try:
             os.killpg(process.pid, signal.SIGKILL)
         except ProcessLookupError:
             pass
-        if self.uid and self.kind != "bwrap":
-            _end_all_of(self.uid)
-        process.wait()
-        self.errors.close()
-        if self.home:
-            shutil.rmtree(self.home, ignore_errors=True)
+        if self.uid and self.kind != "bwrap":  # a uid that only this sandbox has
+            subprocess.run(["/bin/sh", "-c", "kill -9 -1"], user=self.uid, group=self.uid, extra_groups=[],
+                           stderr=subprocess.DEVNULL)
 
     def _start(self):
         self.kill()
+        self._refuse_if_stopped()
+        self.greedy = False
+        memory.watch(sandboxes)
         self.uid = 60_000 + (os.getpid() * 16 + next(_slots)) % 5_000 if os.getuid() == 0 else None
         self.control, theirs = socket.socketpair()
         self.errors = tempfile.TemporaryFile()
         with theirs:
             self.process = subprocess.Popen(
-                self._command(theirs.fileno()), env=_environment(self.home or "/tmp"), pass_fds=[theirs.fileno()],
-                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=self.errors, cwd="/",
-                start_new_session=True)
-        if _ended.is_set():  # halted between the question and the start
-            self.kill()
-            raise Fault("the grader was stopped")
+                self._command(theirs.fileno()), env=walls.environment(self.home or "/tmp"), cwd="/",
+                pass_fds=[theirs.fileno()], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
+                stderr=self.errors, start_new_session=True)
+        self._refuse_if_stopped()  # halted between the question and the start
         settings = asdict(self.limits) | {"uid": self.uid, "forks": self.forks, "preload": list(self.preload)}
+        settings |= walls.within(self.kind, self.folder, self.home) | {"guard": self.kind != "bwrap"}
         try:
             wire.send(self.control, settings)
             wire.receive(self.control, START)
@@ -134,6 +150,11 @@ class Sandbox:
             told = self.complaint()
             self.kill()
             raise Fault(f"the sandbox does not start: {told}") from None
+
+    def _refuse_if_stopped(self):
+        if self.run in _stopped:
+            self.kill()
+            raise Fault("the grader was stopped")
 
     def complaint(self):
         """The last line that the sandbox wrote on stderr."""
@@ -145,90 +166,42 @@ class Sandbox:
 
     def _command(self, descriptor):
         if self.kind == "bwrap":
-            root, front = "/coursekit", bwrap(self.folder, self.limits, self.uid)
+            root, front = "/coursekit", walls.bwrap(self.folder, self.limits, self.uid)
         else:
             root, front = str(self.folder), []
             self.home = tempfile.mkdtemp(prefix="coursekit-home-")
             if self.uid:
                 os.chown(self.home, self.uid, self.uid)
-        libraries = str(Path(numpy.__file__).parents[1])
-        program = (f"import sys; sys.path.insert(0, {root!r}); sys.path.append({libraries!r}); "
+        program = (f"import sys; sys.path.insert(0, {root!r}); sys.path.append({walls.LIBRARIES!r}); "
                    f"from coursekit.autograder.worker import main; main({descriptor})")
         return [*front, sys.executable, "-I", "-c", program]
 
 
-def halt():
-    """End every sandbox of this process, and refuse new ones until `end_all`."""
-    _ended.set()
-    for sandbox in list(_alive):
-        sandbox.kill()
+def sandboxes():
+    """Those of this process."""
+    with _lock:
+        return list(_alive)
 
 
-def end_all():
-    """End every sandbox of this process; those that are asked for while this goes on are refused."""
-    halt()
-    _ended.clear()
+def halt(run=None):
+    """End every sandbox of this run in this process, and refuse new ones until `resume`."""
+    _stopped.add(run)
+    for sandbox in sandboxes():
+        if sandbox.run == run:
+            sandbox.kill()
 
 
-def bwrap(folder, limits, uid):
-    """The bubblewrap command: no network, own processes, only Python and the copy of the package to read."""
-    command = ["bwrap", "--die-with-parent", "--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts",
-               "--unshare-cgroup-try", "--cap-drop", "ALL"]
-    if uid:  # root needs no user namespace; the worker then drops to uid, for which the process limit counts
-        command += ["--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID"]
-    else:
-        command += ["--unshare-user", "--uid", "1000", "--gid", "1000"]
-    command += ["--proc", "/proc", "--dev", "/dev"]
-    for place in ("/tmp", "/dev/shm"):
-        command += ["--perms", "1777", "--size", str(limits.tmp), "--tmpfs", place]
-    for link in ("/lib", "/lib64", "/bin", "/sbin"):
-        command += ["--symlink", os.readlink(link), link] if os.path.islink(link) else ["--ro-bind-try", link, link]
-    readable, package = _readable(), Path(coursekit.__file__).parent
-    for parent in dict.fromkeys(str(p) for place in readable for p in reversed(Path(place).parents[:-1])):
-        command += ["--perms", "0755", "--dir", parent]  # root's bwrap would make them for root only
-    for place in ["/etc/ld.so.cache", *readable]:
-        command += ["--ro-bind-try", place, place]
-    if any(package.is_relative_to(place) for place in readable):  # the copy lies over the whole of it
-        command += ["--ro-bind", f"{folder}/coursekit", str(package)]
-    command += ["--ro-bind", str(folder), "/coursekit", "--remount-ro", "/dev", "--remount-ro", "/"]
-    return [*command, "--chdir", "/tmp", "--"]
-
-
-def _readable():
-    """Folders of Python, its base and its packages, each once."""
-    places = ["/usr", *dict.fromkeys(os.path.realpath(p) for p in (sys.base_prefix, sys.base_exec_prefix)),
-              sys.prefix, str(Path(numpy.__file__).parents[1])]
-    kept = []
-    for place in dict.fromkeys(places):
-        if place != "/" and not any(Path(place).is_relative_to(k) for k in kept):
-            kept.append(place)
-    return kept
-
-
-def _environment(home):
-    threads = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "OPENBLAS", "MKL")}
-    return threads | {"PATH": "/usr/bin:/bin", "HOME": home, "TMPDIR": home, "LANG": "C.UTF-8", "MPLBACKEND": "agg",
-                      "MPLCONFIGDIR": f"{home}/matplotlib"}
-
-
-def _end_all_of(uid):
-    """Kill every process of a uid that only a sandbox has."""
-    child = os.fork()
-    if child == 0:
-        try:
-            os.setresuid(uid, uid, uid)
-            os.kill(-1, signal.SIGKILL)
-        finally:
-            os._exit(0)
-    os.waitpid(child, 0)
+def resume(run=None):
+    """Allow this run sandboxes again."""
+    _stopped.discard(run)
 
 
 def choose(asked, folder, fresh=False):
     """(kind, forks, sentence for the record) of the isolation that works here. Raises Fault with a way out."""
-    if asked not in ("auto", *KINDS):
-        raise Fault(f"--sandbox must be auto, {', '.join(KINDS)}, got {asked}")
+    if asked not in ("auto", *walls.KINDS):
+        raise Fault(f"--sandbox must be auto, {', '.join(walls.KINDS)}, got {asked}")
     if asked in ("container", "none"):
-        return asked, False, WORDS[asked]
+        return asked, False, _as_another(walls.words(asked), folder)
     if not shutil.which("bwrap"):
         problem = "bubblewrap is not installed (apt install bubblewrap, dnf install bubblewrap)"
     else:
@@ -236,21 +209,19 @@ def choose(asked, folder, fresh=False):
             sandbox = Sandbox("bwrap", forks, folder)
             try:
                 sandbox.open()
-                return "bwrap", forks, WORDS["bwrap"] + (", one fork each" if forks else ", a fresh one each")
+                return "bwrap", forks, walls.words("bwrap", forks)
             except Fault as fault:
                 problem = f"bubblewrap does not work here ({fault})"
             finally:
                 sandbox.kill()
-    if asked == "auto" and in_container():
-        return "container", False, f"{WORDS['container']}, since {problem}"
-    raise Fault(f"no sandbox: {problem}; {HOW}")
+    if asked == "auto" and walls.in_container() and walls.holds_in_container():
+        return "container", False, _as_another(f"{walls.words('container')}; {problem}", folder)
+    raise Fault(f"no sandbox: {problem}; {walls.HOW}")
 
 
-WORDS = {"bwrap": "bubblewrap: own user, pid, mount, ipc and net namespaces, limits",
-         "container": "the container around the grader, limits only: one submission can reach the other's files",
-         "none": "NO SANDBOX, limits only: a submission can do what you can do"}
-
-
-def in_container():
-    """Whether this process seems to live in a container."""
-    return any(os.path.exists(p) for p in ("/.dockerenv", "/run/.containerenv")) or "container" in os.environ
+def _as_another(told, folder):
+    """told; Fault where root's submissions, which are another user's, could not read Python."""
+    if os.getuid() == 0 and (closed := walls.unreadable(folder)):
+        raise Fault(f"submissions run as another user, who can't enter {closed}, where Python is: "
+                    f"chmod o+x {closed}, or install Python elsewhere")
+    return told

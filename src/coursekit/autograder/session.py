@@ -52,12 +52,13 @@ class Session:
             wire.send(self.sock, request | {"id": self.number})
             while True:
                 reply = wire.receive(self.sock, until - time.monotonic())
-                if reply.get("id") == self.number:
+                if type(reply.get("id")) is int and reply["id"] == self.number:
                     return reply
         except (wire.Late, TimeoutError):
             ended = Ended(True, f"no answer within {left:.3g} s: does the loop end?")
         except (OSError, EOFError):
-            ended = Ended(False, "ended the process it ran in")
+            greedy = f"its processes held more than {self.limits.memory / 2**30:g} GB of memory together"
+            ended = Ended(False, greedy if self.sandbox.greedy else "ended the process it ran in")
         except wire.Garbled as error:
             ended = Ended(False, f"wrote into the grader's channel ({error})")
         self.events.add("timeout" if ended.late else "crashed")
@@ -79,13 +80,14 @@ class Session:
                 raise Ended(False, f"ended {STARTS} processes: nothing more was tried")
             begin = time.monotonic()
             self.sock = self.sandbox.open()
-            self.deadline += time.monotonic() - begin  # getting ready is our time
             self.run_imports()
+            if self.starts == 1:
+                self.deadline += time.monotonic() - begin  # getting ready is our time, getting ready again theirs
             self.run_cells()
 
     def run_imports(self):
         """Run the book's first cell, which is ours: that it fails, or takes long, is no learner's fault."""
-        begin, before = time.monotonic(), set(self.events)
+        before = set(self.events)
         try:
             error = self.ask(sandbox.START, False, cell=self.imports, name="imports").get("error")
         except Ended as ended:
@@ -93,13 +95,13 @@ class Session:
         if error:
             told = f"{error}; {self.sandbox.complaint()}"
             raise sandbox.Fault(f"the chapter's first cell fails in the sandbox: {told}")
-        self.deadline += time.monotonic() - begin
 
     def run_cells(self):
         for number, cell in enumerate(self.cells):
             if number not in self.culprits:
                 try:
-                    self.errors[number] = self.ask(cell=cell.source, name=number).get("error")
+                    error = self.ask(cell=cell.source, name=number).get("error")
+                    self.errors[number] = None if error is None else f"raises {_told(error)}"
                 except Ended as ended:
                     self.culprits.add(number)
                     self.errors[number] = f"does not end ({ended.reason})" if ended.late else ended.reason
@@ -138,6 +140,8 @@ def _outcome(reply):
     """From a reply, in which nothing is believed, to an Outcome."""
     if "value" in reply:
         return Outcome(value=reply["value"])
-    error = reply.get("error")
-    error = " ".join(error.split())[:200] if isinstance(error, str) else "an error that can't be told"
-    return Outcome(error=error, not_attempted=reply.get("not_attempted") is True)
+    return Outcome(error=_told(reply.get("error")), not_attempted=reply.get("not_attempted") is True)
+
+
+def _told(error):
+    return " ".join(error[:1000].split())[:200] if isinstance(error, str) else "an error that can't be told"

@@ -119,6 +119,11 @@ def _told(value):
         return f"{type(value).__name__} (its repr raises {type(error).__name__})"
 
 
+def _writable(text):
+    """text without the lone surrogates of JSON's escapes, which no file can hold."""
+    return text.encode("utf-8", "replace").decode()
+
+
 class _Reader:
     """Builds values from JSON and the bytes of arrays; counts what it builds."""
 
@@ -129,15 +134,17 @@ class _Reader:
         self.items += 1
         if self.items > MAX_ITEMS or depth > MAX_DEPTH + 1:
             raise ValueError("too much of it")
-        if plain is None or isinstance(plain, (bool, int, float, str)):
+        if plain is None or isinstance(plain, (bool, int, float)):
             return plain
+        if isinstance(plain, str):
+            return _writable(plain)
         (kind, inner), = plain.items()
         if kind in ("list", "tuple"):
             return (list if kind == "list" else tuple)(self.value(v, depth + 1) for v in inner)
         if kind == "dict":
-            return {str(k): self.value(v, depth + 1) for k, v in inner}
+            return {_writable(str(k)): self.value(v, depth + 1) for k, v in inner}
         if kind == "strange":
-            return Strange(str(inner)[:MAX_TEXT])
+            return Strange(_writable(str(inner)[:MAX_TEXT]))
         array = self.array(*inner)
         if kind == "tensor" and self.tensors:
             import torch

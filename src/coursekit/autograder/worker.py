@@ -18,10 +18,9 @@ import sys
 import traceback
 
 import coursekit
-from coursekit.autograder import wire
+from coursekit.autograder import confine, wire
 from coursekit.autograder.outcome import describe, from_stub
 
-LIBC = ctypes.CDLL(None, use_errno=True)
 NEWNS, NEWIPC, NEWUSER, NEWPID, NEWNET = 0x20000, 0x8000000, 0x10000000, 0x20000000, 0x40000000
 DUMPABLE, CAPBSET_DROP, NO_NEW_PRIVS = 4, 24, 38
 SILENT = 8 | 2 | 4  # MS_NOEXEC, MS_NOSUID, MS_NODEV
@@ -31,12 +30,16 @@ def main(descriptor):
     """Read the settings, get ready, and serve until the grader closes the socket."""
     control = socket.socket(fileno=descriptor)
     settings = wire.receive(control)
+    if settings["guard"] and os.fork():  # the outer process is what the grader knows, and outlives no grader
+        control.close()
+        sys.stdin.buffer.read()
+        os.killpg(0, signal.SIGKILL)
     if settings["uid"]:  # root would be above the limit on processes
         os.setgroups([])
         os.setresgid(*[settings["uid"]] * 3)
         os.setresuid(*[settings["uid"]] * 3)
-        _call("prctl", DUMPABLE, 1, 0, 0, 0)
-    _call("prctl", NO_NEW_PRIVS, 1, 0, 0, 0)
+        confine.call("prctl", DUMPABLE, 1, 0, 0, 0)
+    confine.call("prctl", NO_NEW_PRIVS, 1, 0, 0, 0)
     fonts = os.path.join(os.path.dirname(coursekit.__path__[0]), "fonts")
     if os.path.isdir(fonts):  # matplotlib would look for fonts again, for a second
         shutil.copytree(fonts, os.environ["MPLCONFIGDIR"])
@@ -99,11 +102,16 @@ def call(request, names):
 
 
 def limit(settings):
-    """The limits of one submission: address space, file size, processes and threads, no core dumps."""
+    """The limits of one submission: paths and system calls, address space, file size, processes and threads,
+    open files, no core dumps."""
+    if settings["places"]:
+        confine.keep_to(settings["places"])
+    if settings["forbid"]:
+        confine.forbid(settings["forbid"])
     for kind, most in ((resource.RLIMIT_AS, settings["memory"]), (resource.RLIMIT_FSIZE, settings["file"]),
-                       (resource.RLIMIT_NPROC, settings["processes"]), (resource.RLIMIT_CORE, 0)):
-        if most is not None:
-            resource.setrlimit(kind, (most, most))
+                       (resource.RLIMIT_NPROC, settings["processes"]), (resource.RLIMIT_NOFILE, settings["files"]),
+                       (resource.RLIMIT_CORE, 0)):
+        resource.setrlimit(kind, (most, most))
 
 
 def silence():
@@ -111,6 +119,7 @@ def silence():
     nowhere = os.open(os.devnull, os.O_RDWR)
     for stream in (0, 1, 2):
         os.dup2(nowhere, stream)
+    os.close(nowhere)
 
 
 def serve_forks(control, settings):
@@ -159,7 +168,7 @@ def _spawn(descriptor, control, settings):
 
 def _unshare():
     uid, gid = os.getuid(), os.getgid()
-    _call("unshare", NEWUSER | NEWPID | NEWNS | NEWIPC | NEWNET)
+    confine.call("unshare", NEWUSER | NEWPID | NEWNS | NEWIPC | NEWNET)
     for name, text in (("setgroups", "deny"), ("uid_map", f"1000 {uid} 1"), ("gid_map", f"1000 {gid} 1")):
         with open(f"/proc/self/{name}", "w") as file:
             file.write(text)
@@ -169,12 +178,12 @@ def _enclose(descriptor, control, writer, settings):
     """In the child: private folders, no way back, limits; then serve."""
     try:
         for folder in (b"/tmp", b"/dev/shm", b"/proc"):
-            _call("mount", b"tmpfs", folder, b"tmpfs", SILENT, f"size={settings['tmp']}".encode())
+            confine.call("mount", b"tmpfs", folder, b"tmpfs", SILENT, f"size={settings['tmp']}".encode())
         os.chdir("/tmp")
         for capability in range(64):
-            LIBC.prctl(CAPBSET_DROP, capability, 0, 0, 0)
+            confine.LIBC.prctl(CAPBSET_DROP, capability, 0, 0, 0)
         header, data = (ctypes.c_uint32 * 2)(0x20080522, 0), (ctypes.c_uint32 * 6)()
-        _call("capset", header, data)
+        confine.call("capset", header, data)
         os.close(control.detach())
         os.close(writer)
         limit(settings)
@@ -183,12 +192,6 @@ def _enclose(descriptor, control, writer, settings):
     except BaseException:
         traceback.print_exc()
     os._exit(1)
-
-
-def _call(name, *arguments):
-    if getattr(LIBC, name)(*arguments) != 0:
-        error = ctypes.get_errno()
-        raise OSError(error, f"{name}: {os.strerror(error)}")
 
 
 def _nothing(*arguments, **named):

@@ -1,0 +1,94 @@
+"""Attacks where bubblewrap can't be had, and a container without a network is the wall around the grader.
+
+Inside it a submission has a user of its own (where the grader is root), Landlock and forbidden system calls.
+"""
+
+import contextlib
+import glob
+import os
+import time
+from pathlib import Path
+
+import pytest
+from files import code
+from table import OUTSIDE, STOLEN
+from test_attacks import ATTACKS, TELL, bystanders, grade, hand_in, listening, notebook, told
+
+from coursekit.autograder import package, walls
+
+TRIED = [*STOLEN, *(attack for attack in OUTSIDE if attack != "leaves namespaces"), "kills its parent",
+         "kills everybody", "kills its group", "kills every number", "a process left behind",
+         "a daemon left behind", "10 GB of numbers", "30 processes of 500 MB each", "a loop that ignores signals",
+         "os._exit in a function", "100 MB to the descriptor", "a file of 200 MB", "memory that no process maps",
+         "floods the channel", "patches the channel", "writes to its own home"]
+AS_ANOTHER = ["a fork bomb", "a thread bomb", "raises its limits", "leaves namespaces"]  # root may do these
+HOMES = "/tmp/coursekit-home-*"
+ENDS_SOONER = {"writes to /tmp", "writes to /dev/shm"}  # what a private folder allowed is an error here
+
+
+@pytest.fixture(scope="module", params=["a user of its own", "the grader's own user"])
+def contained(request, tmp_path_factory):
+    """(records by attack, by bystander, by bystander alone, who connected, the outside, homes before)"""
+    with pytest.MonkeyPatch.context() as patch:
+        if request.param == "the grader's own user":
+            patch.setattr(os, "getuid", lambda: 1000)
+        elif os.getuid() != 0:
+            pytest.skip("only root can give a submission another user")
+        elif closed := walls.unreadable(package.copy(frozenset())):
+            pytest.skip(f"no other user can enter {closed}")
+        if not walls.holds_in_container():
+            pytest.skip("Landlock here can't keep a submission from the grader")
+        homes = set(glob.glob(HOMES))
+        folder, outside = tmp_path_factory.mktemp("class"), tmp_path_factory.mktemp("outside")
+        for place in ("home", "shared", "course"):
+            (outside / place).mkdir(mode=0o777)
+        names = dict.fromkeys(TRIED + AS_ANOTHER * (request.param == "a user of its own"))
+        with listening() as (port, name, guests):
+            where = {"{port}": str(port), "{socket}": name, "{package}": str(package.SOURCE)}
+            where |= {f"{{{p}}}": str(outside / p) for p in ("home", "shared", "course")}
+            for k, attack in enumerate(names):
+                names[attack], source = f"attack{k:02}", ATTACKS[attack]
+                for word, value in where.items():
+                    source = source.replace(word, value)
+                nb = notebook({"gae.targets": 1})
+                nb["cells"] += [code(source), code(TELL)]
+                hand_in(folder, names[attack], nb)
+            bystanders(folder)
+            bystanders(alone := tmp_path_factory.mktemp("alone"))
+            how = ("--sandbox", "container")
+            found = grade(folder, tmp_path_factory.mktemp("grades"), *how)
+            calm = grade(alone, tmp_path_factory.mktemp("calm"), *how)
+        yield {attack: found[slug] for attack, slug in names.items()}, found, calm, guests, outside, homes
+
+
+def test_every_attack_keeps_its_honest_points_and_gets_no_more(contained):
+    points = {attack: (record["points"], record["exercises"]["gae.targets"]["points"])
+              for attack, record in contained[0].items()}
+    assert {attack: p for attack, p in points.items() if p != (2, 2)} == {}
+
+
+def test_every_attack_was_tried_and_got_nothing(contained):
+    said = {attack: told(record) for attack, record in contained[0].items() if attack not in ENDS_SOONER}
+    words = ("STOLEN", "WRITTEN", "CONNECTED", "ESCAPED", "TRACED", "FILLED", "ALLOCATED", "UNLIMITED", "RAISED",
+             "MEMFD", "SEGMENT", "SHARED", "ZERO")
+    assert {a: s for a, s in said.items() if not s or s == "None" or any(w in s for w in words)} == {}
+
+
+def test_nobody_elses_grade_changes_here_either(contained):
+    _, found, calm, *_ = contained
+    for name, points in (("other", 12), ("another", 3), ("zzz_last", 12)):
+        assert found[name] | {"seconds": 0} == calm[name] | {"seconds": 0} and calm[name]["points"] == points
+        assert "the container around the grader" in calm[name]["isolation"]
+
+
+def test_nothing_is_left_outside(contained):
+    assert sorted(p.name for p in contained[4].rglob("*")) == ["course", "home", "shared"]
+    assert contained[3] == []
+    assert not glob.glob("/tmp/written-98765") and not glob.glob("/dev/shm/written-98765")
+    assert set(glob.glob(HOMES)) <= contained[5]
+    time.sleep(0.5)
+    left = []
+    for path in glob.glob("/proc/[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            left += [path] if b"98765" in Path(path).read_bytes() else []
+    assert left == []
