@@ -211,7 +211,7 @@ def alive(pids):
     return {p for p, path in paths.items() if path.exists() and path.read_text().rpartition(") ")[2][0] != "Z"}
 
 
-def test_a_grader_killed_at_once_leaves_no_process(kind, tmp_path):
+def test_a_grader_killed_at_once_leaves_no_process(kind):
     """Neither the sandbox nor what a submission started in it, in a session of its own where it can."""
     leaves = "import os, time\nif os.fork() == 0:\n    os.setsid()\nwhile True: time.sleep(1)"
     program = ("import sys, test_walls as t; "

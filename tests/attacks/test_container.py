@@ -5,6 +5,7 @@ Inside it a submission has a user of its own (where the grader is root), Landloc
 
 import contextlib
 import glob
+import json
 import os
 import time
 from pathlib import Path
@@ -12,23 +13,49 @@ from pathlib import Path
 import pytest
 from files import code
 from table import OUTSIDE, STOLEN
-from test_attacks import ATTACKS, TELL, bystanders, grade, hand_in, listening, notebook, told
+from test_attacks import ATTACKS, CHAPTER, TELL, bystanders, grade, hand_in, listening, notebook, told
 
-from coursekit.autograder import package, walls
+from coursekit.autograder import grading, package, sandbox, walls
 
-TRIED = [*STOLEN, *(attack for attack in OUTSIDE if attack != "leaves namespaces"), "kills its parent",
-         "kills everybody", "kills its group", "kills every number", "a process left behind",
-         "a daemon left behind", "10 GB of numbers", "30 processes of 500 MB each", "a loop that ignores signals",
-         "os._exit in a function", "100 MB to the descriptor", "a file of 200 MB", "memory that no process maps",
-         "floods the channel", "patches the channel", "writes to its own home"]
-AS_ANOTHER = ["a fork bomb", "a thread bomb", "raises its limits", "leaves namespaces"]  # root may do these
+# What would harm this machine if no wall stood, never run where the submission is really root behind Landlock alone
+HARM = ["removes everything", "kills everybody", "kills every number", "fills /tmp", "a file of 200 MB",
+        "writes to /tmp", "writes to /dev/shm", "writes to the root and to /dev", "leaves namespaces",
+        "makes namespaces of its own", "a fork bomb", "a thread bomb", "raises its limits",
+        "memory that no process maps"]
+TRIED = [*(attack for attack in (*STOLEN, *OUTSIDE) if attack not in HARM), "kills its parent", "kills its group",
+         "a process left behind", "a daemon left behind", "10 GB of numbers", "30 processes of 500 MB each",
+         "a loop that ignores signals", "os._exit in a function", "100 MB to the descriptor", "floods the channel",
+         "patches the channel"]
+HARMLESS = """
+import os
+reached = []
+try: open({outside!r} + "/written", "w"); reached.append("file")
+except OSError: pass
+try: os.kill(os.getppid(), 0); reached.append("signal")
+except OSError: pass
+def best_lambda(*a): return f"reached {{reached}}"
+"""
 HOMES = "/tmp/coursekit-home-*"
 ENDS_SOONER = {"writes to /tmp", "writes to /dev/shm"}  # what a private folder allowed is an error here
+
+
+def assert_walls_stand(folder):
+    """A harmless try first: a wall that is missing must not be found out by an attack that needs it."""
+    nb = notebook({})
+    nb["cells"].append(code(HARMLESS.format(outside=str(folder))))
+    settings = grading.Settings((grading.chapter(CHAPTER),), 7, "container", False, "", sandbox.Limits(),
+                                grading.registry_version())
+    try:
+        found = grading.grade_submission([("a.ipynb", json.dumps(nb).encode())], settings)
+    finally:
+        grading.close_sandboxes()
+    assert "reached []" in str(found["exercises"]["gae.best_lambda"]["lines"]), found
 
 
 @pytest.fixture(scope="module", params=["a user of its own", "the grader's own user"])
 def contained(request, tmp_path_factory):
     """(records by attack, by bystander, by bystander alone, who connected, the outside, homes before)"""
+    tmp_path_factory.getbasetemp()  # pytest wants it owned by whom we are then
     with pytest.MonkeyPatch.context() as patch:
         if request.param == "the grader's own user":
             patch.setattr(os, "getuid", lambda: 1000)
@@ -42,7 +69,8 @@ def contained(request, tmp_path_factory):
         folder, outside = tmp_path_factory.mktemp("class"), tmp_path_factory.mktemp("outside")
         for place in ("home", "shared", "course"):
             (outside / place).mkdir(mode=0o777)
-        names = dict.fromkeys(TRIED + AS_ANOTHER * (request.param == "a user of its own"))
+        assert_walls_stand(outside / "home")
+        names = dict.fromkeys(TRIED + HARM * (request.param == "a user of its own"))
         with listening() as (port, name, guests):
             where = {"{port}": str(port), "{socket}": name, "{package}": str(package.SOURCE)}
             where |= {f"{{{p}}}": str(outside / p) for p in ("home", "shared", "course")}
