@@ -48,7 +48,7 @@ def folder(tmp_path):
 
 def test_a_cluster_grades_as_this_machine_does_even_if_a_worker_is_killed(folder, tmp_path):
     here = grade(folder, tmp_path / "here", "-j", "2")
-    with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
+    with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0") as cluster:
         first = next(iter(cluster.workers.values())).pid
         kept, killed = tmp_path / "there" / "learners", []
 
@@ -74,7 +74,7 @@ def test_a_cluster_grades_as_this_machine_does_even_if_a_worker_is_killed(folder
 def test_a_run_interrupted_goes_on_where_it_stopped_and_leaves_no_sandbox(how, folder, tmp_path):
     (folder / "slow.ipynb").write_text(notebook({"gae.weights": "time.sleep(9)\n" + ANSWERS["gae.weights"]}))
     kept = tmp_path / "there" / "learners"
-    with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
+    with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0") as cluster:
         command = ["grade", str(folder), "--out", str(tmp_path / "there"), "--chapters", "02_gae", "--seed", "3",
                    "--cluster", cluster.scheduler_address]
         process = subprocess.Popen([sys.executable, "-m", "coursekit.cli", *command], stdout=subprocess.DEVNULL,
