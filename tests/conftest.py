@@ -1,4 +1,4 @@
-"""A browser, and the built book served to it: for the tests of the pages."""
+"""For all tests: no figure stays open. For those of the pages: a browser, and the built book served to it."""
 
 import functools
 import http.server
@@ -23,6 +23,14 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
 
 class Server(http.server.ThreadingHTTPServer):
     request_queue_size, daemon_threads = 128, True
+
+
+@pytest.fixture(autouse=True)
+def closed_figures():
+    """What a chapter's code draws in one test is not open in the next: pyplot warns from 20 on."""
+    yield
+    if "matplotlib.pyplot" in sys.modules:
+        sys.modules["matplotlib.pyplot"].close("all")
 
 
 @pytest.fixture(scope="session")

@@ -154,4 +154,5 @@ def _draw(history, path):
         ax.set(xlabel="updates", ylabel=f"{key} ({unit})")
     figures.style(axes)
     figure.savefig(path, dpi=120)
+    plt.close(figure)
     print(f"drawn {path}")

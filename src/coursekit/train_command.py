@@ -108,4 +108,5 @@ def _draw(history, films, path):
     for row, (name, pictures) in enumerate(films, 1):
         figures.plot_film(figure.add_subplot(grid[row, :]), pictures, name)
     figure.savefig(path, dpi=120)
+    plt.close(figure)
     print(f"drawn {path}")
