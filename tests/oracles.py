@@ -61,7 +61,7 @@ def shares():
 
 
 def at_work():
-    shots = [json.loads((RESULTS / "lambda_gradient.json").read_text())["snapshots"][i] for i in (0, 2, 4)]
+    shots = [json.loads((RESULTS / "lambda_gradient.json").read_text())["snapshots"][i] for i in (0, 4)]
     for lam in shots[0]["gradient"]:
         yield "; ".join("after {}: {:.2f} + {:.2f}".format(s["update"], *s["gradient"][lam]) for s in shots)
 

@@ -20,6 +20,37 @@ def advantage(q_values, policy):
     return q_values
 ''', '''
 def advantage(q_values, policy):
+    print("for {} values, {:.2f} first".format(len(q_values), q_values[0]), "f{x}", rf"{len(policy)}")
+    print(f"{len(policy), 1} {policy[0]} {{}}")
+    return q_values - (q_values * policy).sum()
+''', '''
+from __future__ import annotations
+import copy, time
+from collections import Counter, defaultdict, deque
+from typing import List
+import numpy as np
+def advantage(q_values: np.ndarray, policy: List[float]) -> np.ndarray:
+    seen, total = defaultdict(float), deque()
+    for i, (q, p) in enumerate(zip(q_values, policy)):
+        seen[i] += q * p
+        total.append(seen[i])
+    counted = Counter("abba")
+    print(sorted(seen), len(seen), 0 in seen, len(list(seen.values())))
+    print(counted["a"], counted["z"], total.popleft() > 9)
+    return copy.copy(q_values) - sum(seen.values())
+''', '''
+def advantage(q_values, policy):
+    n, i = len(q_values), 2
+    print(2 == i < 3, 0 < i == 2 < n + 9, 1 == n < 9, i is i < 3, (i < 3) in [True], 1 != i < 3)
+    above = 0
+    for q in q_values:
+        if ~(q <= q_values.mean()):
+            above += 1
+    flags = q_values > 0
+    print(above, [1 for f in flags if ~f], ~n, -n + ~i, list(~flags[::-1]) == [not f for f in flags[::-1]])
+    return q_values - np.bincount([0] * n, weights=q_values * policy)[0]
+''', '''
+def advantage(q_values, policy):
     return q_values - max(q_values)
 '''],
     "start.score": ['''

@@ -78,6 +78,9 @@ CALLS = {
 }
 ABSENT = "There is no function advantage(q_values, policy) in this answer."
 SLIPS = {  # the whole source: the only line of the verdict
+    body("return q_values \u2212 1"): "SyntaxError: invalid character '\u2212' (U+2212) (your line 2)",
+    body("return\u00a0q_values"): "SyntaxError: invalid non-printable character U+00A0 (your line 2)",
+    body("print(\u201chi\u201d)"): "SyntaxError: invalid character '\u201c' (U+201C) (your line 2)",
     "def advantage(q_values, policy)\n    return 1": "SyntaxError: expected ':' (your line 1)",
     body("return (1 + 2"): "SyntaxError: '(' was never closed (your line 2)",
     body("return [1)"): "SyntaxError: closing parenthesis ')' does not match opening parenthesis '[' (your line 2)",
@@ -98,6 +101,9 @@ SLIPS = {  # the whole source: the only line of the verdict
 
 LATE = "no answer within 1 s: does the loop end?"
 HOSTILE = [  # (source, what the verdict must say)
+    (body("P = print.__globals__['_print']", "while True: P('x' * 1000)"), "too much was printed"),
+    (body("return input('?')"), "input() is not in the page"),
+    (body("return open('/etc/passwd')"), "open() is not in the page"),
     (body("while True: pass"), LATE), ("while True: pass", LATE),
     (body("for i in range(10**9): print('x' * 100)"), LATE),
     (body("while True:", "    try:", "        while True: pass", "    except BaseException: pass"), LATE),

@@ -343,6 +343,12 @@ def test_every_left_side_of_a_comparison_is_asked_through():
         'c[_left_side_(i) < 2:] = {_left_side_(1) > k}')
 
 
+def test_what_a_tilde_works_on_is_asked_through():
+    source = "a = ~(b < c)[0].d(1) & ~e ** 2\nif 2 == i < 3 and ~-f: pass"
+    assert small_reader.prepared(source) == ("a = ~_flipped_((_left_side_(b) < c)[0].d(1)) & ~_flipped_(e) ** 2\n"
+                                             "if 2 == i < 3 and ~_flipped_(-f): pass")
+
+
 def test_floats_in_f_strings_are_written_out():
     source = "f'{x} {{y}} {z:.2f} {w!r} {v=} {a[1:2]} {f(b, {1: 2})}' + F\"{c}\" + '{d}'"
     assert small_reader.prepared(source) == "f'{_text_(x)} {{y}} {z:.2f} {w!r} {v=} {_text_(a[1:2])} " \
@@ -351,13 +357,14 @@ def test_floats_in_f_strings_are_written_out():
 
 @pytest.mark.parametrize("path", sorted(TRY.glob("small_*.py")), ids=lambda p: p.name)
 def test_a_prepared_source_is_the_same_program(path):
-    """Ours, with left_side as the identity, must still be what they were: the syntax tree without the calls."""
+    """Ours, without the calls that were put in, must still have the syntax tree that they had."""
     import ast
 
     class Calls(ast.NodeTransformer):
         def visit_Call(self, node):
             self.generic_visit(node)
-            return node.args[0] if isinstance(node.func, ast.Name) and node.func.id == "_left_side_" else node
+            return node.args[0] if isinstance(node.func, ast.Name) and node.func.id in (
+                "_left_side_", "_flipped_") else node
     source = path.read_text()
     prepared = small_reader.prepared(source)
     assert ast.unparse(Calls().visit(ast.parse(prepared))) == ast.unparse(ast.parse(source))

@@ -26,7 +26,7 @@ from page_slips import CALLS, ERRORS, FORGED, HOSTILE, LATE, SLIPS, VALUES, body
 ROOT = Path(__file__).parent.parent
 sys.path[:0] = [str(ROOT / "tools"), str(ROOT / "book" / "_ext")]
 import tryit  # noqa: E402
-from browser import chromium, missing  # noqa: E402
+from browser import missing  # noqa: E402
 
 pytestmark = pytest.mark.skipif(bool(missing()), reason=missing())
 SOLUTIONS = {i: source for path in chapters(ROOT / "book").values() for i, source in answers(path).items()}
@@ -69,17 +69,17 @@ def site(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def tried(site):
-    with chromium() as context:
-        page = context.new_page()
-        page.faults, page.requests = [], []
-        page.on("pageerror", lambda error: page.faults.append(str(error)))
-        page.on("console", lambda m: page.faults.append(m.text) if m.type in ("error", "warning") else None)
-        page.goto(site)
-        page.evaluate("coursekitTry.warm()")
-        page.on("request", lambda r: page.requests.append(r.url) if not r.url.startswith("blob:") else None)
-        yield page
-        assert page.faults == [] and page.requests == []
+def tried(site, context):
+    page = context.new_page()
+    page.faults, page.requests = [], []
+    page.on("pageerror", lambda error: page.faults.append(str(error)))
+    page.on("console", lambda m: page.faults.append(m.text) if m.type in ("error", "warning") else None)
+    page.goto(site)
+    page.evaluate("coursekitTry.warm()")
+    page.on("request", lambda r: page.requests.append(r.url) if not r.url.startswith("blob:") else None)
+    yield page
+    page.close()
+    assert page.faults == [] and page.requests == []
 
 
 def run(page, *runs):

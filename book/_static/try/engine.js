@@ -3,6 +3,7 @@
 // at once. Plain scripts, no request once all is loaded: it works from a file as well.
 window.coursekitTry = (() => {
   const HERE = new URL("./", document.currentScript.src);
+  const MOST = 5050; // characters: the worker prints 5,000 and that there was more; what goes beyond went round it
   const START = 20; // seconds until a worker must be ready
   const exercises = {};
   const running = new Set(); // how to stop each
@@ -71,6 +72,7 @@ window.coursekitTry = (() => {
       worker.onerror = (event) => { event.preventDefault(); end({broken: event.message}); };
       worker.onmessage = ({data}) => {
         if ("printed" in data) told.printed += data.printed;
+        if (told.printed.length > MOST) end({broken: "too much was printed"});
         if ("defined" in data) told.defined = data.defined;
         if ("outcome" in data) told.outcomes.push(data.outcome);
         if (data.done) end({});
@@ -104,7 +106,7 @@ window.coursekitTry = (() => {
       const worker = await taken();
       const told = await heard(worker, {code, name: exercise.function, names: exercise.names,
         cases: exercise.cases.map((c) => c.arguments)}, seconds);
-      return {...verdict(exercise, code, told), printed: told.printed};
+      return {...verdict(exercise, code, told), printed: told.printed.slice(0, MOST)};
     } catch (error) {
       const line = `The page's Python does not run here (${error.message}). Solve it in the notebook.`;
       return {...refused(exercise, line), printed: ""};

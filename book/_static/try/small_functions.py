@@ -1,5 +1,6 @@
 """Functions of numbers, repeated over arrays: a part of the page's small numpy, under numpy's names."""
 
+import builtins
 import math
 
 import small_operations as _ops
@@ -61,7 +62,8 @@ exp, log, log1p = _function(_exp), _function(_log), _function(_log1p)
 log2, log10 = _function(lambda x: _log(x) / math.log(2)), _function(lambda x: _log(x) / math.log(10))
 expm1 = _function(lambda x: math.expm1(x) if x < 709 else _exp(x))
 sqrt, square = _function(_ops.root), lambda x: asarray(x) ** 2
-sin, cos, tanh = _function(math.sin), _function(math.cos), _function(math.tanh)
+sin, cos = [_function(lambda x, f=f: f(x) if abs(x) < inf else nan) for f in (math.sin, math.cos)]
+tanh = _function(math.tanh)
 floor = _function(lambda x: float(math.floor(x)) if abs(x) < inf else x)
 ceil = _function(lambda x: float(math.ceil(x)) if abs(x) < inf else x)
 isnan, isinf = _function(lambda x: x != x, "b"), _function(lambda x: abs(x) == inf, "b")
@@ -130,6 +132,15 @@ def clip(a, low=None, high=None):
 def diff(a):
     a = asarray(a)
     return not_equal(a[..., 1:], a[..., :-1]) if a.dtype == bool else a[..., 1:] - a[..., :-1]
+
+
+def bincount(x, weights=None, minlength=0):
+    numbers = asarray(x).values()
+    weights = [1] * len(numbers) if weights is None else asarray(weights, float).values()
+    counts = [type(weights[0])(0) if len(weights) else 0] * builtins.max([minlength] + [n + 1 for n in numbers])
+    for n, weight in zip(numbers, weights):
+        counts[n] += weight
+    return asarray(counts)
 
 
 def unique(a):
@@ -222,3 +233,4 @@ def _sort_in_place(a, axis=-1):
 
 
 ndarray.clip, ndarray.sort, ndarray.nonzero, ndarray.dot = clip, _sort_in_place, nonzero, dot
+ndarray.__copy__, ndarray.__deepcopy__ = copy, lambda a, memo: copy(a)

@@ -4,6 +4,8 @@ MicroPython does not ask the right side of `0.5 < p` whether it knows how to com
 and >= is passed through `left_side`, which leaves all but plain numbers alone.
 """
 
+from small_array import bool_
+
 KEYWORDS = ("and or not if elif else while return in is assert lambda yield for del raise with except from import "
             "print async await").split()
 COMPARISONS = ("<", "<=", ">", ">=")
@@ -11,6 +13,9 @@ STOPS = ("(", "[", "{", ",", ":", ";", "=", ":=", "->", "==", "!=", "\n") + COMP
 LONG = ("**=", "//=", ">>=", "<<=", "...", "<=", ">=", "==", "!=", "->", ":=", "+=", "-=", "*=", "/=", "%=", "&=",
         "|=", "^=", "@=", "**", "//", "<<", ">>")
 PAIRS = {")": "(", "]": "[", "}": "{"}
+OTHERS = ("==", "!=", "is", "in")  # their left side stays as it is: a wrapped right side would equal nothing
+STRANGE = "\u2212\u00d7\u201c\u201d\u2018\u2019\u2013\u2014\u2026"  # what a copy from a text brings along
+UNSEEN = "\u00a0\u200b\ufeff\u2009\u202f"
 BLOCKS = ("def", "if", "elif", "else", "for", "while", "class", "try", "except", "finally", "with")
 
 
@@ -47,6 +52,11 @@ def left_side(value):
     return Left(value) if isinstance(value, (int, float)) else value
 
 
+def flipped(value):
+    """What ~ is to work on: a comparison of two numbers of an array gives numpy's bool, not Python's."""
+    return bool_(value) if value is True or value is False else value
+
+
 def tokens(source):
     """(text, start, end, line) of every token; a line's end is "\\n", outside brackets only. Raises Slip."""
     found, open_, at, line = [], [], 0, 1
@@ -63,6 +73,10 @@ def tokens(source):
         elif c == "#":
             while at < len(source) and source[at] != "\n":
                 at += 1
+        elif c in STRANGE:
+            raise Slip("invalid character '" + c + f"' (U+{ord(c):04X})", line)
+        elif c in UNSEEN:
+            raise Slip(f"invalid non-printable character U+{ord(c):04X}", line)
         else:
             at = _end(source, at, line)
             found.append((source[start:at], start, at, line))
@@ -85,7 +99,7 @@ def _match(text, open_, line):
 
 
 def _name(c):
-    return c.isalpha() or c.isdigit() or c == "_" or ord(c) > 127
+    return c.isalpha() or c.isdigit() or c == "_" or ord(c) > 127 and c not in STRANGE and c not in UNSEEN
 
 
 def _end(source, at, line):
@@ -125,17 +139,38 @@ def prepared(source):
     is through `_text_`, for its floats; lines stay where they are."""
     found, inserts = tokens(source), []
     for k, (text, start, _, _) in enumerate(found):
-        if text[-1] in "'\"" and "f" in text[:2].lower():
+        if text[-1] in "'\"" and "f" in text.replace('"', "'").split("'")[0].lower():
             inserts += [(start + at, 1, word) for at, word in fields(text)]
+        if text == "~" and k + 1 < len(found):
+            inserts += [(found[k + 1][1], 1, "_flipped_("), (found[_operand(found, k + 1)][2], 0, ")")]
         if text in COMPARISONS:
             first = _left(found, k)
-            if first < k:
+            if first < k and not (first and found[first - 1][0] in OTHERS):
                 inserts += [(found[first][1], 1, "_left_side_("), (found[k - 1][2], 0, ")")]
     out, last = [], 0
     for at, _, text in sorted(inserts):
         out += [source[last:at], text]
         last = at
     return "".join(out) + source[last:]
+
+
+def _operand(found, j):
+    """The last token of what a sign at token j - 1 belongs to: a name or a bracket, with its calls and indexes."""
+    while j + 1 < len(found) and found[j][0] in ("~", "-", "+"):
+        j += 1
+    while True:
+        if found[j][0] in ("(", "[", "{"):
+            depth = 1
+            while depth and j + 1 < len(found):
+                j += 1
+                depth += (found[j][0] in ("(", "[", "{")) - (found[j][0] in PAIRS)
+        following = found[j + 1][0] if j + 1 < len(found) else ""
+        if following == ".":
+            j = min(j + 2, len(found) - 1)
+        elif following in ("(", "["):
+            j += 1
+        else:
+            return j
 
 
 def fields(text):

@@ -9,6 +9,7 @@ import io
 import json
 import sys
 
+import small_collections
 import small_coursekit
 import small_math
 import small_numpy
@@ -18,7 +19,7 @@ from small_operations import rounded
 from small_print import array2string, float_text
 
 FILE, MAX_ITEMS, MAX_DEPTH, MAX_PRINTED, WIDTH = "answer.py", 20000, 8, 5000, 150
-MODULES = ("collections", "copy", "functools", "heapq", "itertools", "json", "operator", "random", "re", "string",
+MODULES = ("copy", "functools", "heapq", "itertools", "json", "operator", "random", "re", "string",
            "time")
 inf, nan = float("inf"), float("nan")
 state = {"printed": 0, "answer": None, "function": "", "lines": []}
@@ -35,11 +36,38 @@ def find_module(name, *rest):
         return small_numpy
     if name == "math":
         return small_math
+    if name in ("typing", "__future__", "collections.abc"):
+        return Anything()
+    if name == "collections":
+        return small_collections
     if name in MODULES:
-        return _import(name, *rest)
+        builtins.__import__ = _import  # a module of MicroPython's imports others
+        try:
+            return _import(name, *rest)
+        finally:
+            builtins.__import__ = find_module
     if name.startswith("numpy."):
         getattr(small_numpy, name[6:])
     raise ImportError(name.split(".")[0] + " is not in the page; numpy and math are. Solve it in the notebook")
+
+
+class Anything:
+    """What `typing` gives: names that are written and never asked."""
+
+    def __getattr__(self, name):
+        return self
+
+    def __getitem__(self, key):
+        return self
+
+    def __call__(self, *args, **named):
+        return self
+
+
+def refused(name):
+    def function(*args, **named):
+        raise RuntimeError(name + "() is not in the page; solve it in the notebook")
+    return function
 
 
 def printed(value):
@@ -83,7 +111,8 @@ def define(source, function, names):
     state["lines"] = source.split("\n")
     space = {"__name__": "__main__", "np": small_numpy, "math": small_math, "print": show_print, "zip": strict_zip,
              "round": round_any, "RecursionError": RecursionError, "_left_side_": small_reader.left_side,
-             "_text_": printed}
+             "_flipped_": small_reader.flipped, "_text_": lambda *v: printed(v[0] if len(v) == 1 else v),
+             "input": refused("input"), "open": refused("open")}
     for name in names:
         space[name] = getattr(small_coursekit, name)
     try:
