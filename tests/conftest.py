@@ -1,7 +1,8 @@
-"""For all tests: no figure stays open. For those of the pages: a browser, and the built book served to it."""
+"""For all tests: Ctrl-C counts, no figure stays open. For those of the pages: a browser, the built book served."""
 
 import functools
 import http.server
+import signal
 import sys
 import threading
 from pathlib import Path
@@ -12,6 +13,9 @@ ROOT = Path(__file__).parent.parent
 HTML = ROOT / "_build" / "html"
 sys.path.insert(0, str(ROOT / "tools"))
 from browser import chromium  # noqa: E402
+
+# Started in the background, a shell's programs ignore Ctrl-C, and so would all that the tests start and interrupt.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 class Quiet(http.server.SimpleHTTPRequestHandler):
