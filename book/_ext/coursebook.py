@@ -19,7 +19,7 @@ PAGE = [(r'(<button class="btn search-button-field[^>]*) aria-label="Search"', r
         (r'(colab\.research\.google\.com/github/[^/"]+/[^/"]+/blob)/[^/"]+/book/', r"\1/gh-pages/colab/")]
 FIRST_PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>{title}</title>
-<meta http-equiv="refresh" content="0; url={page}"></head>
+<link rel="icon" href="_static/favicon.svg"><meta http-equiv="refresh" content="0; url={page}"></head>
 <body><main><h1>{title}</h1><p><a href="{page}">Open the book</a></p></main></body></html>
 """
 
