@@ -30,10 +30,10 @@ os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false intra_op_paralleli
 import matplotlib.pyplot as plt  # noqa: E402
 import numpy as np  # noqa: E402
 import torch  # noqa: E402
-from peers import GAMMA, LAM, PEERS  # noqa: E402
 
 from coursekit import _scans, figures  # noqa: E402
 from coursekit.advantages import gae  # noqa: E402
+from peers import GAMMA, LAM, PEERS  # noqa: E402
 
 SHAPES = ((128, 8), (2048, 1), (2048, 64), (128, 4096), (1024, 4096), (1_000_000, 1))  # (time, rows)
 LENGTHS = tuple((10**k, 1) for k in range(2, 8))

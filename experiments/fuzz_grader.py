@@ -14,11 +14,10 @@ from pathlib import Path
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE.parent / "tests"), str(HERE.parent / "benchmarks")]
 
-from fuzz import mutants  # noqa: E402
-from grading import CHAPTER, IDS, notebook  # noqa: E402
-
 import coursekit  # noqa: E402
 from coursekit.autograder import grading, package, sandbox  # noqa: E402
+from fuzz import mutants  # noqa: E402
+from grading import CHAPTER, IDS, notebook  # noqa: E402
 
 
 def main(count, seed=1):

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from browser import chromium
+
 ROOT = Path(__file__).parent.parent
 HTML = ROOT / "_build" / "html"
-sys.path.insert(0, str(ROOT / "tools"))
-from browser import chromium  # noqa: E402
 
 # Started in the background, a shell's programs ignore Ctrl-C, and so would all that the tests start and interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -6,7 +6,6 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
-from strategies import double_sum, of_one_critic, random_steps, scaled_error, steps, unit
 
 from coursekit.advantages import (
     gae,
@@ -17,6 +16,7 @@ from coursekit.advantages import (
     n_step_returns,
     td_errors,
 )
+from strategies import double_sum, of_one_critic, random_steps, scaled_error, steps, unit
 
 RUNNING = (np.array([0, 0, 0, 0, 1.0]), np.array([0.1, 0.2, 0.3, 0.5, 0.8]), np.array([0.2, 0.3, 0.5, 0.8, 0]),
            np.arange(5) == 4, np.zeros(5, bool))

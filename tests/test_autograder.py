@@ -5,10 +5,10 @@ import time
 
 import nbformat
 import pytest
-from notebooks import exercises_only, grade, mark, run, solution
 
 from coursekit.autograder.check import WrongAnswer, call, check
 from coursekit.exercises import EXERCISES, get
+from notebooks import exercises_only, grade, mark, run, solution
 
 GAE = [e.id for e in EXERCISES.values() if e.notebook == "02_gae"]
 POINTS = sum(get(i).points for i in GAE)

@@ -12,9 +12,9 @@ from types import SimpleNamespace
 
 import pytest
 import yaml
-from notebooks import BOOK, CHAPTERS
 
 from coursekit.exercises import EXERCISES
+from notebooks import BOOK, CHAPTERS
 
 ROOT = BOOK.parent
 

@@ -4,16 +4,15 @@
 """
 
 import json
-import sys
 from pathlib import Path
 
 import pytest
+
+from browser import missing, npm_file
 from oracles import ORACLES
 
 ROOT = Path(__file__).parent.parent
 HTML, SHOTS = ROOT / "_build" / "html", ROOT / "_build" / "screenshots"
-sys.path.insert(0, str(ROOT / "tools"))
-from browser import missing, npm_file  # noqa: E402
 
 PAGES = sorted(str(p.relative_to(HTML)) for p in [*HTML.glob("book/**/*.html"), *HTML.glob("[gs]*.html")])
 CHAPTERS = [name for name in PAGES if Path(name).stem[:1].isdigit()]

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
-from strategies import unit
 
 from coursekit import chains
 from coursekit.advantages import gae, n_step_advantages
 from coursekit.rollouts import collect
+from strategies import unit
 
 WALK = chains.random_walk(19)
 EVEN = WALK.uniform_policy()

@@ -5,12 +5,12 @@ import json
 import numpy as np
 import pytest
 import torch
-from notebooks import BOOK
 
 from coursekit import helpdesk as hd
 from coursekit.checkpoints import FOLDER, checkpoint, compare, write
 from coursekit.preferences import Annotator, accuracy, film_ratings, noise_ceiling, preference_of_raters
 from coursekit.reward_model import score_pairs
+from notebooks import BOOK
 
 RESULTS = BOOK.parent / "experiments" / "results"
 

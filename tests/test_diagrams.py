@@ -3,17 +3,16 @@
 import io
 import re
 import shutil
-import sys
 
 import pytest
-from notebooks import BOOK
 from sphinx.application import Sphinx
 from sphinx.util.docutils import docutils_namespace, patch_docutils
 
+from diagrams import FOLDER, drawing, words
+from notebooks import BOOK
+from render_mermaid import sources
+
 ROOT = BOOK.parent
-sys.path[:0] = [str(ROOT / "tools"), str(BOOK / "_ext")]
-from diagrams import FOLDER, drawing, words  # noqa: E402
-from render_mermaid import sources  # noqa: E402
 
 TEXT = "flowchart TD\n    accTitle: A title\n    accDescr: What it shows.\n    A --> B\n"
 

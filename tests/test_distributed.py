@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from ranks import four_updates, models
 
 from coursekit import cli, distributed
+from ranks import four_updates, models
 
 HERE = Path(__file__).parent
 

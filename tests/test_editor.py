@@ -1,11 +1,10 @@
 """The committed bundle of the page's editor is what tools/vendor_editor.py makes."""
 
-import sys
 from pathlib import Path
 
+from vendor_editor import BUNDLE, LICENCES, banner, bundled, licences
+
 ROOT = Path(__file__).parent.parent
-sys.path.insert(0, str(ROOT / "tools"))
-from vendor_editor import BUNDLE, LICENCES, banner, bundled, licences  # noqa: E402
 
 
 def test_the_bundle_comes_from_this_source_and_these_packages():

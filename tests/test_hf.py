@@ -7,6 +7,7 @@ import re
 import numpy as np
 import pytest
 import torch
+
 from notebooks import run
 
 os.environ["HF_HUB_OFFLINE"] = "1"

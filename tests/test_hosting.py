@@ -4,6 +4,7 @@ import subprocess
 import sys
 
 import yaml
+
 from notebooks import BOOK
 
 ROOT = BOOK.parent

@@ -8,6 +8,7 @@ import time
 import nbformat
 import pytest
 from nbformat.v4 import new_code_cell
+
 from notebooks import exercises_only, grade, mark, run, solution
 
 NAME = "02_gae"

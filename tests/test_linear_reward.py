@@ -16,7 +16,6 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from notebooks import run
 from numpy.testing import assert_allclose
 from scipy.sparse import csr_array, random_array
 
@@ -34,6 +33,7 @@ from coursekit.linear_reward import (
     train,
 )
 from coursekit.preferences import Annotator, accuracy, label_pairs, noise_ceiling
+from notebooks import run
 
 WORDS = np.array([f"word{i}" for i in range(30)])
 

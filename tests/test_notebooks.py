@@ -6,9 +6,9 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from notebooks import BOOK, CHAPTERS, mark
 
 from coursekit.exercises import EXERCISES
+from notebooks import BOOK, CHAPTERS, mark
 
 spec = importlib.util.spec_from_file_location("nb", BOOK.parent / "tools" / "nb.py")
 nb = importlib.util.module_from_spec(spec)

@@ -4,10 +4,10 @@ import json
 
 import nbformat
 import pytest
-from notebooks import CHAPTERS, mark, run
 
 from coursekit.cli import main
 from coursekit.exercises import EXERCISES
+from notebooks import CHAPTERS, mark, run
 
 
 @pytest.fixture(scope="module")

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import torch
 from numpy.testing import assert_array_equal
-from strategies import double_sum, random_steps, scaled_error
 
 from coursekit import _scans
 from coursekit.advantages import gae, lambda_returns, mc_returns
+from strategies import double_sum, random_steps, scaled_error
 
 BAR = {np.dtype(np.float32): 1e-5, np.dtype(np.float64): 1e-12}
 ORDERS = {  # how the axes (A, B, T) lie in memory, from the slowest to the fastest

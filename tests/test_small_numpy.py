@@ -1,7 +1,6 @@
 """The page's small numpy gives numpy's numbers, shapes, kinds, texts and refusals."""
 
 import math
-import sys
 import warnings
 from pathlib import Path
 
@@ -12,18 +11,17 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.testing import assert_allclose, assert_array_equal
 
+import small_array
+import small_coursekit
+import small_math
+import small_numpy as sn
+import small_operations
+import small_print
+import small_reader
 from coursekit.advantages import gae
 from coursekit.tokens import token_rewards, token_steps
 
 TRY = Path(__file__).parent.parent / "book" / "_static" / "try"
-sys.path.insert(0, str(TRY))
-import small_array  # noqa: E402
-import small_coursekit  # noqa: E402
-import small_math  # noqa: E402
-import small_numpy as sn  # noqa: E402
-import small_operations  # noqa: E402
-import small_print  # noqa: E402
-import small_reader  # noqa: E402
 
 KINDS = {"b": bool, "i": np.int64, "f": float}
 NUMBERS = {"b": st.booleans(), "i": st.integers(-9, 9),

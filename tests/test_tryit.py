@@ -2,23 +2,21 @@
 
 import json
 import re
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+import tryit
+import vendor_tryit
+from browser import NPM
 from coursekit.autograder.outcome import Outcome
 from coursekit.autograder.verdict import agree, inputs_of, judge, shape_of, show
 from coursekit.exercises import EXERCISES
 
 ROOT = Path(__file__).parent.parent
 TRY = ROOT / "book" / "_static" / "try"
-sys.path[:0] = [str(ROOT / "tools"), str(ROOT / "book" / "_ext")]
-import tryit  # noqa: E402
-from browser import NPM  # noqa: E402
 
-import vendor_tryit  # noqa: E402
 
 KINDS = {"b": bool, "i": int, "f": float}
 SCOPE = {"nan": np.nan, "inf": np.inf,

@@ -9,12 +9,13 @@ import json
 import math
 import random
 import shutil
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+import tryit
+from browser import missing
 from coursekit.autograder.book import answers, chapters
 from coursekit.autograder.check import grade
 from coursekit.autograder.outcome import Outcome
@@ -24,9 +25,6 @@ from page_answers import ANSWERS
 from page_slips import CALLS, ERRORS, FORGED, HOSTILE, LATE, SLIPS, VALUES, body
 
 ROOT = Path(__file__).parent.parent
-sys.path[:0] = [str(ROOT / "tools"), str(ROOT / "book" / "_ext")]
-import tryit  # noqa: E402
-from browser import missing  # noqa: E402
 
 pytestmark = pytest.mark.skipif(bool(missing()), reason=missing())
 SOLUTIONS = {i: source for path in chapters(ROOT / "book").values() for i, source in answers(path).items()}

@@ -6,11 +6,11 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from notebooks import solution
-from test_browser import CHAPTERS, HTML, NARROW, WIDE, by, lack, npm_file, shoot, sound, violations, visit
 
 from coursekit.autograder.check import grade
 from coursekit.exercises import EXERCISES
+from notebooks import solution
+from test_browser import CHAPTERS, HTML, NARROW, WIDE, by, lack, npm_file, shoot, sound, violations, visit
 
 pytestmark = pytest.mark.skipif(bool(lack), reason=lack)
 PAGE, ID, NUMBER = "book/00_before_you_start.html", "start.critic", "exercise 0.3"

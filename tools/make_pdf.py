@@ -9,8 +9,9 @@ import time
 from pathlib import Path
 
 import yaml
-from browser import chromium, missing
 from pypdf import PdfReader, PdfWriter
+
+from browser import chromium, missing
 
 ROOT = Path(__file__).parent.parent
 HTML, PDF = ROOT / "_build" / "html", ROOT / "_build" / "coursekit.pdf"

@@ -9,12 +9,11 @@ text of a function, its WebAssembly base64, and the worker of a page puts them t
 import base64
 import hashlib
 import json
-import sys
 from pathlib import Path
 
+from browser import NPM, npm_file
+
 ROOT = Path(__file__).parent.parent
-sys.path.insert(0, str(ROOT / "tools"))
-from browser import NPM, npm_file  # noqa: E402
 
 PACKAGE, WASM = "@micropython/micropython-webassembly-pyscript", "micropython.wasm"
 SCRIPT = ROOT / "book" / "_static" / "try" / "micropython.js"
