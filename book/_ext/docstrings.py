@@ -7,9 +7,14 @@ SECTION = re.compile(r"^(Args|Returns|Raises|Source): (\S.*)")
 
 def plain(app, what, name, obj, options, lines):
     """Formulas (indented after an empty line, above the sections) become blocks as written, less their label;
-    `name` becomes code; a section that stands on one line becomes one that napoleon knows."""
-    out, formula, sections = [], False, False
+    `name` becomes code; a section that stands on one line becomes one that napoleon knows; an example (from >>> to
+    the next empty line) stays as it is."""
+    out, formula, sections, example = [], False, False, False
     for i, line in enumerate(lines):
+        example = line.startswith(">>> ") or (example and bool(line.strip()))
+        if example:
+            out.append(line)
+            continue
         header = SECTION.match(line)
         sections = sections or bool(header) or line.rstrip() in ("Args:", "Returns:", "Raises:")
         if header:

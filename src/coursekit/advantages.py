@@ -99,6 +99,10 @@ def lambda_returns(rewards, next_values, terminated, truncated, *, gamma, lam):
     Equal to `gae` + values where one critic gave both: next_values[t] = values[t+1] inside an episode.
     Args, Returns, Raises: as `gae`, without values.
     Source: Sutton and Barto 2018, eqs. 12.2 and 12.18.
+
+    >>> ended, cut = [False, False, True], [False, False, False]
+    >>> lambda_returns([0, 0, 1.0], [0.5, 0.8, 0], ended, cut, gamma=1.0, lam=0.5)
+    array([0.7, 0.9, 1. ])
     """
     xp, (rewards, next_values, terminated, truncated) = _returns_arrays(
         rewards, next_values, terminated, truncated)
@@ -126,6 +130,10 @@ def gae(rewards, values, next_values, terminated, truncated, *, gamma, lam):
     Raises:
         ValueError: shapes differ or T = 0, a flag is not boolean, gamma or lam leaves [0, 1].
     Source: Schulman et al. 2016, eq. 16. Time limits: Pardo et al. 2018.
+
+    >>> ended, cut = [False, False, True], [False, False, False]
+    >>> gae([0, 0, 1.0], [0.2, 0.5, 0.8], [0.5, 0.8, 0], ended, cut, gamma=1.0, lam=0.5)
+    array([0.5, 0.4, 0.2])
     """
     _, (rewards, values, next_values, terminated, truncated) = as_arrays(
         floating=["rewards", "values", "next_values"], boolean=["terminated", "truncated"],

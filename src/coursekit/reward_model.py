@@ -29,6 +29,9 @@ def bradley_terry_loss(chosen_scores, rejected_scores, *, margin=0.0, label_smoo
     Raises:
         ValueError: shapes or dtypes differ, numpy arrays, ε outside its range.
     Source: Bradley and Terry 1952; Ouyang et al. 2022, eq. 1; margin: Touvron et al. 2023, eq. 2.
+
+    >>> bradley_terry_loss(torch.tensor([2.0, 0.0]), torch.tensor([0.0, 0.0]))
+    tensor(0.4100)
     """
     _, (chosen_scores, rejected_scores) = as_arrays(
         floating=["chosen_scores", "rejected_scores"], chosen_scores=chosen_scores, rejected_scores=rejected_scores)

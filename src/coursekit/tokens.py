@@ -23,6 +23,9 @@ def kl_estimates(logprobs, ref_logprobs, *, kind="k1"):
     Raises:
         ValueError: shapes or dtypes differ, or another kind.
     Source: Schulman 2020, "Approximating KL divergence".
+
+    >>> kl_estimates(np.log([0.5, 0.1]), np.log([0.25, 0.2])).round(3)
+    array([ 0.693, -0.693])
     """
     xp, (logprobs, ref_logprobs) = as_arrays(floating=["logprobs", "ref_logprobs"],
                                              logprobs=logprobs, ref_logprobs=ref_logprobs)
@@ -62,6 +65,9 @@ def token_rewards(scores, kl, mask, *, beta):
     Raises:
         ValueError: shapes that do not fit, mask not boolean, or an empty reply.
     Source: Ziegler et al. 2019, section 2; Ouyang et al. 2022, eq. 2.
+
+    >>> token_rewards(np.array([2.0]), [[0.5, 0.1, 0.0]], [[True, True, False]], beta=0.1)
+    array([[-0.05,  1.99,  0.  ]])
     """
     xp, (kl, mask) = as_arrays(floating=["kl"], boolean=["mask"], kl=kl, mask=mask)
     if tuple(scores.shape) != tuple(kl.shape[:-1]):
