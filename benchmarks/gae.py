@@ -31,7 +31,7 @@ import matplotlib.pyplot as plt  # noqa: E402
 import numpy as np  # noqa: E402
 import torch  # noqa: E402
 
-from coursekit import _scans, figures  # noqa: E402
+from coursekit import _dispatch, figures  # noqa: E402
 from coursekit.advantages import gae  # noqa: E402
 from peers import GAMMA, LAM, PEERS  # noqa: E402
 
@@ -55,22 +55,22 @@ def draw(steps, rows):
 
 def ours(layout, kernel, convert=lambda x: x):
     def prepare(data):
-        load = _scans._kernel if kernel else lambda: None
-        if kernel and (data.rewards.size < _scans.COMPILED or load() is None):
+        load = _dispatch._kernel if kernel else lambda: None
+        if kernel and (data.rewards.size < _dispatch.COMPILED or load() is None):
             raise ImportError("the same as without the extra")
         given = [convert(layout(x)) for x in (
             data.rewards, data.values, data.next_values, data.terminated, data.never)]
 
         def call():
-            _scans._kernel = load
+            _dispatch._kernel = load
             advantages = gae(*given, gamma=GAMMA, lam=LAM)
-            _scans._kernel = LOAD
+            _dispatch._kernel = LOAD
             return advantages, advantages + given[1]
         return call, lambda advantages: np.from_dlpack(advantages).T
     return prepare
 
 
-LOAD = _scans._kernel
+LOAD = _dispatch._kernel
 METHODS = {}
 LAYOUTS = {"time first": lambda x: x.T, "time last": lambda x: np.ascontiguousarray(x.T)}
 for order, layout in LAYOUTS.items():

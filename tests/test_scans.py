@@ -8,7 +8,7 @@ import pytest
 import torch
 from numpy.testing import assert_array_equal
 
-from coursekit import _scans
+from coursekit import _dispatch, _scans
 from coursekit.advantages import gae, lambda_returns, mc_returns
 from strategies import double_sum, random_steps, scaled_error
 
@@ -32,8 +32,10 @@ def in_order(rng, order, *shape, dtype=float, ends=0.02):
 @pytest.fixture
 def small(monkeypatch):
     """Few elements are many: every path on arrays that the double sum can follow."""
-    for name, elements in dict(BLOCK=64, WIDE=16, COMPILED=10**9, OUTSIDE=10**9, PART=96).items():
+    for name, elements in dict(BLOCK=64, WIDE=16, PART=96).items():
         monkeypatch.setattr(_scans, name, elements)
+    for name in ("COMPILED", "OUTSIDE"):
+        monkeypatch.setattr(_dispatch, name, 10**9)
     return monkeypatch
 
 
@@ -43,7 +45,7 @@ def ways(monkeypatch):
         def run(*s, gamma, lam):
             with monkeypatch.context() as m:
                 for name, value in constants.items():
-                    m.setattr(_scans, name, value)
+                    m.setattr(_scans if hasattr(_scans, name) else _dispatch, name, value)
                 return gae(*s, gamma=gamma, lam=lam)
         return run
 
@@ -130,16 +132,16 @@ def test_large_arrays_as_they_come(monkeypatch, dtype, shape):
         for t in reversed(range(shape[1])):
             following = deltas[:, t] + 0.99 * 0.95 * np.where(s[3][:, t] | s[4][:, t], 0.0, following)
             truth[:, t] = following
-        for kernel in (_scans._kernel, lambda: None):
-            monkeypatch.setattr(_scans, "_kernel", kernel)
+        for kernel in (_dispatch._kernel, lambda: None):
+            monkeypatch.setattr(_dispatch, "_kernel", kernel)
             assert scaled_error(gae(*s, gamma=0.99, lam=0.95), truth) <= BAR[dtype]
 
 
 def test_the_kernel_serves_large_arrays_of_its_types_only(monkeypatch):
-    monkeypatch.setattr(_scans, "_kernel", lambda: "kernel")
-    assert _scans.fused_gae(np.zeros(2**17)) == "kernel" == _scans.fused_gae(np.zeros(2**17, np.float32))
+    monkeypatch.setattr(_dispatch, "_kernel", lambda: "kernel")
+    assert _dispatch.fused_gae(np.zeros(2**17)) == "kernel" == _dispatch.fused_gae(np.zeros(2**17, np.float32))
     for other in (np.zeros(2**17 - 1), np.zeros(2**17, np.float16), np.zeros(2**17, ">f8"), torch.zeros(2**17)):
-        assert _scans.fused_gae(other) is None
+        assert _dispatch.fused_gae(other) is None
 
 
 def test_numba_is_imported_for_large_arrays_only():

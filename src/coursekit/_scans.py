@@ -9,15 +9,12 @@ such rows are many and long, tiles of them are turned in the cache, and it goes 
 """
 
 import math
-from functools import cache
 
 import numpy as np
 
 BLOCK = 2**15  # elements that go through all rounds at once: they stay in the second-level cache
 WIDE = 1024  # a step of so many contiguous numbers costs less than its share of log2(T) rounds
 TURNED, LONG = 2**13, 2**9  # bytes of a step and of a row from which rows contiguous in time are worth turning
-COMPILED = 2**17  # elements from which the compiled kernel is loaded
-OUTSIDE = 2**20  # elements from which an array and its surprises do not fit in the cache together
 PART = 2**18  # elements that are then worked on together
 
 
@@ -69,27 +66,6 @@ def memory_order(x):
     """How a numpy array lies: its axes from the largest stride to the smallest, and how far apart two steps are."""
     order = sorted(range(x.ndim), key=lambda axis: -abs(x.strides[axis]))
     return order, math.prod(x.shape[axis] for axis in order[order.index(x.ndim - 1) + 1:])
-
-
-def fused_gae(rewards):
-    """What does the work of `advantages.gae` for a large numpy array; None where its own two lines do it.
-
-    The compiled kernel, if numba is installed. The size alone decides: loading the kernel takes half a second, and
-    the same call gives the same digits whatever was called before.
-    """
-    if not isinstance(rewards, np.ndarray) or rewards.size < COMPILED:
-        return None
-    kernel = _kernel() if rewards.dtype in (np.float32, np.float64) else None
-    return kernel or (gae_by_parts if rewards.size >= OUTSIDE else None)
-
-
-@cache
-def _kernel():
-    try:
-        from coursekit import _kernels
-    except ImportError:  # no numba, or one that does not know this numpy
-        return None
-    return _kernels.gae
 
 
 def gae_by_parts(rewards, values, next_values, terminated, truncated, gamma, factor):

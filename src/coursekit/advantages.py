@@ -5,7 +5,8 @@ A step that is neither `terminated` nor `truncated` but stands last is cut by th
 like a truncated one it is worth what the critic says of its true successor, `next_values`.
 """
 
-from coursekit._scans import discounted_sums, fused_gae, zeroed
+from coursekit._dispatch import fused_gae
+from coursekit._scans import discounted_sums, zeroed
 from coursekit.arrays import as_arrays, fraction, positive_int
 
 
