@@ -5,7 +5,13 @@ import pytest
 import torch
 from numpy.testing import assert_allclose
 
-from coursekit.ppo import clipped_policy_loss, clipped_value_loss, explained_variance, ratio_diagnostics
+from coursekit.ppo import (
+    clipped_policy_loss,
+    clipped_value_loss,
+    entropy,
+    explained_variance,
+    ratio_diagnostics,
+)
 
 
 def loss(ratio, advantage, clip=0.2):
@@ -148,3 +154,7 @@ def test_a_value_clip_that_is_no_positive_number_is_refused(clip):
     values, old, returns = random_batch(6)
     with pytest.raises(ValueError, match="clip must be a positive number"):
         clipped_value_loss(values, old, returns, clip=clip)
+
+
+def test_entropy_of_a_uniform_choice_is_log_of_their_number():
+    assert_allclose(entropy(torch.zeros(2, 8)), np.log(8), rtol=1e-6)

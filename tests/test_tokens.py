@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
 from coursekit.advantages import gae
-from coursekit.lm import TinyLM, entropy, reply_logprobs, sample, token_logprobs
+from coursekit.lm import TinyLM, reply_logprobs, sample, token_logprobs
 from coursekit.tokens import (
     adapted_beta,
     kl_estimates,
@@ -151,10 +151,6 @@ def test_beta_rises_above_the_target_and_falls_below_by_at_most_a_fifth():
     assert_allclose(adapted_beta(0.1, -5, target=6, horizon=1000, replies=1000), 0.08)
     with pytest.raises(ValueError, match="target and horizon must be positive"):
         adapted_beta(0.1, 1.0, target=0, horizon=1, replies=1)
-
-
-def test_entropy_of_a_uniform_choice_is_log_of_their_number():
-    assert_allclose(entropy(torch.zeros(2, 8)), np.log(8), rtol=1e-6)
 
 
 @pytest.mark.parametrize("call, message", [

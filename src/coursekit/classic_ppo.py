@@ -16,8 +16,13 @@ from coursekit.actor_critic import Agent
 from coursekit.advantages import gae
 from coursekit.arrays import whiten
 from coursekit.env_rollouts import Play, begin, collect_env
-from coursekit.lm import entropy
-from coursekit.ppo import clipped_policy_loss, clipped_value_loss, explained_variance, ratio_diagnostics
+from coursekit.ppo import (
+    clipped_policy_loss,
+    clipped_value_loss,
+    entropy,
+    explained_variance,
+    ratio_diagnostics,
+)
 
 
 @dataclass(frozen=True)

@@ -181,12 +181,6 @@ def reply_logprobs(model, tokens, mask, width, temperature=1.0):
     return token_logprobs(logits, tokens[:, -width - 1:]), logits[:, :-1]
 
 
-def entropy(logits):
-    """(..., V) logits to (...) entropies of the next token, nats."""
-    logprobs = torch.log_softmax(logits, -1)
-    return -(logprobs.exp() * logprobs).sum(-1)
-
-
 def next_token_loss(lm, tokens, mask):
     """Mean negative log-probability of every real token given those before it, in nats."""
     hidden, _ = lm(tokens, mask)

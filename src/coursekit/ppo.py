@@ -51,6 +51,12 @@ def clipped_value_loss(values, old_values, returns, *, clip, mask=None, count=No
     return masked_mean(errors, mask, count=count) / 2
 
 
+def entropy(logits):
+    """(..., V) logits to (...) entropies of the next action, nats."""
+    logprobs = torch.log_softmax(logits, -1)
+    return -(logprobs.exp() * logprobs).sum(-1)
+
+
 @torch.no_grad()
 def ratio_diagnostics(logprobs, old_logprobs, *, clip, mask=None):
     """How far the policy has moved since the actions were sampled: a dict of floats.

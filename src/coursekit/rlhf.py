@@ -13,8 +13,14 @@ from tqdm import tqdm
 from coursekit import distributed
 from coursekit.advantages import gae
 from coursekit.arrays import masked_mean, whiten
-from coursekit.lm import entropy, reply_logprobs, sample
-from coursekit.ppo import clipped_policy_loss, clipped_value_loss, explained_variance, ratio_diagnostics
+from coursekit.lm import reply_logprobs, sample
+from coursekit.ppo import (
+    clipped_policy_loss,
+    clipped_value_loss,
+    entropy,
+    explained_variance,
+    ratio_diagnostics,
+)
 from coursekit.tokens import adapted_beta, kl_estimates, token_rewards, token_steps
 
 
