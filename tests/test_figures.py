@@ -1,8 +1,4 @@
-"""Figures draw what they are given; the slider carries every frame and its numbers."""
-
-import re
-from base64 import b64decode
-from xml.etree import ElementTree
+"""Figures draw what they are given."""
 
 import matplotlib
 import numpy as np
@@ -43,39 +39,3 @@ def test_a_film_is_its_pictures_side_by_side_each_with_its_step(ax):
     assert strip.shape == (4, 18, 3) and strip[0, ::6, 0].tolist() == [0, 7, 9]
     assert [label.get_text() for label in ax.get_xticklabels()] == ["step 0", "step 7", "step 9"]
     assert ax.get_xticks().tolist() == [3, 9, 15] and ax.get_ylabel() == "after"
-
-
-def slider():
-    panel = figures.Panel("Errors & such", "λ", (0, 1), (0, 2), lines={"bias": ([0, 1], [0, 2])},
-                          bars=[[1.0, 2.0], [0.5, 9.0]], dots=[[(0, 1)], [(1, 2)]])
-    return figures.slider_html("λ", ["λ = 0", "λ = 1"], [panel], ["one <1>", "two"], start=1)
-
-
-def test_the_slider_holds_a_frame_for_every_position():
-    html = slider()
-    assert html.count('data-frame="0"') == html.count('data-frame="1"') == 2  # drawing and text
-    hidden = re.findall(r'data-frame="(\d)" style="display:none"', html)
-    assert set(hidden) == {"0"} and len(hidden) == 2
-    assert 'max="1" value="1"' in html and "<label" in html
-    assert "one &lt;1&gt;" in html and "Errors &amp; such" in html
-    assert "<script" not in html and "http" not in html
-
-
-def test_the_still_is_hidden_and_shows_the_start():
-    html = slider()
-    image = re.search(r'<img hidden alt="([^"]*)" src="data:image/svg\+xml;base64,([^"]*)"', html)
-    assert image[1] == "λ, still: λ = 1, two"
-    drawn = ElementTree.fromstring(b64decode(image[2]))
-    assert [group.get("data-frame") for group in drawn.iter() if group.get("data-frame")] == ["1"]
-    assert len(image[2]) < len(html) and drawn.get("width") == "300"
-
-
-def test_bars_end_inside_the_frame_and_scale_with_the_value():
-    rects = re.findall(r'<rect x="[\d.]+" y="([\d.]+)" width="[\d.]+" height="([\d.]+)"', slider())
-    heights = [float(h) for _, h in rects]
-    assert heights[0] == pytest.approx(heights[1] / 2, abs=0.2)   # 1 and 2 of 2
-    assert heights[3] == heights[1]                               # 9 is cut at the frame's top
-
-
-def test_two_calls_give_the_same_html():
-    assert slider() == slider()

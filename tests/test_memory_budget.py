@@ -6,7 +6,7 @@ import sys
 import pytest
 from numpy.testing import assert_allclose
 
-from coursekit.memory import (
+from coursekit.memory_budget import (
     GB,
     LLAMA_7B,
     LLAMA_8B,
@@ -123,5 +123,5 @@ def test_what_makes_no_sense_is_refused_by_name(wrong, message):
 
 
 def test_arithmetic_needs_no_torch():
-    code = "import sys, coursekit.memory; sys.exit('torch' in sys.modules)"
+    code = "import sys, coursekit.memory_budget; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
