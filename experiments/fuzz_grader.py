@@ -15,24 +15,24 @@ HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE.parent / "tests"), str(HERE.parent / "benchmarks")]
 
 import coursekit  # noqa: E402
-from coursekit.autograder import grading, package, sandbox  # noqa: E402
+from coursekit.autograder import package, sandbox, submission  # noqa: E402
 from fuzz import mutants  # noqa: E402
 from grading import CHAPTER, IDS, notebook  # noqa: E402
 
 
 def main(count, seed=1):
-    known = grading.chapter(CHAPTER)
+    known = submission.chapter(CHAPTER)
     kind, forks, words = sandbox.choose("bwrap", package.copy(package.refused(known)))
     limits = sandbox.Limits(call=2, submission=20)
-    settings = grading.Settings((known,), 7, kind, forks, words, limits, grading.registry_version())
+    settings = submission.Settings((known,), 7, kind, forks, words, limits, submission.registry_version())
     whole = json.dumps(notebook("import numpy as np", IDS)).encode()
     begin, statuses, points = time.monotonic(), Counter(), Counter()
     with ThreadPoolExecutor(2) as pool:
-        for record in pool.map(lambda data: grading.grade_submission([("x.ipynb", data)], settings),
+        for record in pool.map(lambda data: submission.grade_submission([("x.ipynb", data)], settings),
                                mutants(whole, count, seed)):
             statuses[record["status"]] += 1
             points[str(record["points"])] += 1
-            if record["status"] == grading.FAULT:
+            if record["status"] == submission.FAULT:
                 print(record["reason"])
     sandbox.halt(settings)
     found = dict(count=count, seed=seed, statuses=dict(statuses), points=dict(sorted(points.items())),

@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from coursekit.autograder import memory, package, sandbox
+from coursekit.autograder import memory_watch, package, sandbox
 from coursekit.autograder.book import answers, cells, chapters, role
 from coursekit.cli import main
 
@@ -99,7 +99,7 @@ def test_a_run_interrupted_goes_on_where_it_stopped_and_leaves_no_sandbox(how, f
 def sandboxes_of(workers):
     """Processes that the workers started, some seconds later; Dask itself has none below them."""
     time.sleep(2)
-    return [pid for pid, (parent, *_) in memory.table().items() if parent in workers]
+    return [pid for pid, (parent, *_) in memory_watch.processes().items() if parent in workers]
 
 
 def test_no_scheduler_is_said_in_one_line(folder, tmp_path, capsys, monkeypatch):

@@ -1,5 +1,6 @@
 """`coursekit grade` as an instructor meets it, and what the wall lets through."""
 
+import ast
 import csv
 import importlib
 import inspect
@@ -16,7 +17,7 @@ import numpy as np
 import pytest
 import torch
 
-from coursekit.autograder import grading, package, sandbox, walls, wire
+from coursekit.autograder import package, sandbox, submission, walls, wire
 from coursekit.autograder.book import answers, cells, chapters, role
 from coursekit.autograder.learners import learners, told_by
 from coursekit.autograder.reader import Unreadable, parse
@@ -286,8 +287,8 @@ def test_an_instructors_answer_that_fails_stops_the_run(folder, tmp_path, capsys
 
 
 def settings(**changes):
-    books, version = (grading.chapter(CHAPTER),), grading.registry_version()
-    return replace(grading.Settings(books, 7, "bwrap", True, "bubblewrap", sandbox.Limits(), version), **changes)
+    books, version = (submission.chapter(CHAPTER),), submission.registry_version()
+    return replace(submission.Settings(books, 7, "bwrap", True, "bubblewrap", sandbox.Limits(), version), **changes)
 
 
 def test_a_fault_of_the_grader_is_no_zero(folder, monkeypatch):
@@ -308,8 +309,8 @@ def test_a_fault_of_the_grader_is_no_zero(folder, monkeypatch):
 
 
 def test_another_version_of_the_course_grades_nothing():
-    found = grading.grade_submission([("a.ipynb", FULL.encode())], settings(version="old"))
-    assert found["status"] == grading.FAULT and found["points"] is None
+    found = submission.grade_submission([("a.ipynb", FULL.encode())], settings(version="old"))
+    assert found["status"] == submission.FAULT and found["points"] is None
 
 
 def test_without_bubblewrap_one_line_says_what_to_do(folder, monkeypatch, capsys):
@@ -323,9 +324,9 @@ def test_without_bubblewrap_one_line_says_what_to_do(folder, monkeypatch, capsys
 def run_in(kind, forks, uid=None, source=FULL):
     found = settings(kind=kind, forks=forks)
     try:
-        return grading.grade_submission([("a.ipynb", source.encode())], found)
+        return submission.grade_submission([("a.ipynb", source.encode())], found)
     finally:
-        grading.close_sandboxes()
+        submission.close_sandboxes()
 
 
 def test_a_fresh_sandbox_gives_the_same_record():
@@ -367,17 +368,35 @@ def test_cases_and_answers_of_every_exercise_pass_the_wire_unchanged(exercise):
 def test_no_library_function_is_the_answer_to_an_exercise(path):
     """Called with an exercise's inputs, by position or by name, none that answers while grading is right."""
     functions = {}
-    for file in package.SOURCE.glob("*.py"):
-        if file.name in (*package.COMMANDS, "__init__.py"):
-            continue
-        module, text = importlib.import_module(f"coursekit.{file.stem}"), file.read_text()
-        functions |= {f"{file.stem}.{k}": (f, "import torch" in text) for k, f in inspect.getmembers(
+    for name in package.MODULES:
+        module, text = importlib.import_module(f"coursekit.{name}"), (package.SOURCE / f"{name}.py").read_text()
+        functions |= {f"{name}.{k}": (f, "import torch" in text) for k, f in inspect.getmembers(
             module, inspect.isfunction) if f.__module__ == module.__name__}
-    shut = package.refused(grading.chapter(path))
+    shut = package.refused(submission.chapter(path))
     assert shut <= set(functions)
     found = [(i, name) for i in answers(path) for name, (f, tensors) in functions.items()
              if _answers(f, EXERCISES[i]) or (tensors and _answers(f, EXERCISES[i], torch.as_tensor))]
     assert [(i, name) for i, name in found if name not in shut] == []
+
+
+def test_the_sandbox_gets_every_module_of_the_subject_and_nothing_else():
+    """No command, no exercise, no code that grades; and what is copied imports nothing that is left out."""
+    names = {path.stem for path in package.SOURCE.glob("*.py")} - {"cli", "__init__"}
+    assert set(package.MODULES) == names, "list a new module of the subject in autograder/package.py"
+    folder = package.copy(frozenset()) / "coursekit"
+    found = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    inside = {f"autograder/{name}.py" for name in ("__init__", *package.INSIDE)}
+    assert {name for name in found if "__pycache__" not in name} == {
+        "__init__.py", "checkpoints/__init__.py", *(f"{m}.py" for m in package.MODULES), *inside, *package.DATA}
+    there = {"coursekit", "coursekit.checkpoints", *(f"coursekit.{m}" for m in package.MODULES),
+             "coursekit.autograder", *(f"coursekit.autograder.{m}" for m in package.INSIDE)}
+    for path in folder.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom) and node.module.split(".")[0] == "coursekit":
+                assert node.module in there, f"{path.name} imports {node.module}"
+                if node.module in ("coursekit", "coursekit.autograder"):
+                    wanted = {f"{node.module}.{alias.name}" for alias in node.names}
+                    assert wanted <= there | {"coursekit.__version__"}, f"{path.name} imports {wanted - there}"
 
 
 def _answers(function, exercise, take=np.asarray):

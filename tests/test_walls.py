@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from coursekit.autograder import confine, grading, memory, package, sandbox, walls
+from coursekit.autograder import confine, memory_watch, package, sandbox, submission, walls
 from coursekit.autograder.book import answers, cells, chapters, role
 
 CHAPTER = chapters()["02_gae"]
@@ -79,13 +79,13 @@ def test_what_is_no_danger_is_not_forbidden():
 def test_the_memory_of_a_sandbox_is_that_of_its_group_and_of_all_that_they_started():
     table = {1: (0, 1, 1), 10: (1, 10, 2), 11: (10, 10, 4), 12: (11, 12, 8), 13: (1, 10, 16), 14: (13, 14, 32),
              20: (1, 20, 64)}
-    assert memory.together(table, 10) == 2 + 4 + 8 + 16 + 32 and memory.together(table, 99) == 0
+    assert memory_watch.together(table, 10) == 2 + 4 + 8 + 16 + 32 and memory_watch.together(table, 99) == 0
 
 
 def test_memory_that_a_process_holds_is_seen():
-    before = memory.table()[os.getpid()][2]
+    before = memory_watch.processes()[os.getpid()][2]
     block = b"x" * (64 << 20)
-    assert 60 << 20 < memory.table()[os.getpid()][2] - before < 90 << 20
+    assert 60 << 20 < memory_watch.processes()[os.getpid()][2] - before < 90 << 20
     del block
 
 
@@ -99,12 +99,12 @@ def notebook(solved, *extra):
 
 
 def grade(kind, forks, data, **limits):
-    settings = grading.Settings((grading.chapter(CHAPTER),), 7, kind, forks, "", sandbox.Limits(**limits),
-                                grading.registry_version())
+    settings = submission.Settings((submission.chapter(CHAPTER),), 7, kind, forks, "", sandbox.Limits(**limits),
+                                submission.registry_version())
     try:
-        return grading.grade_submission([("a.ipynb", data)], settings)
+        return submission.grade_submission([("a.ipynb", data)], settings)
     finally:
-        grading.close_sandboxes()
+        submission.close_sandboxes()
 
 
 KINDS = [("bwrap", True), ("bwrap", False), ("container", False)]
@@ -198,7 +198,7 @@ def test_a_python_that_no_other_user_can_reach_is_told_with_the_way_out(monkeypa
 
 
 def children(pid):
-    table = memory.table()
+    table = memory_watch.processes()
     found, grown = set(), {pid}
     while grown != found:
         found, grown = grown, grown | {p for p, (parent, *_) in table.items() if parent in grown}

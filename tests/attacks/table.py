@@ -202,7 +202,7 @@ told = "looked" """,
 import glob, marshal, os, sys
 import coursekit
 files = [f for p in (os.path.dirname(coursekit.__file__ or coursekit.__path__[0]), "/coursekit", "{package}")
-         for f in glob.glob(p + "/**/*", recursive=True) if "exercises" in f or "verdict" in f or "grading" in f]
+         for f in glob.glob(p + "/**/*", recursive=True) if "exercises" in f or "verdict" in f or "submission" in f]
 told = "STOLEN" if files else "no bytecode" """,
     "looks for answers everywhere": """
 import os

@@ -15,7 +15,7 @@ from files import code
 from table import OUTSIDE, STOLEN
 from test_attacks import ATTACKS, CHAPTER, TELL, bystanders, grade, hand_in, listening, notebook, told
 
-from coursekit.autograder import grading, package, sandbox, walls
+from coursekit.autograder import package, sandbox, submission, walls
 
 # What would harm this machine if no wall stood, never run where the submission is really root behind Landlock alone
 HARM = ["removes everything", "kills everybody", "kills every number", "fills /tmp", "a file of 200 MB",
@@ -43,12 +43,12 @@ def assert_walls_stand(folder):
     """A harmless try first: a wall that is missing must not be found out by an attack that needs it."""
     nb = notebook({})
     nb["cells"].append(code(HARMLESS.format(outside=str(folder))))
-    settings = grading.Settings((grading.chapter(CHAPTER),), 7, "container", False, "", sandbox.Limits(),
-                                grading.registry_version())
+    settings = submission.Settings((submission.chapter(CHAPTER),), 7, "container", False, "", sandbox.Limits(),
+                                submission.registry_version())
     try:
-        found = grading.grade_submission([("a.ipynb", json.dumps(nb).encode())], settings)
+        found = submission.grade_submission([("a.ipynb", json.dumps(nb).encode())], settings)
     finally:
-        grading.close_sandboxes()
+        submission.close_sandboxes()
     assert "reached []" in str(found["exercises"]["gae.best_lambda"]["lines"]), found
 
 

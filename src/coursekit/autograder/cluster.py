@@ -2,7 +2,7 @@
 
 import contextlib
 
-from coursekit.autograder import grading, sandbox
+from coursekit.autograder import sandbox, submission
 
 
 @contextlib.contextmanager
@@ -27,18 +27,18 @@ def connect(address, settings):
         under_way = set()
 
         def grade(files, settings):
-            future = client.submit(grading.grade_submission, files, settings, pure=False, retries=3)
+            future = client.submit(submission.grade_submission, files, settings, pure=False, retries=3)
             under_way.add(future)
             try:
                 return future.result()
             except Exception as error:  # worker after worker was lost with it: no fault of the learner
-                return grading.fault(f"{type(error).__name__}: {str(error)[:100]}", settings)
+                return submission.fault(f"{type(error).__name__}: {str(error)[:100]}", settings)
             finally:
                 under_way.discard(future)
 
         try:
             client.run(sandbox.resume, settings)
-            client.run(grading.check_instructor, settings, close=True)
+            client.run(submission.check_instructor, settings, close=True)
             yield grade, 2 * sum(threads.values()), lambda: client.cancel(list(under_way), force=True), None
         finally:  # also where this run was interrupted: what is under way there ends, and none waits for more
             with contextlib.suppress(OSError):  # the scheduler itself is gone

@@ -1,7 +1,8 @@
 """The copy of coursekit that goes into a sandbox: what a notebook may import, and no answers.
 
-Modules are copied by an allow-list; exercises, with their references, are not on it. A library function
-that is an exercise's answer is there, so that imports work, but refuses: `gae_recursion = gae` earns nothing.
+What is copied is what stands on a list here. Exercises, with their references, and commands are on none. A library
+function that is an exercise's answer is copied, so that imports work, but it refuses: `gae_recursion = gae` earns
+nothing.
 """
 
 import ast
@@ -18,9 +19,12 @@ from coursekit.autograder.verdict import inputs_of
 from coursekit.exercises import EXERCISES
 
 SOURCE = Path(coursekit.__file__).parent
-INSIDE = ("autograder/wire.py", "autograder/worker.py", "autograder/outcome.py",
-          "autograder/confine.py")
-COMMANDS = ("cli.py", "train_rm.py", "rlhf_command.py")
+MODULES = ("_dispatch", "_kernels", "_scans", "actor_critic", "advantages", "arrays", "chains",
+           "classic_ppo", "classic_resume", "credit", "credit_learning", "distributed", "env_rollouts", "figures",
+           "helpdesk", "hf", "hf_roles", "linear_reward", "lm", "memory_budget", "ppo", "preferences", "resume",
+           "reward_model", "rlhf", "rollouts", "saved", "slider", "tokens")
+INSIDE = ("wire", "worker", "outcome", "confine")  # modules of the autograder that run in the sandbox
+DATA = ("film_ratings.tsv.gz", "checkpoints/supervised.safetensors", "checkpoints/reward.safetensors")
 CHECK = '"""Checks say nothing while grading."""\n\n\ndef check(*arguments):\n    pass\n'
 EQUALS = {"chains.gradient_bias": "start.advantage", "advantages._surprises": "td.error",  # no reference calls them
           "reward_model.bradley_terry_loss": "rm.loss", "ppo.clipped_policy_loss": "ppo.policy_loss",
@@ -96,16 +100,15 @@ def copy(names, fonts=False):
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     folder.chmod(0o755)
     target = folder / "coursekit"
-    modules = [p.name for p in SOURCE.glob("*.py") if p.name not in COMMANDS]
-    for name in [*modules, *INSIDE]:
-        (target / name).parent.mkdir(parents=True, exist_ok=True)
-        refuse = {n.rpartition(".")[2] for n in names if n.rpartition(".")[0] == name.removesuffix(".py")}
-        text = (SOURCE / name).read_text(encoding="utf-8")
-        (target / name).write_text(_refusing(text, refuse, name[:-3]) if refuse else text, encoding="utf-8")
+    for part in ("autograder", "checkpoints"):
+        (target / part).mkdir(parents=True)
+    for module in MODULES:
+        refuse = {n.rpartition(".")[2] for n in names if n.rpartition(".")[0] == module}
+        text = (SOURCE / f"{module}.py").read_text(encoding="utf-8")
+        (target / f"{module}.py").write_text(_refusing(text, refuse, module) if refuse else text, encoding="utf-8")
+    for name in ("__init__.py", "checkpoints/__init__.py", *(f"autograder/{m}.py" for m in INSIDE), *DATA):
+        shutil.copyfile(SOURCE / name, target / name)  # without its mode: another user must read it
     (target / "autograder" / "__init__.py").write_text(CHECK)
-    for data in SOURCE.glob("*.gz"):
-        shutil.copy(data, target)
-    shutil.copytree(SOURCE / "checkpoints", target / "checkpoints", ignore=shutil.ignore_patterns("__pycache__"))
     if fonts:
         import matplotlib
         (folder / "fonts").mkdir()

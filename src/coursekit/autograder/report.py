@@ -8,8 +8,8 @@ from html import escape
 
 import numpy as np
 
-from coursekit.autograder.grading import FAULT
 from coursekit.autograder.learners import file_name
+from coursekit.autograder.submission import FAULT
 from coursekit.exercises import EXERCISES
 
 STYLE = """body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#222}

@@ -13,7 +13,7 @@ import time
 import weakref
 from dataclasses import asdict, dataclass
 
-from coursekit.autograder import memory, walls, wire
+from coursekit.autograder import memory_watch, walls, wire
 
 START, IDLE = 120, 60  # seconds that a sandbox may take to get ready, and that it may wait for a submission
 _slots, _alive, _stopped, _lock = itertools.count(), weakref.WeakSet(), set(), threading.Lock()
@@ -109,12 +109,15 @@ class Sandbox:
             if self.home:
                 shutil.rmtree(self.home, ignore_errors=True)
 
-    def check(self, table):
-        """End it if all its processes in memory.table() hold more than a submission may, or if it was forgotten."""
+    def check(self, processes):
+        """End it if all its processes hold more than a submission may, or if it was forgotten.
+
+        processes: those of memory_watch.processes().
+        """
         with self._ending:
             if self.idle and time.monotonic() - self.idle > IDLE:
                 self.kill()
-            if self.process and memory.together(table, self.process.pid) > self.limits.memory:
+            if self.process and memory_watch.together(processes, self.process.pid) > self.limits.memory:
                 self.greedy = True  # before its end is seen
                 self._strike(self.process)
 
@@ -131,7 +134,7 @@ class Sandbox:
         self.kill()
         self._refuse_if_stopped()
         self.greedy = False
-        memory.watch(sandboxes)
+        memory_watch.watch(sandboxes)
         self.uid = 60_000 + (os.getpid() * 16 + next(_slots)) % 5_000 if os.getuid() == 0 else None
         self.control, theirs = socket.socketpair()
         self.errors = tempfile.TemporaryFile()

@@ -4,7 +4,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from coursekit.cli import complain
+from coursekit.commands.common import complain
 
 SOLVED = {"cartpole": 475, "lunarlander": 200}  # mean return of 100 episodes, as gymnasium's makers count it
 LINES = 15  # printed in a whole run; each comes with a save

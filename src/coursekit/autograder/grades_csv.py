@@ -3,12 +3,12 @@
 import csv
 import io
 
-from coursekit.autograder.grading import FAULT
+from coursekit.autograder.submission import FAULT
 
 FORMATS = ("plain", "canvas", "moodle")
 
 
-def table(records, settings, form):
+def csv_text(records, settings, form):
     """The text of grades.csv. A learner whom the grader failed has no points there, which is not a zero."""
     rows = {"plain": _plain, "canvas": _canvas, "moodle": _moodle}[form](records, settings)
     text = io.StringIO()

@@ -1,19 +1,16 @@
 """`coursekit grade SUBMISSIONS --out GRADES`: a class, from files to grades and feedback."""
 
 import contextlib
-import json
 import os
 import secrets
 import sys
-import threading
-from concurrent.futures import CancelledError, ThreadPoolExecutor, as_completed
 from pathlib import Path
 
-from coursekit.autograder import grading, package, report, sandbox, walls
+from coursekit.autograder import classroom, package, report, sandbox, submission, walls
 from coursekit.autograder.book import chapters
-from coursekit.autograder.learners import file_name, learners
-from coursekit.autograder.tables import FORMATS, table
-from coursekit.cli import complain
+from coursekit.autograder.grades_csv import FORMATS, csv_text
+from coursekit.autograder.learners import learners
+from coursekit.commands.common import complain
 
 
 def add_command(commands):
@@ -43,65 +40,27 @@ def run(options):
         people, settings = learners(options.submissions), _settings(options)
         print(f"sandbox: {settings.isolation}", file=sys.stderr)
         with _grader(options, settings) as grader:
-            records = grade_class(people, settings, options, *grader)
-        write(options.out / "grades.csv", table(records, settings, options.format))
-        write(options.out / "index.html", report.class_page(records))
+            records = classroom.grade_class(people, settings, options, *grader)
+        classroom.write(options.out / "grades.csv", csv_text(records, settings, options.format))
+        classroom.write(options.out / "index.html", report.class_page(records))
     except KeyboardInterrupt:
         print("coursekit: interrupted; the same command goes on where this one stopped", file=sys.stderr)
         return 130
     except (ValueError, OSError, sandbox.Fault) as error:
         return complain(str(error))
-    counts = {s: sum(r["status"] == s for r in records) for s in grading.STATUSES}
+    counts = {s: sum(r["status"] == s for r in records) for s in submission.STATUSES}
     print(", ".join(f"{n} {status}" for status, n in counts.items() if n) + f"; see {options.out}/index.html")
     return 0
 
 
-def grade_class(people, settings, options, grade, at_a_time, halt, check):
-    """Short records of all learners, in their order. grade: from files to a record. halt ends those that are
-    under way when the run is interrupted; they are not written. check must pass first, in a thread of theirs."""
-    from tqdm import tqdm
-
-    stop, pool = threading.Event(), ThreadPoolExecutor(at_a_time)
-
-    def one(person):
-        files = person.files()
-        key = settings.key(files)
-        path = options.out / "learners" / f"{file_name(person.id)}.json"
-        record = None if options.regrade else _old(path, key)
-        if record is None:
-            record = {"learner": person.id, "name": person.name, "hash": key} | grade(files, settings)
-            if stop.is_set():
-                raise CancelledError
-            write(options.out / "feedback" / f"{file_name(person.id)}.html", report.learner_page(record))
-            write(path, json.dumps(record, indent=1, ensure_ascii=False))
-        record |= {"learner": person.id, "name": person.name}
-        for verdict in record["exercises"].values():
-            del verdict["lines"]  # a class of thousands fits in memory
-        return record
-
-    try:
-        if check:
-            pool.submit(check, settings).result()  # its sandbox then serves submissions
-        with tqdm(total=len(people), unit="learner", disable=None) as bar:
-            futures = [pool.submit(one, person) for person in people]
-            for _ in as_completed(futures):
-                bar.update()
-        return [future.result() for future in futures]
-    finally:
-        stop.set()
-        pool.shutdown(wait=False, cancel_futures=True)
-        halt()
-        pool.shutdown()
-
-
 def _settings(options):
     """The Settings of this run."""
-    books = tuple(grading.chapter(path) for path in chapters(options.book, options.chapters).values())
+    books = tuple(submission.chapter(path) for path in chapters(options.book, options.chapters).values())
     limits = sandbox.Limits(call=options.call_seconds, submission=options.seconds)
     kind, forks, isolation = sandbox.choose(options.sandbox, package.copy(package.refused(books[0]), True),
                                             options.fresh)
     seed = _seed(options.out / "seed", options.seed)
-    return grading.Settings(books, seed, kind, forks, isolation, limits, grading.registry_version())
+    return submission.Settings(books, seed, kind, forks, isolation, limits, submission.registry_version())
 
 
 def _seed(path, asked):
@@ -109,7 +68,7 @@ def _seed(path, asked):
     if asked is None and path.is_file():
         return int(path.read_text())
     seed = secrets.randbelow(1 << 31) + 1 if asked is None else asked
-    write(path, f"{seed}\n")
+    classroom.write(path, f"{seed}\n")
     return seed
 
 
@@ -123,26 +82,6 @@ def _grader(options, settings):
         return
     try:
         sandbox.resume(settings)
-        yield grading.grade_submission, options.j, lambda: sandbox.halt(settings), grading.check_instructor
+        yield submission.grade_submission, options.j, lambda: sandbox.halt(settings), submission.check_instructor
     finally:
         sandbox.halt(settings)
-
-
-def _old(path, key):
-    """The record at path if it is that of this submission and these settings."""
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return record if record.get("hash") == key and record.get("status") != grading.FAULT else None
-
-
-def write(path, text):
-    """Write a file whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.part")
-    with open(part, "w", encoding="utf-8", errors="backslashreplace") as file:  # names of files may be no text
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(part, path)

@@ -5,7 +5,7 @@ import signal
 import sys
 from pathlib import Path
 
-from coursekit.cli import complain
+from coursekit.commands.common import complain
 
 EVERY = 5  # updates between two saves
 GONE = "a process of this run is gone, and the run has ended"

@@ -4,7 +4,7 @@ import sys
 import zlib
 from pathlib import Path
 
-from coursekit.cli import complain
+from coursekit.commands.common import complain
 
 
 def add_command(commands):

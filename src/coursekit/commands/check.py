@@ -6,7 +6,7 @@ import os
 import sys
 from pathlib import Path
 
-from coursekit.cli import complain
+from coursekit.commands.common import complain
 
 
 def add_command(commands):

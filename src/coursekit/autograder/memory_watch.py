@@ -10,7 +10,7 @@ FIELDS = re.compile(rb"^(?:PPid|NSpgid|RssAnon|RssShmem|VmSwap):\s+(\d+)", re.M)
 _started = threading.Lock()
 
 
-def table():
+def processes():
     """{pid: (its parent, its process group, bytes that it holds)} of the processes that can be seen."""
     found = {}
     for pid in filter(str.isdigit, os.listdir("/proc")):
@@ -22,13 +22,13 @@ def table():
     return found
 
 
-def together(table, pid):
+def together(processes, pid):
     """Bytes that a process, its group, and all that they started hold together."""
     members, grown = set(), {pid}
     while grown != members:
         members = grown
-        grown = members | {p for p, (parent, group, _) in table.items() if parent in members or group == pid}
-    return sum(table[p][2] for p in members if p in table)
+        grown = members | {p for p, (parent, group, _) in processes.items() if parent in members or group == pid}
+    return sum(processes[p][2] for p in members if p in processes)
 
 
 def watch(sandboxes):
@@ -41,7 +41,7 @@ def _watch(sandboxes):
     while True:
         begin = time.monotonic()
         alive = [sandbox for sandbox in sandboxes() if sandbox.process]
-        seen = table() if alive else {}
+        seen = processes() if alive else {}
         for sandbox in alive:
             sandbox.check(seen)
         del alive  # it must not keep them

@@ -1,0 +1,1 @@
+"""The commands of `coursekit`, one a module; `coursekit.cli` alone imports them."""
