@@ -24,7 +24,7 @@ def main(count, seed=1):
     known = submission.chapter(CHAPTER)
     kind, forks, words = sandbox.choose("bwrap", package.copy(package.refused(known)))
     limits = sandbox.Limits(call=2, submission=20)
-    settings = submission.Settings((known,), 7, kind, forks, words, limits, submission.registry_version())
+    settings = submission.Settings((known,), 7, kind, forks, words, limits, package.version())
     whole = json.dumps(notebook("import numpy as np", IDS)).encode()
     begin, statuses, points = time.monotonic(), Counter(), Counter()
     with ThreadPoolExecutor(2) as pool:

@@ -6,12 +6,14 @@ import importlib
 import inspect
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -287,7 +289,7 @@ def test_an_instructors_answer_that_fails_stops_the_run(folder, tmp_path, capsys
 
 
 def settings(**changes):
-    books, version = (submission.chapter(CHAPTER),), submission.registry_version()
+    books, version = (submission.chapter(CHAPTER),), package.version()
     return replace(submission.Settings(books, 7, "bwrap", True, "bubblewrap", sandbox.Limits(), version), **changes)
 
 
@@ -311,6 +313,24 @@ def test_a_fault_of_the_grader_is_no_zero(folder, monkeypatch):
 def test_another_version_of_the_course_grades_nothing():
     found = submission.grade_submission([("a.ipynb", FULL.encode())], settings(version="old"))
     assert found["status"] == submission.FAULT and found["points"] is None
+
+
+@pytest.mark.parametrize("name", ["advantages.py", "exercises/histories.json", "film_ratings.tsv.gz"])
+def test_a_change_of_any_file_of_the_library_is_another_version(name, tmp_path):
+    """`advantages.gae` is the reference of an exercise: with another one old grades must not be kept."""
+    copied = Path(shutil.copytree(package.SOURCE, tmp_path / "coursekit"))
+    before, data = package.version(copied), (copied / name).read_bytes()
+    (copied / name).write_bytes(data.replace(b"gamma", b"2 * gamma", 1) if name.endswith(".py") else data + b" ")
+    package.version.cache_clear()
+    assert before == package.version() != package.version(copied)
+
+
+def test_what_python_and_editors_leave_is_no_other_version(tmp_path):
+    copied = Path(shutil.copytree(package.SOURCE, tmp_path / "coursekit"))
+    for name in ("__pycache__/gae.cpython-311.pyc", ".ipynb_checkpoints/x.py", "exercises/.gae.py.swp", "old.pyc"):
+        (copied / name).parent.mkdir(exist_ok=True)
+        (copied / name).write_text("x")
+    assert package.version(copied) == package.version()
 
 
 def test_without_bubblewrap_one_line_says_what_to_do(folder, monkeypatch, capsys):

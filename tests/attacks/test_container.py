@@ -44,7 +44,7 @@ def assert_walls_stand(folder):
     nb = notebook({})
     nb["cells"].append(code(HARMLESS.format(outside=str(folder))))
     settings = submission.Settings((submission.chapter(CHAPTER),), 7, "container", False, "", sandbox.Limits(),
-                                submission.registry_version())
+                                package.version())
     try:
         found = submission.grade_submission([("a.ipynb", json.dumps(nb).encode())], settings)
     finally:

@@ -9,6 +9,8 @@ import ast
 import atexit
 import compileall
 import functools
+import hashlib
+import re
 import shutil
 import sys
 import tempfile
@@ -29,7 +31,19 @@ CHECK = '"""Checks say nothing while grading."""\n\n\ndef check(*arguments):\n  
 EQUALS = {"chains.gradient_bias": "start.advantage", "advantages._surprises": "td.error",  # no reference calls them
           "reward_model.bradley_terry_loss": "rm.loss", "ppo.clipped_policy_loss": "ppo.policy_loss",
           "ppo.clipped_value_loss": "ppo.value_loss"}
+LEFT = re.compile(r"(^|/)(\.|__pycache__/)|\.py[co]$")  # what Python and editors leave beside the sources
 REFUSAL = "coursekit.{} does not answer while grading: write it yourself"
+
+
+@functools.cache
+def version(folder=SOURCE):
+    """A hash of the library, every module and every file of data: a change of any makes old grades stale."""
+    digest = hashlib.sha256()
+    for path in sorted(folder.rglob("*"), key=lambda path: path.relative_to(folder).as_posix()):
+        name = path.relative_to(folder).as_posix()
+        if path.is_file() and not LEFT.search(name):
+            digest.update(f"{name} {hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
+    return digest.hexdigest()[:16]
 
 
 def imported_modules(source):

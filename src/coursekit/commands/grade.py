@@ -60,7 +60,7 @@ def _settings(options):
     kind, forks, isolation = sandbox.choose(options.sandbox, package.copy(package.refused(books[0]), True),
                                             options.fresh)
     seed = _seed(options.out / "seed", options.seed)
-    return submission.Settings(books, seed, kind, forks, isolation, limits, submission.registry_version())
+    return submission.Settings(books, seed, kind, forks, isolation, limits, package.version())
 
 
 def _seed(path, asked):
