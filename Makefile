@@ -11,6 +11,7 @@ BROWSER_TESTS := $(wildcard tests/test_browser.py tests/test_tryit_*.py)
 .PHONY: help book test test-browser pdf slow lab serve clean
 help:
 	@echo "make book   build the book into _build/html (installs .venv the first time)"
+	@echo "make fast   lint, and the tests that take seconds: the reflex after an edit"
 	@echo "make test   run every test and every notebook"
 	@echo "make test-browser  open every page in a browser: formulas, images, sliders, exercises, keyboard, accessibility"
 	@echo "make pdf    print the whole book into _build/coursekit.pdf (needs chromium)"
@@ -18,6 +19,7 @@ help:
 	@echo "make lab    open the notebooks in JupyterLab"
 	@echo "make serve  serve the built book at http://localhost:$(PORT)"
 	@echo "make clean  remove what was built (not .venv)"
+	@echo "parts of make test: make lint, notebooks, test-grader; now and then: make coverage, mutants, links, newest"
 	@echo "Variables: PYTHON=python3.12   TORCH_INDEX=https://download.pytorch.org/whl/cpu   PORT=8000"
 
 book: .venv/.book
@@ -25,11 +27,48 @@ book: .venv/.book
 	$(BIN)/jupyter-book build . -n -W --keep-going
 	@echo "== done: open _build/html/index.html"
 
-test: .venv/.dev
+test: lint
 	@echo "== tests, then every notebook under --nbval"
-	$(BIN)/ruff check .
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile -W error $(addprefix --ignore=,$(BROWSER_TESTS)) tests
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile --nbval $(NOTEBOOKS)
+
+# Parts of `make test`, and what is run now and then: the workflows in .github call them.
+GRADER_TESTS := $(wildcard tests/attacks tests/test_autograder.py tests/test_cluster.py tests/test_grade.py \
+                  tests/test_learners_notebooks.py tests/test_release.py tests/test_walls.py)
+.PHONY: lint fast notebooks test-grader coverage mutants links newest
+lint: .venv/.dev
+	$(BIN)/ruff check .
+	$(BIN)/lint-imports --no-logo
+
+fast: lint
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile -W error -m "not slow" tests
+
+notebooks: .venv/.dev
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile --nbval $(NOTEBOOKS)
+
+test-grader: .venv/.dev
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile -W error $(GRADER_TESTS)
+
+# Not pytest --cov: the package is itself a plugin of pytest, imported before --cov begins to measure.
+coverage: .venv/.dev
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest -q -W error $(addprefix --ignore=,$(BROWSER_TESTS) $(GRADER_TESTS)) tests
+	$(BIN)/coverage combine -q
+	$(BIN)/coverage report
+
+mutants: .venv/.dev
+	OMP_NUM_THREADS=1 $(BIN)/mutmut run
+	$(BIN)/mutmut results
+
+links: .venv/.book
+	$(BIN)/jupyter-book build . --builder linkcheck
+
+# In a .venv of its own: the newest versions of what the package needs, not those of requirements.txt.
+newest:
+	$(PYTHON) -m venv _build/newest
+	_build/newest/bin/python -m pip install -q -r requirements.txt -r requirements-dev.txt
+	_build/newest/bin/python -m pip install -q -U --upgrade-strategy eager -e '.[torch,fast,gym,train,hf,grade,cluster]'
+	_build/newest/bin/python -m pytest -q -m "not slow" tests
 
 test-browser: .venv/.dev book
 	@$(BIN)/python tools/browser.py axe-core
