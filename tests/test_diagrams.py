@@ -1,69 +1,63 @@
-"""Mermaid fences become committed drawings, and nothing else does."""
+"""The diagrams of the book: SVG files written by hand, which a page, GitHub and JupyterLab show alike."""
 
-import io
+import json
 import re
-import shutil
+import xml.etree.ElementTree as xml
 
 import pytest
-from sphinx.application import Sphinx
-from sphinx.util.docutils import docutils_namespace, patch_docutils
 
-from diagrams import FOLDER, drawing, words
 from notebooks import BOOK
-from render_mermaid import sources
 
-ROOT = BOOK.parent
-
-TEXT = "flowchart TD\n    accTitle: A title\n    accDescr: What it shows.\n    A --> B\n"
-
-
-def build(folder, text, *, drawn=True):
-    """One page with one fence through Sphinx: (html, warnings)."""
-    (folder / FOLDER).mkdir(parents=True)
-    if drawn:
-        shutil.copy(next((ROOT / FOLDER).glob("*.svg")), folder / FOLDER / drawing(text))
-    (folder / "index.md").write_text(f"# Page\n\n```mermaid\n{text}```\n")
-    settings = {"extensions": ["myst_parser", "diagrams"], "myst_fence_as_directive": ["mermaid"]}
-    heard = io.StringIO()
-    with patch_docutils(), docutils_namespace():
-        app = Sphinx(str(folder), None, str(folder / "out"), str(folder / "tree"), "html", settings,
-                     status=None, warning=heard)
-        app.build()
-    return (folder / "out/index.html").read_text(), heard.getvalue()
+SVG = "{http://www.w3.org/2000/svg}"
+DRAWINGS = sorted((BOOK / "figures").glob("*.svg"))
+NARROW = 350  # pixels that the text of a page has on a screen of 390
 
 
-def test_a_fence_becomes_its_drawing_with_caption_and_words(tmp_path):
-    html, warnings = build(tmp_path, TEXT)
-    assert warnings == ""
-    assert re.search(r'<img alt="What it shows\." src="_images/[0-9a-f]{16}\.svg"', html)
-    assert "<p>A title</p>" in html and "flowchart" not in html
+def images():
+    """{path of an SVG: its words} for every drawing that a page or a notebook shows."""
+    found = {}
+    for path in sorted([*BOOK.glob("*.md"), *BOOK.glob("*.ipynb")]):
+        texts = [path.read_text(encoding="utf-8")]
+        if path.suffix == ".ipynb":
+            texts = ["".join(c["source"]) for c in json.loads(texts[0])["cells"] if c["cell_type"] == "markdown"]
+        for alt, target in re.findall(r"!\[([^\]]*)\]\((\S+\.svg)\)", "\n".join(texts)):
+            found[path.parent / target] = alt
+    return found
 
 
-@pytest.mark.parametrize("text, drawn, lack", [
-    (TEXT, False, "run python tools/render_mermaid.py"),
-    (TEXT.replace("accDescr", "accNothing"), True, "accDescr: line"),
-    (TEXT.replace("accTitle", "accNothing"), True, "accTitle: or")])
-def test_a_diagram_without_drawing_or_words_is_a_warning(tmp_path, text, drawn, lack):
-    _, warnings = build(tmp_path, text, drawn=drawn)
-    assert "mermaid diagram without" in warnings and lack in warnings
+def test_every_diagram_is_shown_and_has_words():
+    shown = images()
+    assert sorted(shown) == DRAWINGS
+    for path, alt in shown.items():
+        assert len(alt) > 100, f"{path.name}: the words in ![…] must say what the diagram shows"
 
 
-def test_the_drawing_belongs_to_the_text_not_to_its_indent():
-    assert drawing(TEXT) == drawing("\n" + TEXT.replace("    ", "  ") + "\n")
-    assert drawing(TEXT) != drawing(TEXT.replace("A --> B", "B --> A"))
+@pytest.mark.parametrize("path", DRAWINGS, ids=lambda path: path.stem)
+def test_a_diagram_is_readable_everywhere(path):
+    """It has a title, a ground for light and for dark, letters of 11 pixels on a phone, and loads nothing."""
+    text = path.read_text(encoding="utf-8")
+    root = xml.parse(path).getroot()
+    assert root.find(f"{SVG}title").text
+    assert "prefers-color-scheme: dark" in text
+    ground = root.find(f"{SVG}rect[@class='ground']")
+    assert (ground.get("width"), ground.get("height")) == (root.get("width"), root.get("height"))
+    sizes = [float(size) for size in re.findall(r"\bfont(?:-size)?:\s*([\d.]+)px", text)]
+    assert sizes and min(sizes) * min(1, NARROW / float(root.get("width"))) >= 11
+    assert not re.search(r"<(script|foreignObject|image|use)\b|@import", text)
+    assert set(re.findall(r"https?://[^\s\"')<]+", text)) == {SVG.strip("{}")}
 
 
-def test_every_fence_of_the_book_is_drawn_and_nothing_else():
-    drawn = {path.name for path in (ROOT / FOLDER).glob("*.svg")}
-    assert drawn <= {drawing(text) for _, text in sources(BOOK)}, "run python tools/render_mermaid.py --all"
-    for path, text in sources(BOOK):
-        assert all(words(text)), f"{path.name}: accTitle or accDescr is missing"
-        assert (ROOT / FOLDER / drawing(text)).exists(), f"{path.name}: run python tools/render_mermaid.py"
-
-
-def test_drawings_use_no_foreign_objects_and_nothing_from_outside():
-    for path in (ROOT / FOLDER).glob("*.svg"):
-        svg = path.read_text()
-        assert "<foreignObject" not in svg and "<script" not in svg
-        assert set(re.findall(r"https?://[^\s\"')<]+", svg)) <= {"http://www.w3.org/2000/svg",
-                                                                 "http://www.w3.org/1999/xlink"}
+@pytest.mark.parametrize("path", DRAWINGS, ids=lambda path: path.stem)
+def test_the_text_of_a_box_fits_into_it(path):
+    """At 0.54 of the font's size for a letter, as wide as the fonts of Debian draw it."""
+    root, size = xml.parse(path).getroot(), float(re.search(r"\bfont: (\d+)px", path.read_text())[1])
+    boxes = [[float(rect.get(key)) for key in ("x", "y", "width", "height")]
+             for rect in root.findall(f"{SVG}rect") if rect.get("x")]
+    for text in root.findall(f"{SVG}text"):
+        at = float(text.get("x")), float(text.get("y"))
+        lines = [text.text, *(span.text for span in text.findall(f"{SVG}tspan"))]
+        for x, y, width, height in boxes:
+            if x <= at[0] <= x + width and y <= at[1] <= y + height:
+                half = 0.54 * size * max(map(len, lines)) / 2
+                assert x <= at[0] - half and at[0] + half <= x + width, lines
+                assert y < at[1] - size and at[1] + 1.3 * size * (len(lines) - 1) < y + height, lines

@@ -1,4 +1,4 @@
-"""The browser that draws diagrams, prints the book and tests it; and files of npm packages.
+"""The browser that prints the book and tests it; and files of npm packages.
 
 Needs Debian's chromium (`apt-get install chromium`), playwright from requirements-dev.txt, and npm for a
 package's first use.
@@ -17,7 +17,7 @@ from pathlib import Path
 
 QUIET = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
          "--disable-component-update", "--disable-sync")
-NPM = {"mermaid": ("11.17.2", "dist/mermaid.min.js"), "axe-core": ("4.14.1", "axe.min.js"),
+NPM = {"axe-core": ("4.14.1", "axe.min.js"),
        "@micropython/micropython-webassembly-pyscript": ("1.27.0", "micropython.mjs")}
 KEPT = Path(__file__).parent.parent / "_build" / "npm"
 

@@ -90,7 +90,7 @@ def switch_buttons(app, config):
 
 
 def setup(app):
-    for name in ("diagrams", "docstrings", "glossary", "lighter", "tables", "tryit"):
+    for name in ("docstrings", "glossary", "lighter", "tables", "tryit"):
         app.setup_extension(name)
     app.connect("config-inited", switch_buttons, priority=100)
     app.connect("html-page-context", drop_thebe, priority=900)
