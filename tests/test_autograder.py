@@ -178,6 +178,19 @@ def test_the_command_gives_the_same_verdicts_as_a_table(tmp_path):
     assert output.rstrip().endswith(f"exercises: 1 correct, 2 wrong, 3 not attempted, 1/{POINTS} points")
 
 
+def test_the_command_needs_no_pytest_and_no_unix(tmp_path):
+    """As on a learner's Windows: no pytest, no nbval, no nbformat, and none of the modules and flags of Unix."""
+    for name in ("pytest", "nbval", "nbformat", "resource"):
+        (tmp_path / f"{name}.py").write_text(f"raise ModuleNotFoundError('no {name}', name='{name}')")
+    less = "import os, signal\ndel os.O_NOFOLLOW, os.O_NONBLOCK, signal.SIGALRM"
+    (tmp_path / "sitecustomize.py").write_text(less)
+    notebook = exercises_only("02_gae", {"gae.recursion": LEAK, "gae.targets": "import os\nos._exit(0)"})
+    nbformat.write(notebook, tmp_path / "02_gae.ipynb")
+    code, output = run(["coursekit.cli", "check", "02_gae.ipynb"], folder=tmp_path, PYTHONPATH=str(tmp_path))
+    assert code == 1 and "This is GAE that lets credit leak across a time limit" in output, output
+    assert "its cell killed the kernel" in output and "0 correct, 2 wrong, 4 not attempted" in output, output
+
+
 @pytest.mark.parametrize("content, message", [
     (None, "no notebook at lost.ipynb"), ("", "can't be graded"), ("{", "can't be graded"),
     ('{"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}', "holds no exercises"),

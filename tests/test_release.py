@@ -1,6 +1,7 @@
 """What learners get: the chapters, and not their solutions."""
 
 import json
+import re
 
 import nbformat
 import pytest
@@ -30,6 +31,14 @@ def test_a_released_chapter_is_the_chapter_without_its_solutions(path, released)
     assert len(kept) == len(after.cells) < len(before.cells)
     for a, b in zip(kept, after.cells):
         assert (a.id, a.source, a.metadata) == (b.id, b.source, b.metadata)
+
+
+def test_what_a_chapter_shows_and_reads_comes_with_it(released):
+    for path in released.glob("book/*.ipynb"):
+        source = "\n".join(c.source for c in nbformat.read(path, 4).cells)
+        for target in re.findall(r"!\[[^\]]*\]\((?!http)([^)]+)\)", source):
+            assert (path.parent / target).is_file(), f"{path.name}: {target}"
+    assert (released / "book/figures/four_models.svg").is_file()
 
 
 @pytest.mark.parametrize("path", CHAPTERS, ids=lambda p: p.stem)

@@ -43,15 +43,9 @@ class Grading:
         results = list(self.verdicts.values())
         if not results:
             return
+        from coursekit.autograder.verdict import tally
         terminalreporter.section("exercises", sep="-")
         for status in ("wrong", "not attempted"):
             if ids := [r["exercise"] for r in results if r["status"] == status]:
                 terminalreporter.write_line(f"{status}: {', '.join(ids)}")
         terminalreporter.write_line(tally(results))
-
-
-def tally(results):
-    """'exercises: 2 correct, 1 wrong, 4 not attempted, 5/14 points'"""
-    count = [f"{sum(r['status'] == s for r in results)} {s}" for s in ("correct", "wrong", "not attempted")]
-    points = f"{sum(r['points'] for r in results)}/{sum(r['possible'] for r in results)} points"
-    return f"exercises: {', '.join(count)}, {points}"

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from coursekit.exercises import EXERCISES
 
 MAX_BYTES, MAX_CELLS = 20 << 20, 2000
-CHECK = re.compile(r"""\bcheck\(\s*["']([\w.]+)["']""")
+SAFELY = sum(getattr(os, flag, 0) for flag in ("O_NOFOLLOW", "O_NONBLOCK", "O_BINARY"))  # Windows has the last one
+CHECK = re.compile(r"""^check\(\s*["']([\w.]+)["']""", re.M)
 
 
 class Unreadable(Exception):
@@ -29,7 +30,7 @@ class Cell:
 def read_file(path):
     """The bytes of a regular file of at most 20 MB. Raises Unreadable; never follows a link, never blocks."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        descriptor = os.open(path, os.O_RDONLY | SAFELY)
         try:
             found = os.fstat(descriptor)
             if not stat.S_ISREG(found.st_mode):

@@ -7,6 +7,7 @@ the answer out of sight until the learner has one.
 import csv
 import io
 import json
+import re
 import shutil
 
 from coursekit.autograder.book import role
@@ -31,8 +32,11 @@ def points_table(names):
     return table.getvalue()
 
 
-def bring_results(text, path, folder):
-    """Copy the measured results that the chapter reads, to the same place relative to it."""
+def bring_files(text, path, folder):
+    """Copy the measured results that the chapter reads and the diagrams that it shows to their places beside it."""
     source = path.parent.parent / "experiments" / "results"
     if "../experiments/results" in text:
         shutil.copytree(source, folder / "experiments" / "results", dirs_exist_ok=True)
+    for name in re.findall(r"\]\(figures/([\w-]+\.svg)\)", text):
+        (folder / "book" / "figures").mkdir(parents=True, exist_ok=True)
+        shutil.copy(path.parent / "figures" / name, folder / "book" / "figures")

@@ -23,9 +23,22 @@ class Verdict:
     misconception: str | None
     lines: tuple[str, ...]
 
+    @classmethod
+    def absent(cls, exercise, reason=None):
+        """The verdict where no case was tried: not attempted, or wrong for the reason given."""
+        status, line = ("wrong", reason) if reason else ("not attempted", f"○ {exercise.id}: not attempted")
+        return cls(exercise.id, status, 0, 0, 0, exercise.points, None, (line,))
+
     def payload(self):
         """As plain JSON data."""
         return asdict(self) | {"lines": list(self.lines)}
+
+
+def tally(results):
+    """'exercises: 2 correct, 1 wrong, 4 not attempted, 5/14 points'"""
+    count = [f"{sum(r['status'] == s for r in results)} {s}" for s in ("correct", "wrong", "not attempted")]
+    points = f"{sum(r['points'] for r in results)}/{sum(r['possible'] for r in results)} points"
+    return f"exercises: {', '.join(count)}, {points}"
 
 
 def judge(exercise, cases, outcomes):

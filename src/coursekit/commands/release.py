@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from coursekit.autograder.book import chapters
-from coursekit.autograder.release import bring_results, points_table, released
+from coursekit.autograder.release import bring_files, points_table, released
 from coursekit.commands.common import complain
 from coursekit.exercises import EXERCISES
 
@@ -31,7 +31,7 @@ def run(options):
         for name, path in paths.items():
             text = released(path)
             (target / f"{name}.ipynb").write_text(text, encoding="utf-8")
-            bring_results(text, path, options.folder)
+            bring_files(text, path, options.folder)
         if options.points:
             (options.folder / "points.csv").write_text(points_table(paths), encoding="utf-8")
     except (ValueError, OSError) as error:

@@ -1,0 +1,175 @@
+"""A learner's notebook, graded in a kernel of its own: one verdict for each exercise, whatever a cell does.
+
+A check needs the cells above it, less the chapter's own and other checks. A cell that kills or blocks the kernel is
+remembered: the kernel is started again, and the cells needed next run without it.
+"""
+
+import os
+import re
+import subprocess
+import sys
+import time
+from queue import Empty
+
+from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
+from jupyter_client.manager import KernelManager
+
+from coursekit.autograder.check import MIME
+from coursekit.autograder.reader import CHECK, parse, read_file
+from coursekit.autograder.verdict import Verdict
+from coursekit.exercises import EXERCISES
+
+START = 60  # seconds that a kernel may take to start
+
+
+class KernelDiedError(Exception):
+    """The kernel's process is gone, or was asked to go."""
+
+    def __str__(self):
+        return "killed the kernel (quit, os._exit, or out of memory?)"
+
+
+class CellTimeoutError(Exception):
+    """A cell took too long; its argument is the limit in seconds."""
+
+    def __str__(self):
+        return f"does not end: stopped after {self.args[0]:g} s"
+
+
+class _ThisPython(KernelSpecManager):
+    """The only kernel is the Python that runs this, whatever kernels are installed."""
+
+    def get_kernel_spec(self, kernel_name):
+        return KernelSpec(argv=[sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"])
+
+
+class Kernel:
+    """A running kernel in which `check` publishes its verdict as data, as it does under pytest. Raises OSError."""
+
+    def __init__(self, folder):
+        self.manager = KernelManager(kernel_spec_manager=_ThisPython())
+        self.manager.start_kernel(cwd=str(folder), stderr=subprocess.DEVNULL,
+                                  env=os.environ | {"PYTEST_CURRENT_TEST": "coursekit"})
+        self.client = self.manager.blocking_client()
+        self.client.start_channels()
+        try:
+            self.client.wait_for_ready(timeout=START)
+        except RuntimeError as error:
+            self.stop()
+            way_out = f"try: {sys.executable} -m ipykernel_launcher"
+            raise OSError(f"the kernel does not start ({error}); {way_out}") from None
+
+    def stop(self):
+        self.client.stop_channels()
+        self.manager.shutdown_kernel(now=True)
+
+    def run(self, source, seconds):
+        """(id of the request, its reply's content) of a cell. Raises KernelDiedError, CellTimeoutError."""
+        deadline = time.monotonic() + seconds
+        asked = self.client.execute(source, store_history=False, allow_stdin=False)
+        while True:
+            try:
+                reply = self.client.get_shell_msg(timeout=max(0, min(0.5, deadline - time.monotonic())))
+            except Empty:
+                if not self.manager.is_alive():
+                    raise KernelDiedError from None
+                if time.monotonic() >= deadline:
+                    raise CellTimeoutError(seconds) from None
+            else:
+                if reply["parent_header"].get("msg_id") == asked:
+                    return asked, reply["content"]
+
+    def verdict(self, asked):
+        """What `check` published while the request ran, or None."""
+        found = None
+        while True:
+            try:
+                message = self.client.get_iopub_msg(timeout=5)
+            except Empty:
+                return found
+            if message["parent_header"].get("msg_id") == asked:
+                found = message["content"].get("data", {}).get(MIME, found)
+                if message["content"].get("execution_state") == "idle":
+                    return found
+
+
+class Notebook:
+    """What has run in the kernel, what must not run again, and how each cell failed.
+
+    path: of the notebook. seconds: that a cell may take. Raises Unreadable where there are no cells to read.
+    """
+
+    def __init__(self, path, seconds):
+        self.path, self.seconds, self.kernel = path, seconds, None
+        self.cells, _ = parse(read_file(path))
+        self.done, self.culprits, self.errors = set(), set(), {}
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        self.stop()
+
+    def stop(self):
+        """End the kernel, if there is one."""
+        if self.kernel:
+            self.kernel.stop()
+        self.kernel = None
+        self.done.clear()
+
+    def exercise(self, number):
+        """(Exercise or None, role) of a cell: by its metadata, or by what its check says."""
+        cell = self.cells[number]
+        found = CHECK.search(cell.source)
+        checked = any(c.role == "check" and c.exercise == cell.exercise for c in self.cells)
+        if found and (cell.exercise is None or (cell.role == "stub" and not checked)):
+            return EXERCISES.get(found[1]), "check"
+        return EXERCISES.get(cell.exercise), cell.role
+
+    def checks(self):
+        """[(Exercise, number of its check cell)] from top to bottom; then those without one, with None."""
+        found = [(*self.exercise(number), number) for number in range(len(self.cells))]
+        checks = [(exercise, number) for exercise, role, number in found if exercise and role == "check"]
+        names, checked = {e.notebook for e, _, _ in found if e}, {e.id for e, _ in checks}
+        return checks + [(e, None) for e in EXERCISES.values() if e.notebook in names and e.id not in checked]
+
+    def verdict(self, exercise, number):
+        """The payload of the Verdict that the check cell with this number publishes."""
+        if number is None:
+            call = f'check("{exercise.id}", {exercise.function})'
+            return Verdict.absent(exercise, f"its check cell is missing; put it back: {call}").payload()
+        needed = [n for n in range(number) if self.exercise(n)[1] not in ("check", "chapter")]
+        while todo := [n for n in needed if n not in self.done | self.culprits]:
+            self.run(todo[0])
+        verdict = self.run(number)
+        if verdict:
+            return verdict
+        broken = [n for n in needed if self.errors.get(n)]
+        own = [n for n in broken if self.exercise(n)[0] is exercise]
+        reason = (f"its cell {self.errors[own[0]]}" if own else
+                  f"the notebook's first cell {self.errors[0]}" if 0 in broken else
+                  f"its check {self.errors[number] or 'gives no verdict'}")
+        return Verdict.absent(exercise, reason).payload()
+
+    def run(self, number):
+        """Run a cell and note how it ended. Returns the verdict that it published, or None."""
+        self.kernel = self.kernel or Kernel(self.path.parent)
+        verdict = None
+        try:
+            asked, reply = self.kernel.run(self.cells[number].source, self.seconds)
+            self.errors[number] = f"raises {_error_line(reply)}" if reply["status"] == "error" else None
+            if self.exercise(number)[1] == "check":
+                verdict = self.kernel.verdict(asked)
+            if any(payload.get("source") == "ask_exit" for payload in reply.get("payload", [])):  # quit()
+                raise KernelDiedError
+            self.done.add(number)
+        except (KernelDiedError, CellTimeoutError) as error:
+            self.errors[number] = str(error)
+            self.culprits.add(number)
+            self.stop()
+        return verdict
+
+
+def _error_line(reply):
+    text = f"{reply['ename']}: {reply['evalue']}".strip(": ").splitlines()[0]
+    return re.sub(r"\((?:\S*?, )?line (\d+)\)", r"(line \1)", text)
