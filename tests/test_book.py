@@ -190,7 +190,7 @@ def test_on_colab_a_first_cell_installs_the_library(tmp_path):
                           outdir=tmp_path, builder=SimpleNamespace(format="html"))
     coursebook.copy_for_colab(app, None)
     link = "https://colab.research.google.com/github/us/course/blob/main/book/02_gae.ipynb"
-    assert coursebook._mended(link, coursebook.PAGE).endswith("/blob/gh-pages/colab/02_gae.ipynb")
+    assert coursebook._mended(link, coursebook.PAGE).endswith("/blob/colab/colab/02_gae.ipynb")
     assert {p.name for p in (tmp_path / "colab").iterdir()} == {p.name for p in CHAPTERS}
     first = json.loads((tmp_path / "colab/02_gae.ipynb").read_text())["cells"][0]
     assert url in "".join(first["source"]) and "find_spec" in "".join(first["source"])

@@ -15,8 +15,8 @@ PAGE = [(r'(<button class="btn search-button-field[^>]*) aria-label="Search"', r
         (r'(<i class="theme-switch [^>]*?)\s+title="[^"]*"', r"\1"),
         (r'<div id="pst-primary-sidebar" class=', '<div id="pst-primary-sidebar" role="region" '
                                                   'aria-label="Chapters and search" class='),
-        # Colab opens the copies that install the library first; they are published beside the pages.
-        (r'(colab\.research\.google\.com/github/[^/"]+/[^/"]+/blob)/[^/"]+/book/', r"\1/gh-pages/colab/")]
+        # Colab opens the copies that install the library first, on a branch of their own.
+        (r'(colab\.research\.google\.com/github/[^/"]+/[^/"]+/blob)/[^/"]+/book/', r"\1/colab/colab/")]
 FIRST_PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>{title}</title>
 <link rel="icon" href="_static/favicon.svg"><meta http-equiv="refresh" content="0; url={page}"></head>
