@@ -72,7 +72,7 @@ def ours(seed):
     for _ in train(run):
         spent += time.process_time() - since
         if evaluate(run.agent, "CartPole-v1").mean() >= TARGET:
-            return run.update * CARTPOLE.copies * CARTPOLE.rows, spent
+            return run.update * CARTPOLE.num_envs * CARTPOLE.num_steps, spent
         since = time.process_time()
     return None, spent
 

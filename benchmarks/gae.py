@@ -136,7 +136,8 @@ def share_of_cartpole(updates=10):
         start = time.process_time()
         list(classic_ppo.train(run, updates=updates))
         total = (time.process_time() - start) / updates
-    return {"update": total, "gae": float(np.median(spent)), "steps": run.recipe.rows, "rows": run.recipe.copies}
+    return {"update": total, "gae": float(np.median(spent)), "steps": run.config.num_steps,
+            "rows": run.config.num_envs}
 
 
 def print_table(table):

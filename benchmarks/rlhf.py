@@ -24,10 +24,10 @@ import trl
 from trl.experimental.ppo import PPOConfig, PPOTrainer, ppo_trainer
 
 from coursekit import helpdesk, rlhf
-from coursekit.checkpoints import help_desk, help_desk_models
+from coursekit.checkpoints import help_desk_models, sample_prompts
 from coursekit.hf import to_gpt2
 
-RECIPE = rlhf.Recipe(beta=0.05, batch=128, minibatch=64, epochs=2)
+CONFIG = rlhf.Config(beta=0.05, batch=128, minibatch=64, epochs=2)
 UPDATES, STAGES = 4, ("sampling", "scoring", "training")
 
 
@@ -66,14 +66,14 @@ def timed(module, write, whiten):
 
 def ours(prompts, mask):
     """One turn of ours: UPDATES updates."""
-    run = rlhf.start(help_desk_models(), RECIPE)
+    run = rlhf.start(help_desk_models(), CONFIG)
 
-    def draw(rng, n):
+    def next_prompts(rng, n):
         rows = slice(run.update * n, (run.update + 1) * n)
         return None, prompts[rows], mask[rows]
 
     with timed(rlhf, rlhf.sample, rlhf.whiten) as updates:
-        list(rlhf.train(run, draw, updates=UPDATES, end=helpdesk.END))
+        list(rlhf.train(run, next_prompts, updates=UPDATES, end=helpdesk.END))
     return updates
 
 
@@ -86,12 +86,12 @@ def theirs(prompts, mask, *, collect_garbage=True):
         config = PPOConfig(
             output_dir=folder, report_to="none", save_strategy="no", use_cpu=True, bf16=False, disable_tqdm=True,
             gradient_checkpointing=False, num_sample_generations=0, total_episodes=len(prompts),
-            per_device_train_batch_size=RECIPE.batch, local_rollout_forward_batch_size=RECIPE.batch,
-            gradient_accumulation_steps=1, num_mini_batches=RECIPE.batch // RECIPE.minibatch,
-            num_ppo_epochs=RECIPE.epochs, learning_rate=RECIPE.lr, lr_scheduler_type="constant",
-            response_length=RECIPE.max_tokens, temperature=RECIPE.temperature, stop_token_id=helpdesk.END,
-            kl_coef=RECIPE.beta, missing_eos_penalty=RECIPE.missing_end, gamma=RECIPE.gamma, lam=RECIPE.lam,
-            cliprange=RECIPE.clip, cliprange_value=RECIPE.value_clip, vf_coef=1.0)
+            per_device_train_batch_size=CONFIG.batch, local_rollout_forward_batch_size=CONFIG.batch,
+            gradient_accumulation_steps=1, num_mini_batches=CONFIG.batch // CONFIG.minibatch,
+            num_ppo_epochs=CONFIG.epochs, learning_rate=CONFIG.lr, lr_scheduler_type="constant",
+            response_length=CONFIG.max_tokens, temperature=CONFIG.temperature, stop_token_id=helpdesk.END,
+            kl_coef=CONFIG.beta, missing_eos_penalty=CONFIG.missing_eos_penalty, gamma=CONFIG.gamma, lam=CONFIG.lam,
+            cliprange=CONFIG.clip, cliprange_value=CONFIG.value_clip, vf_coef=1.0)
         trainer = PPOTrainer(
             config, SimpleNamespace(pad_token_id=helpdesk.PAD, eos_token_id=helpdesk.END), actor, reference, reward,
             list(prompts), critic, data_collator=lambda rows: {"input_ids": torch.stack(rows)})
@@ -107,7 +107,7 @@ def products(model, texts, replies):
     The text passes through the actor to be written, through reference, reward model and critic to be scored, and in
     every epoch through actor and critic, forward and backward; logits are needed for replies alone.
     """
-    trains = 2 * RECIPE.epochs * texts
+    trains = 2 * CONFIG.epochs * texts
     rows = {}
     for block in model.blocks:
         for layer in (block.attend, block.project, block.widen, block.narrow):
@@ -115,7 +115,7 @@ def products(model, texts, replies):
             forward, backward = rows.get(shape, (0, 0))
             rows[shape] = forward + 4 * texts + trains, backward + trains
     vocabulary, width = model.embed.weight.shape
-    rows[width, vocabulary] = (2 + RECIPE.epochs) * replies, RECIPE.epochs * replies
+    rows[width, vocabulary] = (2 + CONFIG.epochs) * replies, CONFIG.epochs * replies
     return rows
 
 
@@ -169,7 +169,7 @@ def main():
     count = parser.parse_args().turns
     torch.set_num_threads(1)
     warnings.filterwarnings("ignore", category=FutureWarning)
-    _, prompts, mask = help_desk(np.random.default_rng(0), RECIPE.batch * UPDATES)
+    _, prompts, mask = sample_prompts(np.random.default_rng(0), CONFIG.batch * UPDATES)
     print(f"logits differ by at most {logit_gap(prompts, mask):.1g}")
     names = {"coursekit": ours, f"TRL {trl.__version__}": theirs,
              "  without gc.collect": lambda *batch: theirs(*batch, collect_garbage=False)}
@@ -180,7 +180,7 @@ def main():
         replies = int(np.median([u["tokens"] for u in turns["coursekit"]]))
         texts = replies + int(mask.sum()) // UPDATES
         rows = products(help_desk_models().actor, texts, replies)
-        floors.append(floor(rows, texts * RECIPE.minibatch // RECIPE.batch))
+        floors.append(floor(rows, texts * CONFIG.minibatch // CONFIG.batch))
     report(turns, *np.median(floors, axis=0))
 
 

@@ -1,9 +1,9 @@
 """The catalogue of bugs: plant one at a time in PPO with four models, and measure its fingerprint.
 
 Every row: 30 updates on the help desk, three seeds (five for the run without a bug; "nothing", three more healthy
-seeds, says what chance does). Fingerprints are the measures
-of the first update and the means of the last five. The check of log-probabilities at the first batch is switched
-off, so that the bugs it would catch can show themselves; `caught` says which those are.
+seeds, says what chance does). Fingerprints are the metrics of the first update and the means of the last five. The
+check of log-probabilities at the first batch is switched off, so that the bugs it would catch can show themselves;
+`caught` says which those are. A run fails if nobody called what was planted.
 
     python experiments/bugs.py        about 8 minutes on two cores; writes results/bugs.json
 and the histories of the exercise on diagnosis.
@@ -11,7 +11,7 @@ and the histories of the exercise on diagnosis.
 
 import json
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from unittest.mock import patch
@@ -25,47 +25,51 @@ from coursekit import arrays, checkpoints, helpdesk, lm, ppo, rlhf, tokens
 RESULTS = Path(__file__).parent / "results" / "bugs.json"
 HISTORIES = Path(coursekit.__file__).parent / "exercises" / "histories.json"  # for the exercise on diagnosis
 SICK = ["none", "logits off by one", "sign of the KL price", "no price for KL", "score in the last column"]
-UPDATES, RIGHT = 30, {name: getattr(rlhf, name) for name in
-                      ("reply_logprobs", "reply_values", "token_rewards", "token_steps", "whiten", "kl_estimates",
-                       "clipped_policy_loss", "clipped_value_loss", "appraise", "collect", "sample", "update")}
+UPDATES = 30
+RIGHT = {name: getattr(rlhf, name) for name in (
+    "response_logprobs", "token_rewards", "token_steps", "whiten", "kl_estimates", "clipped_policy_loss",
+    "make_experience", "collect", "sample")}
 BUGS = {}
 
 
-def bug(name, **recipe):
-    """Register a bug: a function from the four models to {where to patch: wrong function}, or None."""
+def bug(name, **changes):
+    """Register a bug: a function from the four models to what `planted` takes, under a changed config or not."""
     def register(plant):
-        BUGS[name] = (plant, recipe)
+        BUGS[name] = (plant, changes)
         return plant
     return register
 
 
 def recomputing(logprobs_of):
-    """`appraise`, but with old log-probabilities computed anew instead of kept from sampling."""
-    def appraise(four, toks, mask, reply, old, recipe, *, end):
-        old = logprobs_of(four.actor, toks, mask, reply.shape[1])[0]
-        return RIGHT["appraise"](four, toks, mask, reply, torch.where(reply, old, 0.0), recipe, end=end)
-    return appraise
+    """`make_experience`, but with old log-probabilities computed anew instead of kept from sampling."""
+    def wrong(models, tokens, attention_mask, response_mask, _, *rest, **end):
+        again, _ = logprobs_of(models.actor, tokens, attention_mask, response_mask.shape[1])
+        again = torch.where(response_mask, again, 0.0)
+        return RIGHT["make_experience"](models, tokens, attention_mask, response_mask, again, *rest, **end)
+    return wrong
 
 
-for name, recipe in {"none": {}, "nothing": {}, "λ = 1": dict(lam=1.0), "λ = 0": dict(lam=0.0),
+for name, changes in {"none": {}, "nothing": {}, "λ = 1": dict(lam=1.0), "λ = 0": dict(lam=0.0),
                      "γ = .95": dict(gamma=0.95),
                      "no price for KL": dict(beta=0.0), "learning rate × 5": dict(lr=5e-3),
-                     "eight epochs": dict(epochs=8), "no price for a missing end": dict(missing_end=0.0),
+                     "eight epochs": dict(epochs=8), "no price for a missing end": dict(missing_eos_penalty=0.0),
                      "no value clip": dict(value_clip=None)}.items():
-    bug(name, **recipe)(lambda models: {})
+    bug(name, **changes)(lambda models: {})
 
 
 @bug("logits off by one")
 def _(models):
-    def wrong(model, toks, mask, width, temperature=1.0):
-        logits = model.logits(model(toks, mask)[0])[:, -width:] / temperature
-        return logits.log_softmax(-1).gather(-1, toks[:, -width:, None])[..., 0], logits
-    return {"rlhf.reply_logprobs": wrong, "rlhf.appraise": recomputing(wrong)}
+    def wrong(model, tokens, attention_mask, width, temperature=1.0):
+        logits = model.logits(model(tokens, attention_mask)[0])[:, -width:] / temperature
+        return logits.log_softmax(-1).gather(-1, tokens[:, -width:, None])[..., 0], logits
+    return {"rlhf.response_logprobs": wrong, "rlhf.make_experience": recomputing(wrong)}
 
 
 @bug("values read one token late")
 def _(models):
-    return {"rlhf.reply_values": lambda critic, toks, mask, width: critic.values(critic(toks, mask)[0][:, -width:])}
+    def wrong(critic, tokens, attention_mask, width):
+        return critic.values(critic(tokens, attention_mask)[0][:, -width:])
+    return {"rlhf.response_values": wrong}
 
 
 @bug("sign of the KL price")
@@ -74,7 +78,7 @@ def _(models):
 
 
 @bug("KL added to the loss as a number")
-def _(models):  # no gradient: the price is paid by nobody
+def _(models):  # a number has no gradient: nothing pulls the actor back
     return {"rlhf.token_rewards": lambda s, kl, mask, *, beta: RIGHT["token_rewards"](s, 0 * kl, mask, beta=beta)}
 
 
@@ -105,9 +109,9 @@ def _(models):
 
 @bug("score read before <end>")
 def _(models):
-    def early(self, hidden, mask):
-        return lm.TinyLM.scores(self, hidden, mask & ~tokens.last_token(mask))
-    return {"reward.scores": early}
+    def wrong(self, hidden, attention_mask):
+        return lm.TinyLM.scores(self, hidden, attention_mask & ~tokens.last_token(attention_mask))
+    return {"reward.scores": wrong}
 
 
 @bug("score × 10")
@@ -164,10 +168,10 @@ def _(models):
 
 @bug("prompt padding attended")
 def _(models):
-    def draw(rng, n):
-        things, toks, mask = checkpoints.help_desk(rng, n)
-        return things, toks, torch.ones_like(mask)
-    return {"draw": draw}
+    def wrong(rng, n):
+        complaints, prompts, mask = checkpoints.sample_prompts(rng, n)
+        return complaints, prompts, torch.ones_like(mask)
+    return {"sample_prompts": wrong}
 
 
 @bug("positions count the padding")
@@ -178,17 +182,18 @@ def _(models):
 @bug("pad equals <end>: the end is masked out")
 def _(models):
     def wrong(*args, **kw):
-        toks, mask, logprobs = RIGHT["sample"](*args, **kw)
-        return toks, mask & ((toks != helpdesk.END) | (torch.arange(mask.shape[1]) == 0)), logprobs
+        responses, mask, logprobs = RIGHT["sample"](*args, **kw)
+        kept = (responses != helpdesk.END) | (torch.arange(mask.shape[1]) == 0)  # a response has a first token
+        return responses, mask & kept, logprobs
     return {"rlhf.sample": wrong}
 
 
 @bug("prompts padded on the right")
 def _(models):
-    def draw(rng, n):
-        complaints, _, _ = checkpoints.help_desk(rng, n)
+    def wrong(rng, n):
+        complaints, _, _ = checkpoints.sample_prompts(rng, n)
         return complaints, *lm.pad([helpdesk.encode(c.text()) for c in complaints], side="right")
-    return {"draw": draw}
+    return {"sample_prompts": wrong}
 
 
 @bug("dropout left on")
@@ -199,10 +204,10 @@ def _(models):
 @bug("sampled at temperature .7, scored at 1")
 def _(models):
     def wrong(*args, **kw):
-        toks, mask, _ = RIGHT["sample"](*args, **(kw | {"temperature": 0.7}))
-        return toks, mask, torch.zeros(mask.shape)
+        responses, mask, _ = RIGHT["sample"](*args, **(kw | {"temperature": 0.7}))
+        return responses, mask, torch.zeros(mask.shape)
 
-    return {"rlhf.sample": wrong, "rlhf.appraise": recomputing(RIGHT["reply_logprobs"])}
+    return {"rlhf.sample": wrong, "rlhf.make_experience": recomputing(RIGHT["response_logprobs"])}
 
 
 @bug("old log-probabilities taken anew: the ratio is always 1", epochs=4)
@@ -236,43 +241,59 @@ def _(models):
     return {"rlhf.clipped_value_loss": lambda v, *a, **kw: 0 * v.sum()}
 
 
-def planted(stack, models, where):
-    """Apply {place: wrong function}: "rlhf.name", "reward.method", "reference", "draw" or "lm.positions"."""
-    draw = where.pop("draw", checkpoints.help_desk)
-    if "reference" in where:
-        models = replace(models, reference=where.pop("reference"))
-    for place, wrong in where.items():
-        owner, name = place.split(".")
-        if owner in ("reward", "actor"):
-            model = getattr(models, owner)
-            model.__class__ = type("Wrong", (lm.TinyLM,), {name: wrong})
-        else:
-            stack.enter_context(patch(f"coursekit.{owner}.{name}", wrong))
-    return models, draw
+@contextmanager
+def planted(models, where):
+    """Plant {place: wrong function}, a place being "module.name", "actor.method", "reward.method", "reference" or
+    "sample_prompts"; within it, the models and the function that samples prompts.
+
+    Raises: AssertionError: nobody called a wrong function, so it stands where the library does not look.
+    """
+    where = dict(where)
+    models = replace(models, reference=where.pop("reference", models.reference))
+    wrongs = {place: counting(wrong) for place, wrong in where.items()}
+    with ExitStack() as stack:
+        for place, wrong in wrongs.items():
+            owner, _, name = place.partition(".")
+            if owner in ("actor", "reward"):
+                getattr(models, owner).__class__ = type("Wrong", (lm.TinyLM,), {name: wrong})
+            elif name:
+                stack.enter_context(patch(f"coursekit.{owner}.{name}", wrong))
+        yield models, wrongs.get("sample_prompts", checkpoints.sample_prompts)
+    for place, wrong in wrongs.items():
+        assert wrong.calls, f"nobody called the wrong function at {place}"
+
+
+def counting(function):
+    def counted(*args, **options):
+        counted.calls += 1
+        return function(*args, **options)
+    counted.calls = 0
+    return counted
 
 
 def one_run(job):
-    name, seed = job
+    name, seed, updates = job
     torch.set_num_threads(1)
     models = checkpoints.help_desk_models()
     plant, changes = BUGS[name]
-    with ExitStack() as stack:
-        models, draw = planted(stack, models, plant(models))
-        caught = is_caught(models, draw)
-        stack.enter_context(patch("coursekit.rlhf.collect", lambda *a, check, **kw: RIGHT["collect"](*a, **kw)))
-        run = rlhf.start(models, rlhf.Recipe(**changes), seed=seed)
-        history = list(rlhf.train(run, draw, updates=UPDATES, end=helpdesk.END, judge=checkpoints.gold))
+    unchecked = patch("coursekit.rlhf.collect", lambda *a, check, **kw: RIGHT["collect"](*a, **kw))
+    with planted(models, plant(models)) as (models, sample_prompts):
+        caught = is_caught(models, sample_prompts)
+        run = rlhf.start(models, rlhf.Config(**changes), seed=seed)
+        with unchecked:
+            history = list(rlhf.train(run, sample_prompts, updates=updates, end=helpdesk.END,
+                                      gold_fn=checkpoints.gold))
     keys = ("gold", "proxy", "kl", "length", "ended", "explained_variance", "clip_fraction", "k3", "entropy")
     curves = {key: [round(float(h[key]), 4) for h in history] for key in keys}
     print(f"{name:60} {seed} " + " ".join(f"{k} {np.mean(v[-5:]):.2f}" for k, v in curves.items()), flush=True)
     return {"bug": name, "seed": seed, "caught": caught, "curves": curves}
 
 
-def is_caught(models, draw):
+def is_caught(models, sample_prompts):
     """Does the check at the first batch refuse to go on?"""
-    _, prompts, mask = draw(np.random.default_rng(0), 16)
+    _, prompts, mask = sample_prompts(np.random.default_rng(0), 16)
     try:
-        rlhf.collect(models, prompts, mask, rlhf.Recipe(), end=helpdesk.END, check=True,
+        rlhf.collect(models, prompts, mask, rlhf.Config(), end=helpdesk.END, check=True,
                      generator=torch.Generator().manual_seed(0))
     except RuntimeError:
         return True
@@ -288,7 +309,7 @@ def histories(runs):
 
 if __name__ == "__main__":
     seeds = {"none": range(5), "nothing": range(5, 8)}
-    jobs = [(name, seed) for name in BUGS for seed in seeds.get(name, range(3))]
+    jobs = [(name, seed, UPDATES) for name in BUGS for seed in seeds.get(name, range(3))]
     with ProcessPoolExecutor(2) as pool:
         runs = list(pool.map(one_run, jobs))
     RESULTS.write_text(json.dumps({"version": coursekit.__version__, "torch": torch.__version__,

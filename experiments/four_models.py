@@ -28,9 +28,9 @@ KEYS = ("gold", "proxy", "kl", "length", "explained_variance")
 def tune(supervised, reward, beta, seed):
     """One run: {key: curve}, CPU seconds, and three replies at its end."""
     began = time.process_time()
-    run = rlhf.start(checkpoints.help_desk_models(supervised, reward), rlhf.Recipe(beta=beta), seed=seed)
-    history = list(rlhf.train(run, checkpoints.help_desk, updates=UPDATES, end=helpdesk.END,
-                              judge=checkpoints.gold))
+    run = rlhf.start(checkpoints.help_desk_models(supervised, reward), rlhf.Config(beta=beta), seed=seed)
+    history = list(rlhf.train(run, checkpoints.sample_prompts, updates=UPDATES, end=helpdesk.END,
+                              gold_fn=checkpoints.gold))
     seconds = time.process_time() - began
     complaints = draw(3, 99)
     replies = checkpoints.write(run.models.actor, complaints, seed=seed)

@@ -17,20 +17,20 @@ import torch
 
 import coursekit
 from coursekit import checkpoints, helpdesk
-from coursekit.checkpoints import compare, help_desk, train_reward, train_supervised, write
+from coursekit.checkpoints import compare, sample_prompts, train_reward, train_supervised, write
 from coursekit.preferences import Annotator, Pairs, accuracy, best_of_n, calibration_error, noise_ceiling
 from coursekit.reward_model import normalise, score, score_pairs, train_reward_model
-from coursekit.rlhf import Recipe, four_models, start, train
+from coursekit.rlhf import Config, four_models, start, train
 
 RESULTS = Path(__file__).parent / "results" / "hacking.json"
 NS = [1, 2, 4, 8, 16, 32, 64]
 
 
 def optimise(supervised, reward, seed, updates=80):
-    """PPO on the reward model's score alone. Yields (actor, measures) after each update."""
-    run = start(four_models(supervised, reward), Recipe(beta=0.0), seed=seed)
-    for measures in train(run, help_desk, updates=updates, end=helpdesk.END, judge=checkpoints.gold):
-        yield run.models.actor, {k: round(measures[k], 4) for k in ("update", "gold", "proxy", "kl", "length")}
+    """PPO on the reward model's score alone. Yields (actor, metrics) after each update."""
+    run = start(four_models(supervised, reward), Config(beta=0.0), seed=seed)
+    for metrics in train(run, sample_prompts, updates=updates, end=helpdesk.END, gold_fn=checkpoints.gold):
+        yield run.models.actor, {k: round(metrics[k], 4) for k in ("update", "gold", "proxy", "kl", "length")}
 
 
 def blind_spots(model, complaints, replies):
@@ -73,10 +73,10 @@ def one_seed(seed):
     paid = normalise(models[4000].copy(), reference.prompts * 2, reference.chosen + reference.rejected)
     curve, shift = [], {}
     shift[0] = judged(models[4000], compare(supervised, 800, seed=2000 + seed))
-    for policy, measures in optimise(supervised, paid, seed):
-        curve.append(measures)
-        if measures["update"] + 1 in (10, 20, 30, 40, 60, 80):
-            shift[measures["update"] + 1] = judged(models[4000], compare(policy, 800, seed=2000 + seed,
+    for policy, metrics in optimise(supervised, paid, seed):
+        curve.append(metrics)
+        if metrics["update"] + 1 in (10, 20, 30, 40, 60, 80):
+            shift[metrics["update"] + 1] = judged(models[4000], compare(policy, 800, seed=2000 + seed,
                                                                          other=supervised))
     found |= {"curve": curve, "shift": shift, "blind_spots": blind_spots(models[4000], many, replies)}
     test = [helpdesk.sample_complaint(rng) for _ in range(200)]

@@ -28,18 +28,18 @@ LAMS, SNAPSHOTS, BATCHES, TRUTH = [0.0, 0.5, 0.9, 0.95, 0.98, 0.99, 1.0], [1, 3,
 
 def long_rollout(agent, seed, batches):
     """(N, batches·T): nothing is cut but by the far end, no time limit."""
-    env = gymnasium.make_vec(CARTPOLE.env, CARTPOLE.copies, max_episode_steps=10**9)
+    env = gymnasium.make_vec(CARTPOLE.env, CARTPOLE.num_envs, max_episode_steps=10**9)
     play = begin(env, seed=seed)
     policy, critic = agent.sampler(np.random.default_rng(seed)), agent.critic_of
     collect_env(play, policy, critic, steps=500)  # away from the first reset
-    return collect_env(play, policy, critic, steps=batches * CARTPOLE.rows)
+    return collect_env(play, policy, critic, steps=batches * CARTPOLE.num_steps)
 
 
 def gradients(agent, rollout, advantages):
     """Policy gradient of each batch of T rows: (batches, parameters)."""
     parameters, found = list(agent.actor.parameters()), []
-    for t in range(0, rollout.valid.shape[1], CARTPOLE.rows):
-        part = slice(t, t + CARTPOLE.rows)
+    for t in range(0, rollout.valid.shape[1], CARTPOLE.num_steps):
+        part = slice(t, t + CARTPOLE.num_steps)
         valid = rollout.valid[:, part]
         observations, actions, weights = (torch.from_numpy(x[:, part][valid]) for x in
                                           (rollout.observations, rollout.actions, advantages))
@@ -51,8 +51,8 @@ def gradients(agent, rollout, advantages):
 
 def cut_gae(steps, lam):
     """GAE as in training: every T rows the rollout is cut."""
-    parts = [gae(*(x[:, t:t + CARTPOLE.rows] for x in steps), gamma=CARTPOLE.gamma, lam=lam)
-             for t in range(0, steps.rewards.shape[1], CARTPOLE.rows)]
+    parts = [gae(*(x[:, t:t + CARTPOLE.num_steps] for x in steps), gamma=CARTPOLE.gamma, lam=lam)
+             for t in range(0, steps.rewards.shape[1], CARTPOLE.num_steps)]
     return np.concatenate(parts, 1)
 
 
@@ -81,11 +81,11 @@ def snapshot(agent, update):
 def main():
     torch.set_num_threads(1)
     facts = {"version": coursekit.__version__, "numpy": np.__version__, "torch": torch.__version__,
-             "gymnasium": gymnasium.__version__, "seed": 0, "batches": BATCHES, "recipe": asdict(CARTPOLE)}
+             "gymnasium": gymnasium.__version__, "seed": 0, "batches": BATCHES, "config": asdict(CARTPOLE)}
     run, snapshots = start(CARTPOLE, seed=0), []
-    for measures in train(run, updates=max(SNAPSHOTS)):
-        if measures["update"] + 1 in SNAPSHOTS:
-            snapshots.append(json.dumps(snapshot(run.agent, measures["update"] + 1)))
+    for metrics in train(run, updates=max(SNAPSHOTS)):
+        if metrics["update"] + 1 in SNAPSHOTS:
+            snapshots.append(json.dumps(snapshot(run.agent, metrics["update"] + 1)))
     RESULTS.write_text(json.dumps(facts, indent=1)[:-2] + ',\n "snapshots": [\n' + ",\n".join(snapshots) + "\n]}\n")
 
 

@@ -23,27 +23,27 @@ SWEEPS = {"lam": [0.0, 0.5, 0.9, 0.95, 0.98, 0.99, 1.0], "gamma": [0.9, 0.98, 0.
 SEEDS, UPDATES = range(6), 30
 
 
-def curve(recipe, seed):
-    run, greedy, sampled = start(recipe, seed=seed), [], []
-    for measures in train(run, updates=UPDATES):
-        sampled.append(round(float(np.mean(measures["returns"])), 1) if measures["returns"] else None)
+def curve(config, seed):
+    run, greedy, sampled = start(config, seed=seed), [], []
+    for metrics in train(run, updates=UPDATES):
+        sampled.append(round(float(np.mean(metrics["returns"])), 1) if metrics["returns"] else None)
         if run.update % 3 == 0:
-            greedy.append(round(evaluate(run.agent, recipe.env, seed=1).mean()))
+            greedy.append(round(evaluate(run.agent, config.env, seed=1).mean()))
     return {"greedy": greedy, "sampled": sampled}
 
 
 def main():
     torch.set_num_threads(1)
     facts = {"version": coursekit.__version__, "numpy": np.__version__, "torch": torch.__version__,
-             "gymnasium": gymnasium.__version__, "episodes": 100, "recipe": asdict(CARTPOLE)}
+             "gymnasium": gymnasium.__version__, "episodes": 100, "config": asdict(CARTPOLE)}
     curves = {}
     for name, values in SWEEPS.items():
         for value in values:
-            recipe = replace(CARTPOLE, **{name: value})
-            if recipe == CARTPOLE and ("lam", CARTPOLE.lam) in curves:
+            config = replace(CARTPOLE, **{name: value})
+            if config == CARTPOLE and ("lam", CARTPOLE.lam) in curves:
                 curves[name, value] = curves["lam", CARTPOLE.lam]
                 continue
-            curves[name, value] = [curve(recipe, seed) for seed in SEEDS]
+            curves[name, value] = [curve(config, seed) for seed in SEEDS]
             print(name, value, np.mean([c["greedy"] for c in curves[name, value]], 0).round(), flush=True)
     blocks = [f' "{name}": {{\n' + ",\n".join(
         f'"{value}": {json.dumps(curves[name, value])}' for value in values)

@@ -37,7 +37,7 @@ def one_run(seed):
 def main():
     torch.set_num_threads(1)
     facts = {"version": coursekit.__version__, "numpy": np.__version__, "torch": torch.__version__,
-             "gymnasium": gymnasium.__version__, "episodes": 100, "recipe": asdict(LUNARLANDER)}
+             "gymnasium": gymnasium.__version__, "episodes": 100, "config": asdict(LUNARLANDER)}
     runs = ",\n".join(json.dumps(one_run(seed)) for seed in SEEDS)
     RESULTS.write_text(json.dumps(facts, indent=1)[:-2] + ',\n "runs": [\n' + runs + "\n]}\n")
 

@@ -11,11 +11,11 @@ import torch
 from torch import distributed as dist
 
 from coursekit import distributed, helpdesk, rlhf
-from coursekit.checkpoints import help_desk
+from coursekit.checkpoints import sample_prompts
 from coursekit.lm import TinyLM, sample
 from coursekit.resume import load_run, save_run
 
-RECIPE = rlhf.Recipe(batch=8, minibatch=8, epochs=1, max_tokens=24, lr=1e-3)
+CONFIG = rlhf.Config(batch=8, minibatch=8, epochs=1, max_tokens=24, lr=1e-3)
 
 
 def models():
@@ -25,38 +25,42 @@ def models():
 
 def given_replies():
     """Eight replies of 2, 5, … 23 tokens: the ranks have uneven token counts."""
-    _, prompts, mask = help_desk(np.random.default_rng(0), 8)
-    written, reply, old = sample(models().actor, prompts, mask, max_tokens=24, end=helpdesk.END,
-                                 generator=torch.Generator().manual_seed(3))
-    reply = reply & (torch.arange(reply.shape[1]) < torch.arange(2, 26, 3)[:, None])
-    return torch.cat([prompts, written], 1), torch.cat([mask, reply], 1), reply, old
+    _, prompts, prompt_mask = sample_prompts(np.random.default_rng(0), 8)
+    responses, response_mask, old_logprobs = sample(
+        models().actor, prompts, prompt_mask, max_tokens=24, end=helpdesk.END,
+        generator=torch.Generator().manual_seed(3))
+    lengths = torch.arange(2, 26, 3)[:, None]
+    response_mask = response_mask & (torch.arange(response_mask.shape[1]) < lengths)
+    tokens = torch.cat([prompts, responses], 1)
+    return tokens, torch.cat([prompt_mask, response_mask], 1), response_mask, old_logprobs
 
 
 def four_updates(how, rank=0, ranks=1, path=None):
     """Actor and critic after four updates on this rank's replies: two flat tensors. "resumed": sharded, and saved
     to `path` and loaded into new models after the second update."""
-    run = rlhf.start(prepared(how), RECIPE)
+    run = rlhf.start(prepared(how), CONFIG)
     share = len(given_replies()[0]) // ranks
-    tokens, mask, reply, old = (x[rank * share:(rank + 1) * share] for x in given_replies())
+    replies = [x[rank * share:(rank + 1) * share] for x in given_replies()]
     for update in range(4):
         if how == "resumed" and update == 2:
             save_run(run, [], path)
             distributed.total(torch.zeros(1))  # rank 0 has written
             run, _ = load_run(prepared(how), path)
-        batch = rlhf.appraise(run.models, tokens, mask, reply, old, RECIPE, end=helpdesk.END)
-        rlhf.learn(run.models, run.optimiser, batch, RECIPE, rng=np.random.default_rng(0))
-    return [torch.cat([distributed.whole(p).flatten() for p in model.parameters()])
+        batch = rlhf.make_experience(run.models, *replies, CONFIG, end=helpdesk.END)
+        rlhf.learn(run.models, run.optimiser, batch, CONFIG, rng=np.random.default_rng(0))
+    return [torch.cat([distributed.full_tensor(p).flatten() for p in model.parameters()])
             for model in (run.models.actor, run.models.critic)]
 
 
 def trained(how):
     """The actor after three updates of the whole loop, and of each update: beta, steps of the optimiser, tokens
     that this rank wrote and that a rank wrote on average. A rank that is done stops writing before the other."""
-    recipe = replace(RECIPE, batch=2, minibatch=1, epochs=4, max_tokens=60, lr=0.01, target_kl=0.042, kl_target=1.0)
-    run = rlhf.start(prepared(how), recipe)
-    history = list(rlhf.train(run, help_desk, updates=3, end=helpdesk.END))
-    facts = [[h["beta"], h["updates"], h["length"], distributed.mean(h["length"])] for h in history]
-    return [torch.cat([distributed.whole(p).flatten() for p in run.models.actor.parameters()]), torch.tensor(facts)]
+    config = replace(CONFIG, batch=2, minibatch=1, epochs=4, max_tokens=60, lr=0.01, target_kl=0.042, kl_target=1.0)
+    run = rlhf.start(prepared(how), config)
+    history = list(rlhf.train(run, sample_prompts, updates=3, end=helpdesk.END))
+    numbers = [[h["beta"], h["updates"], h["length"], distributed.mean(h["length"])] for h in history]
+    weights = [distributed.full_tensor(p).flatten() for p in run.models.actor.parameters()]
+    return [torch.cat(weights), torch.tensor(numbers)]
 
 
 def prepared(how):
@@ -73,7 +77,7 @@ if __name__ == "__main__":
     out, how = sys.argv[1:]
     distributed.start()
     if how == "local":  # the mistake: every rank its own mean, sd and token count
-        distributed.total = distributed.mean_total = lambda part: part
+        distributed.total = distributed.mean = lambda part: part
     if how == "train":
         found = [*trained("sharded"), *trained("global")]
     else:

@@ -79,7 +79,7 @@ def test_moments_agree_with_played_episodes(estimator):
     chain = replace(chains.random_walk(5), reward_sd=0.5)
     policy = np.tile([0.4, 0.6], (7, 1))
     critic = np.random.default_rng(0).normal(size=7)
-    rollout = collect(chain, policy, critic, steps=200, copies=600, rng=np.random.default_rng(1))
+    rollout = collect(chain, policy, critic, steps=200, num_envs=600, rng=np.random.default_rng(1))
     if estimator == "gae":
         estimates = gae(*rollout.steps, gamma=0.9, lam=0.8)
         moments = chains.gae_moments(chain, policy, critic, gamma=0.9, lam=0.8)
@@ -99,7 +99,7 @@ def test_moments_agree_with_played_episodes(estimator):
 
 
 def test_occupancy_is_where_the_policy_is_seen():
-    rollout = collect(WALK, EVEN, np.zeros(21), steps=4000, copies=50, rng=np.random.default_rng(0))
+    rollout = collect(WALK, EVEN, np.zeros(21), steps=4000, num_envs=50, rng=np.random.default_rng(0))
     seen = np.bincount(rollout.observations.ravel(), minlength=21) / rollout.observations.size
     assert_allclose(chains.occupancy(WALK, EVEN), seen, atol=0.01)
     chain, policy = a_garnet(1)

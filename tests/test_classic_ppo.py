@@ -11,10 +11,11 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from coursekit import cli
 from coursekit.actor_critic import Agent, evaluate, film
-from coursekit.classic_ppo import CARTPOLE, LUNARLANDER, Recipe, learn, losses, start, train
+from coursekit.classic_ppo import CARTPOLE, LUNARLANDER, Config, Minibatch, learn, losses, start, train
 from coursekit.classic_resume import load_run, save_run
 from coursekit.env_rollouts import begin, collect_env
 from coursekit.rollouts import Rollout, Steps
+from former import under_former_names
 
 box2d_warns = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of its bindings, on import
 
@@ -23,8 +24,8 @@ def weights(run):
     return torch.cat([p.detach().flatten() for p in run.agent.parameters()])
 
 
-def a_rollout(run, rows=64):
-    return collect_env(run.play, run.agent.sampler(run.dice()), run.agent.critic_of, steps=rows)
+def a_rollout(run):
+    return collect_env(run.play, run.agent.sampler(run.generator()), run.agent.critic_of, steps=64)
 
 
 def test_a_seed_fixes_a_run_exactly_and_another_seed_does_not_repeat_it():
@@ -41,9 +42,18 @@ def test_a_run_saved_between_any_two_updates_ends_bit_identical(tmp_path):
         run = start(CARTPOLE, seed=0)
         save_run(run, list(train(run, updates=stop)), path)
         again, history = load_run(path)
-        assert again.play.dead.tolist() == run.play.dead.tolist() and again.recipe == CARTPOLE
+        assert again.play.dead.tolist() == run.play.dead.tolist() and again.config == CARTPOLE
         history += train(again, updates=6)
         assert history == expected and torch.equal(weights(again), weights(straight))
+
+
+def test_a_file_with_the_names_of_version_0_1_goes_on(tmp_path):
+    run, path = start(CARTPOLE, seed=0), tmp_path / "run.safetensors"
+    history = list(train(run, updates=2))
+    save_run(run, history, path)
+    under_former_names(path)
+    again, _ = load_run(path)
+    assert again.config == CARTPOLE and list(train(again, updates=3)) == list(train(run, updates=3))
 
 
 class Death(gymnasium.vector.VectorWrapper):
@@ -73,15 +83,15 @@ def test_a_run_in_a_wrapped_environment_goes_on_in_one_like_it(tmp_path):
 ])
 def test_a_saved_run_does_not_go_on_elsewhere(env, got, tmp_path):
     save_run(start(CARTPOLE, seed=0, env=wrapped()), [], tmp_path / "run.safetensors")
-    told = rf"env must be like the run's, <Death, .*> with a limit of 20 steps, got {got} .*load_run\(path, env="
-    with pytest.raises(ValueError, match=told):
+    message = rf"env must be like the run's, <Death, .*> with a limit of 20 steps, got {got} .*load_run\(path, env="
+    with pytest.raises(ValueError, match=message):
         load_run(tmp_path / "run.safetensors", env=env and env())
 
 
 @box2d_warns
 def test_a_saved_lander_goes_on_with_new_episodes(tmp_path):
-    recipe, path = replace(LUNARLANDER, rows=20, copies=3), tmp_path / "run.safetensors"
-    run = start(recipe, seed=0)
+    config, path = replace(LUNARLANDER, num_steps=20, num_envs=3), tmp_path / "run.safetensors"
+    run = start(config, seed=0)
     save_run(run, list(train(run, updates=2)), path)
     found = []
     for _ in range(2):
@@ -116,7 +126,7 @@ def test_the_numpy_policy_is_the_torch_policy():
 
 
 def test_dead_rows_teach_nothing():
-    """Wild numbers in them change no bit of the update."""
+    """Wild numbers in them change no bit of the update; `collect_env` has put 0 where a NaN could stand."""
     found = []
     for poison in (False, True):
         run = start(CARTPOLE, seed=0)
@@ -124,13 +134,13 @@ def test_dead_rows_teach_nothing():
         dead = ~rollout.valid
         assert dead.any()
         if poison:
-            steps = [np.where(dead, np.float32("nan"), x) for x in rollout.steps[:3]]
+            steps = [np.where(dead, np.float32(1e9), x) for x in rollout.steps[:3]]
             rollout = Rollout(Steps(*steps, *rollout.steps[3:]),
                               np.where(dead[..., None], 1e9, rollout.observations),
                               np.where(dead, 7, rollout.actions), np.where(dead, 1e9, rollout.logprobs),
                               rollout.valid)
-        measures = learn(run.agent, run.optimiser, _float32(rollout), CARTPOLE, rng=run.dice())
-        found.append((weights(run), measures))
+        metrics = learn(run.agent, run.optimiser, _float32(rollout), CARTPOLE, rng=run.generator())
+        found.append((weights(run), metrics))
     assert torch.equal(found[0][0], found[1][0]) and found[0][1] == found[1][1]
 
 
@@ -140,12 +150,13 @@ def _float32(rollout):
 
 
 @pytest.mark.parametrize("change", [dict(lam=0.5), dict(gamma=0.9), dict(clip=0.01), dict(value_clip=0.01),
-                                    dict(bonus=0.1), dict(epochs=2), dict(minibatch=64), dict(max_norm=0.01)])
+                                    dict(ent_coef=0.1), dict(epochs=2), dict(minibatch=64),
+                                    dict(max_grad_norm=0.01)])
 def test_each_number_of_the_recipe_moves_the_weights(change):
     found = []
-    for recipe in (CARTPOLE, replace(CARTPOLE, **change)):
-        run = start(recipe, seed=0)
-        learn(run.agent, run.optimiser, a_rollout(run), recipe, rng=run.dice())
+    for config in (CARTPOLE, replace(CARTPOLE, **change)):
+        run = start(config, seed=0)
+        learn(run.agent, run.optimiser, a_rollout(run), config, rng=run.generator())
         found.append(weights(run))
     assert not torch.equal(*found)
 
@@ -154,31 +165,33 @@ def test_the_whole_loss_agrees_with_finite_differences():
     torch.manual_seed(0)
     agent = Agent(4, 2).double()
     torch.nn.init.normal_(agent.actor[-1].weight)
-    batch = [torch.randn(12, 4), torch.randint(2, (12,)), -torch.rand(12), *torch.randn(3, 12)]
-    batch = [x.double() if x.is_floating_point() else x for x in batch]
-    recipe = replace(CARTPOLE, bonus=0.1, value_clip=0.5)
-    losses(agent, batch, recipe)[0].backward()
+    advantages, old_values, returns = torch.randn(3, 12).double()
+    batch = Minibatch(observations=torch.randn(12, 4).double(), actions=torch.randint(2, (12,)),
+                      old_logprobs=-torch.rand(12).double(), advantages=advantages, old_values=old_values,
+                      returns=returns)
+    config = replace(CARTPOLE, ent_coef=0.1, value_clip=0.5)
+    losses(agent, batch, config)[0].backward()
     for net in (agent.actor, agent.critic):
         weight, found = net[0].weight, net[0].weight.grad[0, 0].item()
         heights = []
         for step in (1e-6, -2e-6):
             with torch.no_grad():
                 weight[0, 0] += step
-                heights.append(losses(agent, batch, recipe)[0].item())
+                heights.append(losses(agent, batch, config)[0].item())
         assert_allclose((heights[0] - heights[1]) / 2e-6, found, rtol=1e-5)
 
 
-def test_measures_say_how_far_the_policy_has_moved():
+def test_metrics_say_how_far_the_policy_has_moved():
     run = start(CARTPOLE, seed=0)
-    (measures,) = train(run, updates=1)
-    assert 0.6 < measures["entropy"] < np.log(2) and 0 < measures["k3"] < 0.1
-    assert 0 < measures["clip_fraction"] < 1 and abs(measures["explained_variance"]) < 0.1
-    assert measures["steps"] <= 8 * 128 and sum(measures["returns"]) <= measures["steps"]
-    json.dumps(measures)
+    (metrics,) = train(run, updates=1)
+    assert 0.6 < metrics["entropy"] < np.log(2) and 0 < metrics["k3"] < 0.1
+    assert 0 < metrics["clip_fraction"] < 1 and abs(metrics["explained_variance"]) < 0.1
+    assert metrics["steps"] <= 8 * 128 and sum(metrics["returns"]) <= metrics["steps"]
+    json.dumps(metrics)
 
 
 def test_the_learning_rate_falls_in_a_line():
-    run = start(replace(CARTPOLE, updates=4, rows=8), seed=0)
+    run = start(replace(CARTPOLE, updates=4, num_steps=8), seed=0)
     rates = [run.optimiser.param_groups[0]["lr"] for _ in train(run)]
     assert_allclose(rates, CARTPOLE.lr * np.array([1, 0.75, 0.5, 0.25]))
 
@@ -209,10 +222,11 @@ def test_a_film_shows_the_first_and_the_last_step():
     env.close()
 
 
-@pytest.mark.parametrize("name", ["updates", "copies", "rows", "epochs", "minibatch", "lr", "clip", "max_norm"])
+@pytest.mark.parametrize("name", ["updates", "num_envs", "num_steps", "epochs", "minibatch", "lr", "clip",
+                                  "max_grad_norm"])
 def test_numbers_that_are_not_positive_are_refused(name):
     with pytest.raises(ValueError, match=f"{name} must be positive, got 0"):
-        Recipe(**asdict(CARTPOLE) | {name: 0})
+        Config(**asdict(CARTPOLE) | {name: 0})
 
 
 def command(tmp_path, *options):
@@ -226,7 +240,7 @@ def test_the_command_trains_saves_and_draws(tmp_path, capsys):
     assert out.count("update ") == 2 and "greedy: " in out and "not solved (from 475)" in out and err == ""
     assert (tmp_path / "run.png").read_bytes()[:4] == b"\x89PNG"
     run, history = load_run(tmp_path / "run.safetensors")
-    assert (run.seed, run.update, run.recipe.updates, len(history)) == (1, 2, 2, 2)
+    assert (run.seed, run.update, run.config.updates, len(history)) == (1, 2, 2, 2)
     assert command(tmp_path, "--resume") == 0  # nothing left to do: says what it is worth, draws
 
 

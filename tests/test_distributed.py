@@ -52,14 +52,14 @@ def test_means_of_each_rank_make_another_training_run(alone, tmp_path):
     assert gap(under_torchrun("local", tmp_path / "found.pt"), alone) > 1e-3
 
 
-def test_a_sharded_run_samples_stops_and_prices_like_an_unsharded_one(tmp_path):
+def test_a_sharded_run_samples_stops_and_adapts_beta_like_an_unsharded_one(tmp_path):
     """The ranks' replies differ in length, and one rank's KL is over the limit before the other's."""
-    sharded, facts, plain, expected = under_torchrun("train", tmp_path / "found.pt")
+    sharded, numbers, plain, expected = under_torchrun("train", tmp_path / "found.pt")
     assert gap([sharded], [plain]) < 1e-5
-    assert torch.equal(facts, expected)
-    assert (facts[:, 1] < 8).any()  # steps: the limit was met
-    assert (facts[:, 2] != facts[:, 3]).any()  # lengths: the ranks differ
-    assert facts[1, 0] < facts[0, 0]  # beta adapts: KL is 0 at first
+    assert torch.equal(numbers, expected)
+    assert (numbers[:, 1] < 8).any()  # steps: the limit was met
+    assert (numbers[:, 2] != numbers[:, 3]).any()  # lengths: the ranks differ
+    assert numbers[1, 0] < numbers[0, 0]  # beta adapts: KL is 0 at first
 
 
 def test_a_killed_rank_ends_the_run_with_one_message_and_the_run_goes_on(tmp_path):
@@ -94,4 +94,4 @@ def test_what_stands_in_the_way_of_all_ranks_the_first_one_says(rank, lines, tmp
 def test_alone_nothing_changes():
     x = torch.tensor([1.0, 2.0])
     assert distributed.total(x) is x and distributed.ranks() == 1 and distributed.rank() == 0
-    assert torch.equal(distributed.whole(x), x)
+    assert torch.equal(distributed.full_tensor(x), x)

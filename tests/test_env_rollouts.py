@@ -1,4 +1,4 @@
-"""Every ending told right: three ways to restart, one truth, played again one episode at a time."""
+"""Every end recorded as what it was: three ways to restart, one truth, played again one episode at a time."""
 
 import gymnasium
 import numpy as np
@@ -112,6 +112,19 @@ def test_the_native_cartpole_restarts_on_the_next_step():
     dead = ~rollout.valid
     assert dead.any() and (rollout.steps.rewards[dead] == 0).all() and (rollout.steps.rewards[~dead] == 1).all()
     assert abs(rollout.observations[:, 1:][dead[:, :-1]]).max() <= 0.05  # the row after a dead one starts anew
+
+
+def test_dead_rows_hold_0_whatever_the_environment_and_the_critic_give():
+    class Paid(gymnasium.vector.VectorWrapper):
+        def step(self, actions):
+            observations, rewards, *rest = self.env.step(actions)
+            return observations, rewards + 5, *rest
+
+    play = begin(Paid(gymnasium.make_vec("CartPole-v1", num_envs=4)), seed=0)
+    rollout = collect_env(play, policy, critic, steps=40)
+    assert (critic(rollout.observations[~rollout.valid]) != 0).all()
+    for x in rollout.steps[:3]:
+        assert (x[~rollout.valid] == 0).all() and (x[rollout.valid] != 0).any()
 
 
 def test_returns_of_finished_episodes_are_kept_and_unfinished_ones_run_on():

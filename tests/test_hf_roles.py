@@ -12,12 +12,12 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 transformers = pytest.importorskip("transformers")
 
 from coursekit import helpdesk, rlhf  # noqa: E402
-from coursekit.checkpoints import help_desk  # noqa: E402
+from coursekit.checkpoints import sample_prompts  # noqa: E402
 from coursekit.hf_roles import Transformer  # noqa: E402
-from coursekit.lm import reply_logprobs, sample  # noqa: E402
+from coursekit.lm import response_logprobs, sample  # noqa: E402
 from coursekit.resume import load_run, save_run  # noqa: E402
 
-RECIPE = rlhf.Recipe(batch=8, minibatch=4, max_tokens=20, temperature=0.8)
+CONFIG = rlhf.Config(batch=8, minibatch=4, max_tokens=20, temperature=0.8)
 KINDS = {"gpt2": dict(n_positions=96, n_embd=16, n_layer=2, n_head=2),
          "llama": dict(max_position_embeddings=96, hidden_size=16, num_hidden_layers=2, num_attention_heads=2,
                        num_key_value_heads=1, intermediate_size=32)}
@@ -49,32 +49,32 @@ def weights(model):
 
 
 def prompts(n=8):
-    return help_desk(np.random.default_rng(0), n)[1:]
+    return sample_prompts(np.random.default_rng(0), n)[1:]
 
 
 @both
 def test_log_probabilities_at_sampling_are_the_recomputed_ones(kind):
     model, (tokens, mask) = Transformer(theirs(kind)), prompts()
-    written, reply, old = sample(model, tokens, mask, max_tokens=20, end=helpdesk.END, temperature=0.8,
-                                 generator=torch.Generator().manual_seed(0))
-    assert not mask.all() and not reply.all()  # padding on both sides
-    text, real = torch.cat([tokens, written], 1), torch.cat([mask, reply], 1)
-    again = reply_logprobs(model, text, real, reply.shape[1], 0.8)[0].detach()
-    assert_allclose(again[reply], old[reply], atol=1e-4)
+    responses, response_mask, old = sample(model, tokens, mask, max_tokens=20, end=helpdesk.END, temperature=0.8,
+                                           generator=torch.Generator().manual_seed(0))
+    assert not mask.all() and not response_mask.all()  # padding on both sides
+    text, attention_mask = torch.cat([tokens, responses], 1), torch.cat([mask, response_mask], 1)
+    again = response_logprobs(model, text, attention_mask, response_mask.shape[1], 0.8)[0].detach()
+    assert_allclose(again[response_mask], old[response_mask], atol=1e-4)
 
 
 @both
 def test_padding_is_inert_on_either_side_whatever_it_holds(kind):
-    speaker, judge = Transformer(theirs(kind)), Transformer(classifier(kind))
+    actor, reward = Transformer(theirs(kind)), Transformer(classifier(kind))
     row = torch.randint(1, 60, (1, 9), generator=torch.Generator().manual_seed(0))
     padded, mask = torch.nn.functional.pad(row, (4, 3), value=7), torch.zeros(1, 16, dtype=torch.bool)
     mask[:, 4:13] = True
     with torch.no_grad():
-        logits, bare = speaker.logits(speaker(padded, mask)[0]), theirs(kind).eval()(row).logits
+        logits, bare = actor.logits(actor(padded, mask)[0]), theirs(kind).eval()(row).logits
         assert bare.std() > 0.1
         assert_allclose(logits[:, 4:13], bare, atol=1e-5)
         for tokens, real in ((padded, mask), (row, torch.ones_like(row, dtype=torch.bool))):
-            score = judge.scores(judge(tokens, real)[0], real)
+            score = reward.scores(reward(tokens, real)[0], real)
             assert_allclose(score, classifier(kind).eval()(row).logits[:, 0], atol=1e-5)
 
 
@@ -90,7 +90,7 @@ def test_the_critic_starts_as_the_reward_model(kind):
 def test_two_updates_move_actor_and_critic_and_nothing_else(kind):
     models = four(kind)
     before = [weights(m) for m in roles(models)]
-    history = list(rlhf.train(rlhf.start(models, RECIPE), help_desk, updates=2, end=helpdesk.END))
+    history = list(rlhf.train(rlhf.start(models, CONFIG), sample_prompts, updates=2, end=helpdesk.END))
     assert [torch.equal(a, weights(m)) for a, m in zip(before, roles(models))] == [False, False, True, True]
     assert abs(history[0]["kl"]) < 1e-4 < abs(history[1]["kl"])
     for trained in (models.actor, models.critic):  # the first and the last layer learn, not the head alone
@@ -99,24 +99,25 @@ def test_two_updates_move_actor_and_critic_and_nothing_else(kind):
 
 @both
 def test_a_resumed_run_ends_like_one_that_never_stopped(kind, tmp_path):
-    whole, half = rlhf.start(four(kind), RECIPE), rlhf.start(four(kind), RECIPE)
-    expected = list(rlhf.train(whole, help_desk, updates=2, end=helpdesk.END))
-    save_run(half, list(rlhf.train(half, help_desk, updates=1, end=helpdesk.END)), tmp_path / "run.safetensors")
+    whole, half = rlhf.start(four(kind), CONFIG), rlhf.start(four(kind), CONFIG)
+    expected = list(rlhf.train(whole, sample_prompts, updates=2, end=helpdesk.END))
+    history = list(rlhf.train(half, sample_prompts, updates=1, end=helpdesk.END))
+    save_run(half, history, tmp_path / "run.safetensors")
     run, history = load_run(four(kind), tmp_path / "run.safetensors")
-    assert history + list(rlhf.train(run, help_desk, updates=2, end=helpdesk.END)) == expected
+    assert history + list(rlhf.train(run, sample_prompts, updates=2, end=helpdesk.END)) == expected
     assert torch.equal(weights(run.models.actor), weights(whole.models.actor))
 
 
 @both
 def test_a_saved_actor_writes_and_a_saved_critic_values_what_they_did(kind, tmp_path):
     models, (tokens, mask) = four(kind), prompts()
-    list(rlhf.train(rlhf.start(models, replace(RECIPE, lr=0.01)), help_desk, updates=1, end=helpdesk.END))
+    list(rlhf.train(rlhf.start(models, replace(CONFIG, lr=0.01)), sample_prompts, updates=1, end=helpdesk.END))
     with torch.no_grad():
         models.critic.score_head.bias += 1.5  # what normalising leaves, and what a classifier has no room for
-        for name, judges in (("actor", False), ("critic", True)):
+        for name, is_classifier in (("actor", False), ("critic", True)):
             model = getattr(models, name)
             model.save_pretrained(tmp_path / name)
-            again = Transformer.from_pretrained(tmp_path / name, classifier=judges)
+            again = Transformer.from_pretrained(tmp_path / name, classifier=is_classifier)
             hidden, same = model(tokens, mask)[0], again(tokens, mask)[0]
             for read in ("values", *(["logits"] if name == "actor" else [])):
                 assert_allclose(getattr(again, read)(same), getattr(model, read)(hidden), atol=1e-6)

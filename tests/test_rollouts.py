@@ -12,7 +12,7 @@ EVEN, CRITIC = WALK.uniform_policy(), np.array([9.0, 0.1, 0.2, 0.3, 0.4, 0.5, 9.
 
 
 def play(**options):
-    settings = dict(steps=60, copies=40, rng=np.random.default_rng(0)) | options
+    settings = dict(steps=60, num_envs=40, rng=np.random.default_rng(0)) | options
     return collect(WALK, EVEN, CRITIC, **settings)
 
 
@@ -43,13 +43,13 @@ def test_the_same_seed_plays_the_same_steps():
 
 def test_actions_follow_the_policy_and_logprobs_say_so():
     policy = np.tile([0.2, 0.8], (7, 1))
-    rollout = collect(WALK, policy, CRITIC, steps=100, copies=100, rng=np.random.default_rng(0))
+    rollout = collect(WALK, policy, CRITIC, steps=100, num_envs=100, rng=np.random.default_rng(0))
     assert abs(rollout.actions.mean() - 0.8) < 4 * 0.4 / 100
     assert_array_equal(rollout.logprobs, np.log(np.where(rollout.actions == 1, 0.8, 0.2)))
     assert rollout.valid.all()
 
 
-@pytest.mark.parametrize("name", ["steps", "copies", "time_limit"])
+@pytest.mark.parametrize("name", ["steps", "num_envs", "time_limit"])
 def test_counts_below_one_are_refused(name):
     with pytest.raises(ValueError, match=f"{name} must be an integer of at least 1"):
         play(**{name: -1})

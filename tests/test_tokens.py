@@ -1,4 +1,4 @@
-"""Tokens as steps: what each is paid, by hand, exactly on five symbols, and with wild padding."""
+"""Tokens as steps: the reward of each, by hand, exactly on five symbols, and with wild padding."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
 from coursekit.advantages import gae
-from coursekit.lm import TinyLM, reply_logprobs, sample, token_logprobs
+from coursekit.lm import TinyLM, response_logprobs, sample, token_logprobs
 from coursekit.tokens import (
     adapted_beta,
     kl_estimates,
@@ -43,8 +43,8 @@ def test_log_probabilities_at_sampling_equal_the_recomputed_ones():
     for temperature in (1.0, 0.7):
         tokens, real, logprobs = sample(lm, prompts, mask, max_tokens=12, end=1, temperature=temperature,
                                         generator=torch.Generator().manual_seed(0))
-        again, _ = reply_logprobs(lm, torch.cat([prompts, tokens], 1), torch.cat([mask, real], 1),
-                                  tokens.shape[1], temperature)
+        again, _ = response_logprobs(lm, torch.cat([prompts, tokens], 1), torch.cat([mask, real], 1),
+                                     tokens.shape[1], temperature)
         assert_allclose(again.detach()[real], logprobs[real], atol=1e-5)
 
 
@@ -146,11 +146,11 @@ def test_numpy_and_torch_agree():
 
 
 def test_beta_rises_above_the_target_and_falls_below_by_at_most_a_fifth():
-    assert_allclose(adapted_beta(0.1, 6.6, target=6, horizon=1000, replies=500), 0.1 * (1 + 0.1 * 0.5))
-    assert_allclose(adapted_beta(0.1, 600, target=6, horizon=1000, replies=1000), 0.12)
-    assert_allclose(adapted_beta(0.1, -5, target=6, horizon=1000, replies=1000), 0.08)
+    assert_allclose(adapted_beta(0.1, 6.6, target=6, horizon=1000, responses=500), 0.1 * (1 + 0.1 * 0.5))
+    assert_allclose(adapted_beta(0.1, 600, target=6, horizon=1000, responses=1000), 0.12)
+    assert_allclose(adapted_beta(0.1, -5, target=6, horizon=1000, responses=1000), 0.08)
     with pytest.raises(ValueError, match="target and horizon must be positive"):
-        adapted_beta(0.1, 1.0, target=0, horizon=1, replies=1)
+        adapted_beta(0.1, 1.0, target=0, horizon=1, responses=1)
 
 
 @pytest.mark.parametrize("call, message", [
@@ -158,7 +158,7 @@ def test_beta_rises_above_the_target_and_falls_below_by_at_most_a_fifth():
     (lambda: token_logprobs(torch.zeros(2, 1, 5), torch.zeros(2, 1, dtype=torch.long)), "T >= 2"),
     (lambda: kl_estimates(np.zeros(3), np.zeros(3), kind="k4"), 'kind must be "k1"'),
     (lambda: kl_estimates(np.zeros(3), np.zeros(4)), "ref_logprobs must have the shape"),
-    (lambda: last_token(np.array([[True], [False]])), "at least one token in every reply"),
+    (lambda: last_token(np.array([[True], [False]])), "at least one token in every row"),
     (lambda: last_token(np.array([[1, 0]])), "mask must be boolean"),
     (lambda: token_rewards(np.zeros(2), np.zeros((3, 4)), MASK, beta=0.1), "scores must hold one number"),
     (lambda: token_steps(np.zeros((3, 4)), np.zeros((3, 5)), MASK), "values must have the shape"),

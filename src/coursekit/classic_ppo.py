@@ -1,10 +1,11 @@
 """PPO on gymnasium's CartPole and LunarLander: collect, estimate, update, and nothing hidden.
 
-`train` is a loop of `collect_env` and `learn`; everything done to a rollout stands in `learn` and `update`, the
+`train` is a loop of `collect_env` and `learn`; everything done to a rollout stands in `estimate` and `update`, the
 formulas are in `advantages` and `ppo`.
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import gymnasium
 import numpy as np
@@ -26,127 +27,153 @@ from coursekit.ppo import (
 
 
 @dataclass(frozen=True)
-class Recipe:
-    """The numbers of one run: `updates` rollouts of T rows from N copies, some epochs over each.
-
-    lr falls in a line to 0 at the last update. clip, value_clip: ε of the two losses (value_clip in units of reward
-    or None). bonus: advantages per nat of entropy. max_norm: cuts each net's gradient.
-    """
+class Config:
+    """The numbers of one run: `updates` rollouts of (num_envs, num_steps), some epochs over each."""
 
     env: str
     updates: int
-    copies: int = 8
-    rows: int = 128
+    num_envs: int = 8
+    num_steps: int = 128
     epochs: int = 4
     minibatch: int = 128
     gamma: float = 0.99
     lam: float = 0.95
-    lr: float = 2.5e-3
-    clip: float = 0.2
-    value_clip: float | None = None
-    bonus: float = 0.0
-    max_norm: float = 0.5
+    lr: float = 2.5e-3  # falls linearly to 0 at the last update
+    clip: float = 0.2  # ε of the policy loss
+    value_clip: float | None = None  # ε of the value loss, units of reward; None: no clip
+    ent_coef: float = 0.0  # units of advantages per nat of entropy
+    max_grad_norm: float = 0.5  # to which each net's gradient is cut
 
     def __post_init__(self):
-        for name in ("updates", "copies", "rows", "epochs", "minibatch", "lr", "clip", "max_norm"):
+        for name in ("updates", "num_envs", "num_steps", "epochs", "minibatch", "lr", "clip", "max_grad_norm"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be positive, got {getattr(self, name)!r}")
 
 
-CARTPOLE = Recipe("CartPole-v1", updates=50)
-LUNARLANDER = Recipe("LunarLander-v3", updates=100, copies=16, rows=1024, minibatch=256, gamma=0.999, lam=0.98,
-                     lr=1e-3, bonus=0.003)
+CARTPOLE = Config("CartPole-v1", updates=50)
+LUNARLANDER = Config("LunarLander-v3", updates=100, num_envs=16, num_steps=1024, minibatch=256, gamma=0.999,
+                     lam=0.98, lr=1e-3, ent_coef=0.003)
+
+
+class Minibatch(NamedTuple):
+    """Steps to learn from, in any order: torch tensors (M, ...)."""
+
+    observations: torch.Tensor
+    actions: torch.Tensor
+    old_logprobs: torch.Tensor  # nats
+    advantages: torch.Tensor  # whitened over the whole rollout
+    old_values: torch.Tensor  # units of reward
+    returns: torch.Tensor  # units of reward
+
+    def take(self, rows):
+        """These rows of every array."""
+        return Minibatch(*(x[rows] for x in self))
 
 
 @dataclass
 class Run:
     """Everything that a run remembers between two updates; `classic_resume` saves and restores it."""
 
-    recipe: Recipe
+    config: Config
     agent: Agent
     optimiser: torch.optim.Adam
     play: Play
     seed: int
     update: int = 0
 
-    def dice(self):
+    def generator(self):
         """The numpy generator of this update: nothing to save, exact to resume."""
         return np.random.default_rng([self.seed, self.update])
 
 
-def start(recipe, *, seed, env=None):
-    """A new Run on N copies of the recipe's environment, or on `env`, a vector environment of gymnasium."""
-    env = gymnasium.make_vec(recipe.env, recipe.copies) if env is None else env
+def start(config, *, seed, env=None):
+    """A new Run on copies of the config's environment, or on `env`, a vector environment of gymnasium."""
+    env = gymnasium.make_vec(config.env, config.num_envs) if env is None else env
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         agent = Agent(env.single_observation_space.shape[0], int(env.single_action_space.n))
-    optimiser = torch.optim.Adam(agent.parameters(), lr=recipe.lr, eps=1e-5, fused=True)
-    return Run(recipe, agent, optimiser, begin(env, seed=seed), seed)
+    optimiser = torch.optim.Adam(agent.parameters(), lr=config.lr, eps=1e-5, fused=True)
+    return Run(config, agent, optimiser, begin(env, seed=seed), seed)
 
 
 def train(run, *, updates=None):
-    """PPO until `updates` updates are done, or the recipe's. Changes `run`; shows a bar on a terminal.
+    """PPO until `updates` updates are done, or the config's. Changes `run`; shows a bar on a terminal.
 
     Yields:
         After each update a dict: update, steps (of the environments, resets not counted), returns (of the episodes
-        that ended), and the measures of `learn`.
+        that ended), and the metrics of `learn`.
     """
-    recipe, updates = run.recipe, run.recipe.updates if updates is None else updates
+    config = run.config
+    updates = config.updates if updates is None else updates
     with tqdm(total=updates, initial=run.update, disable=None, leave=False) as bar:
         while run.update < updates:
-            rng = run.dice()
-            rollout = collect_env(run.play, run.agent.sampler(rng), run.agent.critic_of, steps=recipe.rows)
-            report = {"update": run.update, "steps": int(rollout.valid.sum()), "returns": run.play.finished}
+            rng = run.generator()
+            rollout = collect_env(run.play, run.agent.sampler(rng), run.agent.critic_of, steps=config.num_steps)
+            metrics = {"update": run.update, "steps": int(rollout.valid.sum()), "returns": run.play.finished}
             run.play.finished = []
             for group in run.optimiser.param_groups:
-                group["lr"] = recipe.lr * (1 - run.update / recipe.updates)
-            report |= learn(run.agent, run.optimiser, rollout, recipe, rng=rng)
+                group["lr"] = config.lr * (1 - run.update / config.updates)
+            metrics |= learn(run.agent, run.optimiser, rollout, config, rng=rng)
             run.update += 1
             bar.update()
-            yield report
+            yield metrics
 
 
-def learn(agent, optimiser, rollout, recipe, *, rng):
+def learn(agent, optimiser, rollout, config, *, rng):
     """Estimate advantages, then some epochs of clipped updates. Changes actor and critic.
 
     Returns: dict of floats: explained_variance (of the critic that collected), and of the whole rollout after the
-    last update: entropy, k1, k3 (nats), clip_fraction, policy_loss, value_loss.
+    last update what `policy_metrics` gives.
     """
-    valid = rollout.valid
-    told = [np.where(valid, x, x.dtype.type(0)) for x in rollout.steps[:3]]  # what stands in dead rows is no matter
-    steps = rollout.steps._replace(rewards=told[0], values=told[1], next_values=told[2])
-    advantages = gae(*steps, gamma=recipe.gamma, lam=recipe.lam)
-    columns = (rollout.observations, rollout.actions, rollout.logprobs, whiten(advantages, valid), steps.values,
-               advantages + steps.values)
-    batch = [torch.from_numpy(x[valid]) for x in columns]  # dead rows go no further
-    foreseen = explained_variance(batch[4], batch[5])
-    for _ in range(recipe.epochs):
-        for rows in torch.from_numpy(rng.permutation(len(batch[0]))).split(recipe.minibatch):
-            update(agent, optimiser, [x[rows] for x in batch], recipe)
-    with torch.no_grad():
-        _, measures = losses(agent, batch, recipe)
-    return {"explained_variance": foreseen} | measures()
+    batch = estimate(rollout, config)
+    explained_var = explained_variance(batch.old_values, batch.returns)
+    for _ in range(config.epochs):
+        order = torch.from_numpy(rng.permutation(len(batch.returns)))
+        for rows in order.split(config.minibatch):
+            update(agent, optimiser, batch.take(rows), config)
+    return {"explained_variance": explained_var} | policy_metrics(agent, batch, config)
 
 
-def losses(agent, batch, recipe):
-    """What PPO makes small, 0-d, and a function that gives the parts of it and how far the policy has moved."""
-    observations, actions, old_logprobs, advantages, old_values, returns = batch
-    logits = agent.actor(observations)
-    logprobs = -torch.nn.functional.cross_entropy(logits, actions, reduction="none")
-    policy = clipped_policy_loss(logprobs, old_logprobs, advantages, clip=recipe.clip)
-    value = clipped_value_loss(agent.values(observations), old_values, returns, clip=recipe.value_clip)
-    spread = entropy(logits).mean()
-
-    def measures():
-        return ratio_diagnostics(logprobs, old_logprobs, clip=recipe.clip) | {
-            "policy_loss": policy.item(), "value_loss": value.item(), "entropy": spread.item()}
-    return policy + value - recipe.bonus * spread, measures
+def estimate(rollout, config):
+    """Advantages and returns of a rollout: a Minibatch of all its steps, and of no dead row."""
+    steps, valid = rollout.steps, rollout.valid
+    advantages = gae(*steps, gamma=config.gamma, lam=config.lam)  # (N, T)
+    columns = Minibatch(
+        observations=rollout.observations, actions=rollout.actions, old_logprobs=rollout.logprobs,
+        advantages=whiten(advantages, valid), old_values=steps.values, returns=advantages + steps.values)
+    return Minibatch(*(torch.from_numpy(x[valid]) for x in columns))
 
 
-def update(agent, optimiser, batch, recipe):
+def losses(agent, batch, config):
+    """The loss of PPO, 0-d, and a dict of its parts: policy_loss, value_loss and entropy (nats)."""
+    logits = agent.actor(batch.observations)  # (M, actions)
+    logprobs = _logprobs(logits, batch.actions)  # (M,)
+    policy_loss = clipped_policy_loss(logprobs, batch.old_logprobs, batch.advantages, clip=config.clip)
+    values = agent.values(batch.observations)  # (M,)
+    value_loss = clipped_value_loss(values, batch.old_values, batch.returns, clip=config.value_clip)
+    mean_entropy = entropy(logits).mean()
+    loss = policy_loss + value_loss - config.ent_coef * mean_entropy
+    return loss, {"policy_loss": policy_loss, "value_loss": value_loss, "entropy": mean_entropy}
+
+
+@torch.no_grad()
+def policy_metrics(agent, batch, config):
+    """The parts of the loss as floats, and how far the policy has moved: k1, k3 (nats), clip_fraction."""
+    _, parts = losses(agent, batch, config)
+    logprobs = _logprobs(agent.actor(batch.observations), batch.actions)
+    moved = ratio_diagnostics(logprobs, batch.old_logprobs, clip=config.clip)
+    return moved | {name: part.item() for name, part in parts.items()}
+
+
+def _logprobs(logits, actions):
+    return -torch.nn.functional.cross_entropy(logits, actions, reduction="none")
+
+
+def update(agent, optimiser, minibatch, config):
     """One step of Adam on one minibatch; each net's gradient is cut to its own norm."""
+    loss, _ = losses(agent, minibatch, config)
     optimiser.zero_grad()
-    losses(agent, batch, recipe)[0].backward()
+    loss.backward()
     for net in (agent.actor, agent.critic):
-        clip_grad_norm_(net.parameters(), recipe.max_norm)
+        clip_grad_norm_(net.parameters(), config.max_grad_norm)
     optimiser.step()

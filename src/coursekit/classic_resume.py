@@ -2,7 +2,7 @@
 
 CartPole's native vector environment is saved with its running episodes: a run killed anywhere and resumed ends
 bit-identical. Box2D can't be saved: LunarLander begins new episodes, from a seed of the update. A wrapper is code,
-and no file holds it: who trained on an environment of his own hands it over again.
+which no file holds: a run on an environment of your own needs that environment again.
 """
 
 from dataclasses import asdict
@@ -10,9 +10,9 @@ from dataclasses import asdict
 import numpy as np
 import torch
 
-from coursekit.classic_ppo import Recipe, start
+from coursekit.classic_ppo import Config, start
 from coursekit.env_rollouts import begin
-from coursekit.saved import part, read, write
+from coursekit.saved import read, with_prefix, write
 
 STATE = ("state", "steps", "prev_done")  # what gymnasium's CartPoleVectorEnv remembers, besides its generator
 
@@ -28,47 +28,47 @@ def save_run(run, history, path):
     tensors = {f"agent.{name}": weight for name, weight in run.agent.state_dict().items()}
     tensors |= {f"adam.{number}.{name}": x for number, moments in run.optimiser.state_dict()["state"].items()
                 for name, x in moments.items()}
-    facts = {"update": run.update, "seed": run.seed, "recipe": asdict(run.recipe), "history": history,
-             "env": _described(run.play.env)}
+    metadata = {"update": run.update, "seed": run.seed, "config": asdict(run.config), "history": history,
+                "env": _described(run.play.env)}
     if _savable(env):
         arrays = {name: getattr(env, name) for name in STATE}
         arrays |= {name: getattr(run.play, name) for name in ("observations", "dead", "running")}
         tensors |= {f"play.{name}": torch.from_numpy(x.copy()) for name, x in arrays.items()}
-        facts["dice"] = env.np_random.bit_generator.state
-    write(tensors, facts, path)
+        metadata["env_generator"] = env.np_random.bit_generator.state
+    write(tensors, metadata, path)
 
 
 def load_run(path, *, env=None):
     """Continue a saved run: (Run, history).
 
-    Args: path: file. env: a vector environment like the one given to `start`; None: that of the recipe.
+    Args: path: file. env: a vector environment like the one given to `start`; None: that of the config.
     Raises: ValueError: no such file, not a saved run of classic PPO, or env differs from the run's in its wrappers,
         its copies or its time limit.
     """
-    tensors, facts = read(path, Recipe, kind="saved run of `train`")
-    run = start(facts["recipe"], seed=facts["seed"], env=env)
-    if facts["env"] != (found := _described(run.play.env)):
-        raise ValueError(f"env must be like the run's, {facts['env']}, got {found}; make one as for `start`, and "
-                         "pass load_run(path, env=...)")
-    run.update = facts["update"]
-    run.agent.load_state_dict(part(tensors, "agent"))
+    tensors, metadata = read(path, Config, kind="saved run of `train`")
+    run = start(metadata["config"], seed=metadata["seed"], env=env)
+    if metadata["env"] != (found := _described(run.play.env)):
+        raise ValueError(f"env must be like the run's, {metadata['env']}, got {found}; make one as for `start`, "
+                         "and pass load_run(path, env=...)")
+    run.update = metadata["update"]
+    run.agent.load_state_dict(with_prefix(tensors, "agent"))
     moments = {}
-    for key, x in part(tensors, "adam").items():
+    for key, x in with_prefix(tensors, "adam").items():
         number, name = key.split(".")
         moments.setdefault(int(number), {})[name] = x
     run.optimiser.load_state_dict(run.optimiser.state_dict() | {"state": moments})
-    if "dice" in facts:
-        _put_back(run.play, part(tensors, "play"), facts["dice"])
+    if "env_generator" in metadata:
+        _put_back(run.play, with_prefix(tensors, "play"), metadata["env_generator"])
     else:
-        run.play = begin(run.play.env, seed=int(run.dice().integers(2**31)))
-    return run, facts["history"]
+        run.play = begin(run.play.env, seed=int(run.generator().integers(2**31)))
+    return run, metadata["history"]
 
 
-def _put_back(play, arrays, dice):
+def _put_back(play, arrays, generator_state):
     env = play.env.unwrapped
     for name, x in arrays.items():
         setattr(env if name in STATE else play, name, x.numpy().copy())
-    env.np_random.bit_generator.state = dice
+    env.np_random.bit_generator.state = generator_state
 
 
 def _savable(env):

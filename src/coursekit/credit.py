@@ -76,8 +76,8 @@ def play(world, probabilities, episodes, rng):
     """Write answers. Returns tokens (N, T), ints, and rewards (N, T): 0 but in the last column."""
     world.check(probabilities)
     bounds = np.cumsum(probabilities, -1)[:, :-1]
-    dice = rng.random((positive_int(episodes=episodes), world.length, 1))
-    tokens = (dice >= bounds).sum(-1)
+    uniform = rng.random((positive_int(episodes=episodes), world.length, 1))
+    tokens = (uniform >= bounds).sum(-1)
     rewards = np.zeros(tokens.shape)
     rewards[:, -1] = world.right(tokens) @ world.weights + world.noise * rng.normal(size=episodes)
     return tokens, rewards

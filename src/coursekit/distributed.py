@@ -55,21 +55,19 @@ def total(part):
     """Add a tensor up over all ranks; not differentiable."""
     if not active():
         return part
-    return _add_up(part.detach().clone())
+    part = part.detach().clone()
+    dist.all_reduce(part)
+    return part
 
 
-def mean_total(part):
-    """total(part) / ranks: divide a rank's sum of losses by this, and the mean of gradients over ranks is the
-    gradient of the mean over all."""
-    return total(part) / ranks()
-
-
-def mean(number):
-    """Mean over ranks of a float that each rank has its own of."""
+def mean(part):
+    """Mean over ranks of a tensor or a float that each rank has its own of."""
     if not active():
-        return number
+        return part
+    if isinstance(part, torch.Tensor):
+        return total(part) / ranks()
     device = "cuda" if dist.get_backend() == "nccl" else "cpu"
-    return _add_up(torch.tensor(number, dtype=torch.float64, device=device)).item() / ranks()
+    return total(torch.tensor(part, dtype=torch.float64, device=device)).item() / ranks()
 
 
 def average_gradients(model):
@@ -78,23 +76,26 @@ def average_gradients(model):
     if not active() or isinstance(model, FSDPModule):
         return
     gradients = [p.grad for p in model.parameters() if p.grad is not None]
-    flat = _add_up(torch.cat([g.flatten() for g in gradients])) / ranks()
-    for gradient, mean in zip(gradients, flat.split([g.numel() for g in gradients])):
-        gradient.copy_(mean.view_as(gradient))
+    means = mean(torch.cat([g.flatten() for g in gradients]))
+    for gradient, part in zip(gradients, means.split([g.numel() for g in gradients])):
+        gradient.copy_(part.view_as(gradient))
 
 
 def shard(model):
-    """Split a model's weights over the ranks, block by block (FSDP2), in place: for models that fit on no card."""
-    warnings.filterwarnings("ignore", "FSDP2-wrapped module .* returned a view")  # keys and values: only read
+    """Split a model's weights over the ranks, block by block, in place (FSDP2): it may be too large for one GPU."""
+    warnings.filterwarnings("ignore", "FSDP2-wrapped module .* returned a view")  # keys and values, only read
     for block in model.blocks:
         fully_shard(block)
     return fully_shard(model)
 
 
 @contextmanager
-def gathered(model):
-    """Within it every rank holds all of a sharded model's weights, fetched once: to write a reply takes a forward
-    pass for each token, and the ranks would wait for each other at every block, those that are done for ever."""
+def unsharded(model):
+    """Within it every rank holds all of a sharded model's weights, fetched once.
+
+    Sampling takes a forward pass for each token. Sharded, the ranks would wait for each other at every block, and
+    for ever once the first of them is done.
+    """
     parts = [m for m in model.modules() if isinstance(m, FSDPModule)]
     for part in parts:
         part.set_reshard_after_forward(False, recurse=False)
@@ -105,12 +106,7 @@ def gathered(model):
         part.reshard()
 
 
-def whole(parameter):
+def full_tensor(parameter):
     """A parameter's full value on every rank, sharded or not."""
     value = parameter.detach()
     return value.full_tensor() if hasattr(value, "full_tensor") else value
-
-
-def _add_up(tensor):
-    dist.all_reduce(tensor)
-    return tensor

@@ -1,6 +1,6 @@
-"""Play vector environments of gymnasium, with every ending told right, however the environment restarts.
+"""Play vector environments of gymnasium, and record each end of an episode as what it was, however they restart.
 
-- NEXT_STEP: `step` returns the episode's last observation, and the next row only resets. It is dead: not valid.
+- NEXT_STEP: `step` returns the episode's last observation, and the next row only resets. That row is dead: no step.
 - SAME_STEP: `step` returns the next episode's first; the last is in info["final_obs"]. The critic sees that.
 - DISABLED: `step` returns the last observation and waits for a reset. The critic sees it, then we reset.
 """
@@ -48,27 +48,30 @@ def collect_env(play, policy, critic, *, steps):
         critic(observations): (M, ...) to (M,) floats, units of reward. steps: T, int >= 1.
     Returns:
         Rollout with arrays (N, T), time-major in memory; floats of the critic's dtype. `next_values` is 0 where
-        terminated. `valid` is False at dead rows: keep them out of every mean, the whitening's too.
+        terminated. `valid` is False at dead rows, and rewards, values and next_values are 0 there, whatever the
+        environment and the critic gave. Keep dead rows out of every mean, the whitening's too.
     Raises:
         ValueError: steps below 1, or an environment that `begin` refuses.
     Source: Towers et al. 2024 (gymnasium's three modes); time limits as in Pardo et al. 2018.
     """
-    mode, rows, finals = autoreset_mode(play.env), [], []
+    mode = autoreset_mode(play.env)
+    rows, finals = [], []
     for _ in range(positive_int(steps=steps)):
-        seen, alive = play.observations.copy(), ~play.dead  # a copy: some environments reuse their arrays
-        actions, logprobs = policy(seen)
+        observations = play.observations.copy()  # some environments reuse their arrays
+        valid = ~play.dead
+        actions, logprobs = policy(observations)
         rewards, terminated, truncated, final = _step(play, mode, actions)
-        rows.append((seen, actions, logprobs, alive, rewards, terminated, truncated))
+        rows.append((observations, actions, logprobs, valid, rewards, terminated, truncated))
         finals.append(final)
-    observations, actions, logprobs, valid, rewards, terminated, truncated = map(np.stack, zip(*rows))
-    seen = np.concatenate([observations, play.observations[None]])
+    observations, actions, logprobs, valid, rewards, terminated, truncated = map(np.stack, zip(*rows))  # (T, N)
+    seen = np.concatenate([observations, play.observations[None]])  # (T + 1, N, ...)
     values = critic(seen.reshape(-1, *seen.shape[2:])).reshape(seen.shape[:2])
-    next_values = np.where(terminated, 0.0, values[1:]).astype(values.dtype)
+    next_values = np.where(terminated, 0.0, values[1:])
     if mode is not AutoresetMode.NEXT_STEP and truncated.any():
         next_values[truncated] = critic(np.concatenate(finals))
-    columns = (rewards.astype(values.dtype), values[:-1], next_values, terminated, truncated)
-    return Rollout(Steps(*(x.swapaxes(0, 1) for x in columns)),
-                   *(x.swapaxes(0, 1) for x in (observations, actions, logprobs, valid)))
+    floats = (np.where(valid, x, 0.0).astype(values.dtype) for x in (rewards, values[:-1], next_values))
+    steps = Steps(*(x.swapaxes(0, 1) for x in (*floats, terminated, truncated)))
+    return Rollout(steps, *(x.swapaxes(0, 1) for x in (observations, actions, logprobs, valid)))
 
 
 def autoreset_mode(env):
@@ -85,7 +88,8 @@ def _step(play, mode, actions):
     """One row: rewards, terminated, truncated, and the last observations of the truncated episodes."""
     observations, rewards, terminated, truncated, info = play.env.step(actions)
     truncated = truncated & ~terminated
-    ended, final = terminated | truncated, observations[truncated]
+    ended = terminated | truncated
+    final = observations[truncated]
     play.running += rewards
     if ended.any():
         play.finished += play.running[ended].tolist()

@@ -10,7 +10,8 @@ from transformers import AutoModelForCausalLM, AutoModelForSequenceClassificatio
 
 from coursekit import distributed
 from coursekit.hf import pretrained
-from coursekit.lm import TinyLM, positions
+from coursekit.lm import positions
+from coursekit.tokens import last_token
 
 HEADS = "heads.safetensors"  # value and score head, beside the model's own files
 
@@ -29,8 +30,10 @@ class Transformer(nn.Module):
 
     def __init__(self, model):
         super().__init__()
-        self.trunk, self.outer = model.eval().base_model, (model,)  # a tuple: no weight is listed twice
-        head, width = model.get_output_embeddings(), model.config.get_text_config().hidden_size
+        self.trunk = model.eval().base_model
+        self.outer = (model,)  # in a tuple, since a Module would list all weights of an attribute a second time
+        width = model.config.get_text_config().hidden_size
+        head = model.get_output_embeddings()
         tied = head is not None and head.weight is model.get_input_embeddings().weight
         self.head = None if tied else head
         self.value_head, self.score_head = (nn.Linear(width, 1, device=model.device) for _ in range(2))
@@ -49,14 +52,16 @@ class Transformer(nn.Module):
         layers = self.outer[0].config.get_text_config().num_hidden_layers
         return next(m for m in self.trunk.modules() if isinstance(m, nn.ModuleList) and len(m) == layers)
 
-    def forward(self, tokens, mask, cache=None):
-        """As TinyLM.forward; there is a cache to go on with only where no gradients are taken."""
-        takes = getattr(self.outer[0].config, "max_position_embeddings", None)
-        if takes is not None and mask.shape[1] > takes:
-            raise ValueError(f"tokens must be at most {takes} long, got {mask.shape[1]}; cut them")
+    def forward(self, tokens, attention_mask, cache=None):
+        """As TinyLM.forward; a cache is kept only where no gradients are taken."""
+        steps, keys = tokens.shape[1], attention_mask.shape[1]
+        limit = getattr(self.outer[0].config, "max_position_embeddings", None)
+        if limit is not None and keys > limit:
+            raise ValueError(f"tokens must be at most {limit} long, got {keys}; cut them")
         caching = cache is not None or not torch.is_grad_enabled()
-        found = self.trunk(input_ids=tokens, attention_mask=mask.long(), past_key_values=cache, use_cache=caching,
-                           position_ids=positions(mask)[:, mask.shape[1] - tokens.shape[1]:])
+        found = self.trunk(
+            input_ids=tokens, attention_mask=attention_mask.long(), past_key_values=cache, use_cache=caching,
+            position_ids=positions(attention_mask)[:, keys - steps:])
         return found.last_hidden_state, found.past_key_values if caching else None
 
     def logits(self, hidden):
@@ -68,9 +73,9 @@ class Transformer(nn.Module):
         """As TinyLM.values."""
         return self.value_head(hidden.float())[..., 0]
 
-    def scores(self, hidden, mask):
+    def scores(self, hidden, attention_mask):
         """As TinyLM.scores."""
-        return TinyLM.scores(self, hidden.float(), mask)
+        return self.score_head(hidden.float()[last_token(attention_mask)])[..., 0]
 
     def copy(self):
         """A model of its own with the same weights."""
@@ -89,8 +94,9 @@ class Transformer(nn.Module):
     def save_pretrained(self, folder):
         """Write the model to a folder as transformers does, and our heads beside it; for a classifier's `score` has
         no room for a bias. Under torchrun every rank must call it; rank 0 writes."""
-        state = {key: distributed.whole(weight) for key, weight in self.outer[0].state_dict().items()}
-        heads = {key: distributed.whole(weight) for key, weight in self.state_dict().items() if "_head." in key}
+        full = distributed.full_tensor
+        state = {key: full(weight) for key, weight in self.outer[0].state_dict().items()}
+        heads = {key: full(weight) for key, weight in self.state_dict().items() if "_head." in key}
         if "score.weight" in state:
             state["score.weight"] = heads["score_head.weight"].to(state["score.weight"].dtype)
         if distributed.rank() == 0:
@@ -98,24 +104,26 @@ class Transformer(nn.Module):
             save_file({key: weight.contiguous() for key, weight in heads.items()}, Path(folder) / HEADS)
 
     def _compare(self):
-        """A text, padded on the left and read in two parts, against the model's own word on the whole."""
+        """Refuse a model that reads a text, padded on the left and in two parts, otherwise than the whole text."""
         model = self.outer[0]
         try:
             found, expected = self._read_both_ways(model)
         except (AttributeError, RuntimeError, TypeError) as error:
             raise ValueError("model must take a mask, positions and earlier keys and values; "
                              f"{type(model).__name__} does not: {str(error).splitlines()[0]}") from error
-        gap, size = (found - expected).abs().max().item(), expected.abs().max().item()
+        gap = (found - expected).abs().max().item()
+        size = expected.abs().max().item()
         if not gap <= torch.finfo(expected.dtype).eps ** 0.5 * size:
             raise ValueError("model must read from left to right, mind its mask and have linear logits; "
                              f"{type(model).__name__}, on a padded text in two parts, is {gap:.2g} off the whole")
 
     @torch.no_grad()
     def _read_both_ways(self, model):
-        tokens, speaks = torch.arange(4, device=model.device)[None], model.get_output_embeddings() is not None
-        mask = tokens > 0
-        first, cache = self(tokens[:, :3], mask[:, :3])
-        hidden = torch.cat([first, self(tokens[:, 3:], mask, cache)[0]], 1)[:, 1:]
-        if speaks:
+        tokens = torch.arange(4, device=model.device)[None]  # the first of them is padding
+        attention_mask = tokens > 0
+        first, cache = self(tokens[:, :3], attention_mask[:, :3])
+        second, _ = self(tokens[:, 3:], attention_mask, cache)
+        hidden = torch.cat([first, second], 1)[:, 1:]
+        if model.get_output_embeddings() is not None:
             return self.logits(hidden), model(tokens[:, 1:]).logits
         return hidden, self.trunk(tokens[:, 1:]).last_hidden_state

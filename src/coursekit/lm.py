@@ -1,8 +1,8 @@
 """One tiny causal transformer, in the open: GPT-2's block, small enough to train on a laptop in half a minute.
 
 It carries three heads on one trunk: logits for the next token, a value for every position (the critic), a score
-at the last real token (the reward model). Prompts are padded on the left, replies on the right; only real tokens
-are worked on, as rows of one long list, and put back into a (B, T) grid where they look at each other.
+at the last real token (the reward model). Prompts are padded on the left, responses on the right. The layers work
+on real tokens alone, packed into one long list; attention puts them back into a (B, T) grid.
 """
 
 import math
@@ -12,6 +12,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 from torch.nn import functional as F
+
+from coursekit.tokens import last_token
 
 
 class Block(nn.Module):
@@ -24,18 +26,31 @@ class Block(nn.Module):
         self.attend, self.project = nn.Linear(width, 3 * width), nn.Linear(width, width)
         self.widen, self.narrow = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
 
-    def forward(self, x, places, row, bias, past=None):
-        """x: (N, width), the real tokens. places: (N,), where they lie in the flat grid; row: (B, T), the way back.
-        bias: (B, 1, T, K), 0 where a position may look at another, else −∞. past: (keys, values) of earlier
-        positions. Returns the new x, and all keys and values."""
+    def forward(self, x, to_packed, to_grid, bias, past=None):
+        """The new x, and the keys and values of all positions.
+
+        Args:
+            x: (N, width), the real tokens. to_packed: (N,), where each lies in the flat grid.
+            to_grid: (B, T), which row of x stands in each cell of the grid; any row where the cell is padding.
+            bias: (B, 1, T, K), 0 where a position may attend to another, else −∞.
+            past: (keys, values) of earlier positions, or None.
+        """
         width = x.shape[-1]
-        q, k, v = (part.view(*row.shape, self.heads, -1).transpose(1, 2)
-                   for part in self.attend(self.norm_1(x)).index_select(0, row.flatten()).split(width, dim=-1))
+        shape = *to_grid.shape, self.heads, -1
+        grid = self.attend(self.norm_1(x)).index_select(0, to_grid.flatten())  # (B·T, 3·width)
+        q, k, v = grid.split(width, dim=-1)
+        q = q.view(shape).transpose(1, 2)  # (B, heads, T, head width)
+        k = k.view(shape).transpose(1, 2)
+        v = v.view(shape).transpose(1, 2)
         if past is not None:
-            k, v = torch.cat([past[0], k], dim=2), torch.cat([past[1], v], dim=2)
-        looks = torch.softmax(q / math.sqrt(q.shape[-1]) @ k.transpose(-1, -2) + bias, -1)
-        x = x + self.project((looks @ v).transpose(1, 2).reshape(-1, width).index_select(0, places))
-        return x + self.narrow(F.gelu(self.widen(self.norm_2(x)), approximate="tanh")), (k, v)
+            k = torch.cat([past[0], k], dim=2)  # (B, heads, K, head width)
+            v = torch.cat([past[1], v], dim=2)
+        scores = q / math.sqrt(q.shape[-1]) @ k.transpose(-1, -2)  # (B, heads, T, K)
+        attention = torch.softmax(scores + bias, -1)
+        mixed = (attention @ v).transpose(1, 2).reshape(-1, width)  # (B·T, width)
+        x = x + self.project(mixed.index_select(0, to_packed))  # (N, width)
+        inner = F.gelu(self.widen(self.norm_2(x)), approximate="tanh")  # (N, 4·width)
+        return x + self.narrow(inner), (k, v)
 
 
 class TinyLM(nn.Module):
@@ -53,37 +68,43 @@ class TinyLM(nn.Module):
             self.blocks = nn.ModuleList(Block(width, heads) for _ in range(layers))
             self.norm = nn.LayerNorm(width)
             self.value_head, self.score_head = nn.Linear(width, 1), nn.Linear(width, 1)
-            for name, weight in self.named_parameters():
-                if weight.dim() == 2:
-                    scale = 1 / math.sqrt(2 * layers) if name.endswith(("project.weight", "narrow.weight")) else 1
-                    nn.init.normal_(weight, std=0.02 * scale)
-                elif name.endswith("bias"):
-                    nn.init.zeros_(weight)
-            nn.init.zeros_(self.value_head.weight)
-            nn.init.normal_(self.score_head.weight, std=1 / math.sqrt(width + 1))  # Stiennon et al. 2020
+            self._initialise()
 
-    def forward(self, tokens, mask, cache=None):
+    def _initialise(self):
+        """GPT-2's initial weights; the score head as in Stiennon et al. 2020."""
+        for name, weight in self.named_parameters():
+            if weight.dim() == 2:
+                residual = name.endswith(("project.weight", "narrow.weight"))
+                scale = 1 / math.sqrt(2 * self.sizes["layers"]) if residual else 1
+                nn.init.normal_(weight, std=0.02 * scale)
+            elif name.endswith("bias"):
+                nn.init.zeros_(weight)
+        nn.init.zeros_(self.value_head.weight)
+        nn.init.normal_(self.score_head.weight, std=1 / math.sqrt(self.sizes["width"] + 1))
+
+    def forward(self, tokens, attention_mask, cache=None):
         """Hidden states of `tokens`.
 
         Args:
-            tokens: (B, T) ints. mask: (B, K) bools, True at real tokens; K = T, or with a cache the earlier
-            tokens as well. cache: what an earlier call returned.
+            tokens: (B, T) ints. attention_mask: (B, K) bools, True at real tokens; K = T, or with a cache the
+            earlier tokens as well. cache: what an earlier call returned.
         Returns:
             (B, T, width) hidden states, 0 at padding, and the cache for the next tokens.
         """
-        steps, keys = tokens.shape[1], mask.shape[1]
+        steps, keys = tokens.shape[1], attention_mask.shape[1]
         if keys > self.sizes["context"]:
             raise ValueError(f"tokens must be at most {self.sizes['context']} long, got {keys}; cut them")
-        real = mask[:, keys - steps:]
-        places, row = real.flatten().nonzero()[:, 0], (real.flatten().cumsum(0) - 1).clamp(min=0).view_as(real)
-        causal = torch.ones(steps, keys, dtype=torch.bool, device=tokens.device).tril(keys - steps)
-        own = torch.eye(keys, dtype=torch.bool, device=tokens.device)[keys - steps:]  # a pad sees itself: no NaN
-        x, new = self.embed(tokens[real]) + self.position(positions(mask)[:, keys - steps:][real]), []
-        bias = torch.where((causal & mask[:, None, :]) | own, 0.0, -math.inf)[:, None].to(x.dtype)
+        real = attention_mask[:, keys - steps:]  # (B, T)
+        to_packed = real.flatten().nonzero()[:, 0]  # (N,)
+        to_grid = (real.flatten().cumsum(0) - 1).clamp(min=0).view_as(real)  # (B, T)
+        place = positions(attention_mask)[:, keys - steps:]  # (B, T)
+        x = self.embed(tokens[real]) + self.position(place[real])  # (N, width)
+        bias = attention_bias(attention_mask, steps).to(x.dtype)  # (B, 1, T, K)
+        new = []
         for i, block in enumerate(self.blocks):
-            x, pair = block(x, places, row, bias, cache[i] if cache else None)
+            x, pair = block(x, to_packed, to_grid, bias, cache[i] if cache else None)
             new.append(pair)
-        x = self.norm(x).index_select(0, row.flatten()).view(*row.shape, -1)
+        x = self.norm(x).index_select(0, to_grid.flatten()).view(*to_grid.shape, -1)  # (B, T, width)
         return torch.where(real[..., None], x, 0.0), new
 
     def logits(self, hidden):
@@ -94,11 +115,9 @@ class TinyLM(nn.Module):
         """(B, T, width) hidden states to (B, T) values, in units of reward."""
         return self.value_head(hidden)[..., 0]
 
-    def scores(self, hidden, mask):
+    def scores(self, hidden, attention_mask):
         """(B, T, width) hidden states to (B,) scores, read at the last real token of each row."""
-        steps = torch.arange(mask.shape[1], device=mask.device)
-        last = torch.where(mask, steps, 0).amax(-1)
-        return self.score_head(hidden[torch.arange(len(hidden)), last])[..., 0]
+        return self.score_head(hidden[last_token(attention_mask)])[..., 0]
 
     def copy(self):
         """A model of its own with the same weights."""
@@ -107,13 +126,26 @@ class TinyLM(nn.Module):
         return twin
 
 
-def positions(mask):
+def positions(attention_mask):
     """(B, K) bools to the place of each token in its text, (B, K) ints: padding takes no place."""
-    return (mask.long().cumsum(-1) - 1).clamp(min=0)
+    return (attention_mask.long().cumsum(-1) - 1).clamp(min=0)
+
+
+def attention_bias(attention_mask, steps):
+    """(B, K) bools to (B, 1, T, K), for the last `steps` positions: 0 where one may attend to another, else −∞.
+
+    A position attends to real tokens up to its own place. Padding attends to itself, since the softmax of a row
+    that holds only −∞ is NaN.
+    """
+    keys = attention_mask.shape[1]
+    causal = torch.ones(steps, keys, dtype=torch.bool, device=attention_mask.device).tril(keys - steps)
+    own = torch.eye(keys, dtype=torch.bool, device=attention_mask.device)[keys - steps:]
+    allowed = (causal & attention_mask[:, None, :]) | own  # (B, T, K)
+    return torch.where(allowed, 0.0, -math.inf)[:, None]
 
 
 def pad(rows, *, side, value=0):
-    """Lists of token numbers to (B, T) tokens and mask, padded on the "left" (prompts) or "right" (replies)."""
+    """Lists of token numbers to (B, T) tokens and mask, padded on the "left" (prompts) or "right" (responses)."""
     longest = max(map(len, rows))
     fill = [[value] * (longest - len(row)) for row in rows]
     tokens = torch.tensor([f + r if side == "left" else r + f for r, f in zip(rows, fill)])
@@ -124,30 +156,31 @@ def pad(rows, *, side, value=0):
 
 @torch.no_grad()
 def sample(lm, prompts, prompt_mask, *, max_tokens, end, generator, temperature=1.0):
-    """Write replies token by token, with a KV cache.
+    """Sample a response to each prompt, token by token, with a KV cache.
 
     Args:
-        prompts, prompt_mask: (B, P), padded on the left. end: the token that ends a reply.
-        generator: torch.Generator; the same seed writes the same replies. temperature: > 0.
+        prompts, prompt_mask: (B, P), padded on the left. end: the token that ends a response.
+        generator: torch.Generator; the same seed samples the same responses. temperature: > 0.
     Returns:
-        tokens (B, R), mask (B, R) True up to and including `end`, logprobs (B, R) in nats under the
-        distribution sampled from; 0 where the mask is False.
+        tokens (B, R), response_mask (B, R) True up to and including `end`, logprobs (B, R) in nats under the
+        distribution sampled from; tokens and logprobs are 0 where the mask is False.
     """
     if not temperature > 0:
         raise ValueError(f"temperature must be positive, got {temperature!r}; 1.0 samples from the model itself")
     hidden, cache = lm(prompts, prompt_mask)
-    mask, alive = prompt_mask, torch.ones(len(prompts), dtype=torch.bool, device=prompts.device)
+    attention_mask = prompt_mask
+    alive = torch.ones(len(prompts), 1, dtype=torch.bool, device=prompts.device)
     columns = []
     for _ in range(max_tokens):
-        logprobs = torch.log_softmax(lm.logits(hidden[:, -1]) / temperature, -1)
-        drawn = torch.multinomial(logprobs.exp(), 1, generator=generator)
-        token = torch.where(alive[:, None], drawn, 0)
-        columns.append((token, alive[:, None], torch.where(alive[:, None], logprobs.gather(1, token), 0.0)))
-        mask = torch.cat([mask, alive[:, None]], 1)
-        alive = alive & (token[:, 0] != end)
+        logprobs = torch.log_softmax(lm.logits(hidden[:, -1]) / temperature, -1)  # (B, V)
+        token = torch.multinomial(logprobs.exp(), 1, generator=generator)  # (B, 1)
+        token = torch.where(alive, token, 0)
+        columns.append((token, alive, torch.where(alive, logprobs.gather(1, token), 0.0)))
+        attention_mask = torch.cat([attention_mask, alive], 1)
+        alive = alive & (token != end)
         if not alive.any():
             break
-        hidden, cache = lm(token, mask, cache)
+        hidden, cache = lm(token, attention_mask, cache)
     return tuple(torch.cat(column, 1) for column in zip(*columns))
 
 
@@ -159,7 +192,7 @@ def token_logprobs(logits, tokens):
     Args:
         logits: (B, T, V) torch floats, as the model returns them for `tokens`. tokens: (B, T) ints.
     Returns:
-        (B, T − 1) log-probabilities of tokens 1 … T − 1, nats; for replies of R tokens take the last R columns.
+        (B, T − 1) log-probabilities of tokens 1 … T − 1, nats; for responses of R tokens take the last R columns.
     Raises:
         ValueError: shapes that do not fit, or T < 2.
     """
@@ -170,22 +203,23 @@ def token_logprobs(logits, tokens):
     return -losses.view(len(tokens), -1)
 
 
-def reply_logprobs(model, tokens, mask, width, temperature=1.0):
-    """Log-probabilities of the last `width` tokens of every row, and the logits behind them.
+def response_logprobs(model, tokens, attention_mask, width, temperature=1.0):
+    """Log-probabilities of the last `width` tokens of every row, and the logits that they come from.
 
-    Args: model: TinyLM or like it. tokens, mask: (B, T). width: R < T. temperature: that of sampling.
+    Args: model: TinyLM or like it. tokens, attention_mask: (B, T). width: R < T. temperature: that of sampling.
     Returns: (B, R) nats, (B, R, V).
     """
-    hidden, _ = model(tokens, mask)
-    logits = model.logits(hidden[:, -width - 1:]) / temperature
+    hidden, _ = model(tokens, attention_mask)
+    logits = model.logits(hidden[:, -width - 1:]) / temperature  # (B, R + 1, V)
     return token_logprobs(logits, tokens[:, -width - 1:]), logits[:, :-1]
 
 
-def next_token_loss(lm, tokens, mask):
+def next_token_loss(lm, tokens, attention_mask):
     """Mean negative log-probability of every real token given those before it, in nats."""
-    hidden, _ = lm(tokens, mask)
-    losses = F.cross_entropy(lm.logits(hidden[:, :-1]).flatten(0, 1), tokens[:, 1:].flatten(), reduction="none")
-    real = (mask[:, :-1] & mask[:, 1:]).flatten()
+    hidden, _ = lm(tokens, attention_mask)
+    logits = lm.logits(hidden[:, :-1]).flatten(0, 1)  # (B·(T − 1), V)
+    losses = F.cross_entropy(logits, tokens[:, 1:].flatten(), reduction="none")
+    real = (attention_mask[:, :-1] & attention_mask[:, 1:]).flatten()
     return losses[real].mean()
 
 

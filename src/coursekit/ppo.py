@@ -6,7 +6,7 @@ from coursekit.arrays import as_arrays, masked_mean
 
 
 def clipped_policy_loss(logprobs, old_logprobs, advantages, *, clip, mask=None, count=None):
-    """Raise the probability of good actions, but take no reward for going far from the old policy.
+    """Raise the probability of good actions, with nothing to gain from going far from the old policy.
 
         ρ = exp(logprobs − old_logprobs)
         L = −mean( min(ρ·Â, clip(ρ, 1 − ε, 1 + ε)·Â) )                       (book: eq-clip)
@@ -15,24 +15,24 @@ def clipped_policy_loss(logprobs, old_logprobs, advantages, *, clip, mask=None, 
         logprobs, old_logprobs: (..., T) torch floats, nats; gradients flow through `logprobs`.
         advantages: (..., T), units of reward, or whitened; taken as constants.
         clip: ε > 0, typically 0.2. mask: (..., T) bools, True where a step counts, or None for all.
-        count: what to divide by instead of the steps that count here, where others lie elsewhere.
+        count: what to divide by instead of the number of these steps, where the batch has several parts.
     Returns:
         0-d tensor, units of advantages.
     Raises:
         ValueError: shapes or dtypes differ, numpy arrays, mask not boolean, clip not positive.
     Source: Schulman et al. 2017, eq. 7.
     """
-    logprobs, old_logprobs, advantages = _tensors(mask, logprobs=logprobs, old_logprobs=old_logprobs,
-                                                  advantages=advantages)
+    logprobs, old_logprobs, advantages = _tensors(
+        mask, logprobs=logprobs, old_logprobs=old_logprobs, advantages=advantages)
     _check_clip(clip)
     ratios = torch.exp(logprobs - old_logprobs.detach())
     advantages = advantages.detach()
-    bounded = torch.clamp(ratios, 1 - clip, 1 + clip)
-    return -masked_mean(torch.minimum(ratios * advantages, bounded * advantages), mask, count=count)
+    clipped = torch.clamp(ratios, 1 - clip, 1 + clip)
+    return -masked_mean(torch.minimum(ratios * advantages, clipped * advantages), mask, count=count)
 
 
 def clipped_value_loss(values, old_values, returns, *, clip, mask=None, count=None):
-    """Move the critic toward the returns, but no further than `clip` from what it said when they were collected.
+    """Move the critic toward the returns, but no further than `clip` from its values when they were collected.
 
         L = ½·mean( max((V − G)², (clip(V, V_old ± ε) − G)²) )                (book: eq-value-clip)
 
@@ -46,8 +46,9 @@ def clipped_value_loss(values, old_values, returns, *, clip, mask=None, count=No
     errors = (values - returns.detach()) ** 2
     if clip is not None:
         _check_clip(clip)
-        near = old_values.detach() + torch.clamp(values - old_values.detach(), -clip, clip)
-        errors = torch.maximum(errors, (near - returns.detach()) ** 2)
+        old_values = old_values.detach()
+        clipped = old_values + torch.clamp(values - old_values, -clip, clip)
+        errors = torch.maximum(errors, (clipped - returns.detach()) ** 2)
     return masked_mean(errors, mask, count=count) / 2
 
 
@@ -65,26 +66,29 @@ def ratio_diagnostics(logprobs, old_logprobs, *, clip, mask=None):
     Source: Huang et al. 2022, detail 12; Schulman 2020 (k3).
     """
     logprobs, old_logprobs = _tensors(mask, logprobs=logprobs, old_logprobs=old_logprobs)
-    moved = logprobs - old_logprobs
-    measures = {"k1": -moved, "k3": torch.expm1(moved) - moved,
-                "clip_fraction": ((moved.exp() - 1).abs() > clip).to(moved.dtype)}
-    return {name: masked_mean(x, mask).item() for name, x in measures.items()}
+    log_ratios = logprobs - old_logprobs
+    outside = (log_ratios.exp() - 1).abs() > clip
+    metrics = {"k1": -log_ratios, "k3": torch.expm1(log_ratios) - log_ratios,
+               "clip_fraction": outside.to(log_ratios.dtype)}
+    return {name: masked_mean(x, mask).item() for name, x in metrics.items()}
 
 
 @torch.no_grad()
 def explained_variance(values, returns, *, mask=None):
-    """Share of the returns' variance that the critic foresees: 1 is perfect, 0 no better than a constant.
+    """Share of the returns' variance that the critic explains: 1 is perfect, 0 no better than a constant.
 
         1 − Var(G − V) / Var(G);  0 where the returns do not vary
     """
     values, returns = _tensors(mask, values=values, returns=returns)
     kept = torch.ones_like(values, dtype=torch.bool) if mask is None else mask
-    spread = returns[kept].var(unbiased=False)
-    return 0.0 if spread == 0 else (1 - (returns - values)[kept].var(unbiased=False) / spread).item()
+    variance = returns[kept].var(unbiased=False)
+    if variance == 0:
+        return 0.0
+    return (1 - (returns - values)[kept].var(unbiased=False) / variance).item()
 
 
 def _tensors(mask, **named):
-    """Checked tensors, set to 0 where the mask is False: a wild pad must not put inf into a gradient."""
+    """Checked tensors, 0 where the mask is False: else an inf at padding would make the whole gradient NaN."""
     _, tensors = as_arrays(floating=list(named), **named)
     name = next(iter(named))
     if not isinstance(tensors[0], torch.Tensor):

@@ -7,8 +7,8 @@ import torch
 from torch.distributed.checkpoint.state_dict import StateDictOptions, get_state_dict, set_state_dict
 
 from coursekit import distributed
-from coursekit.rlhf import Recipe, start
-from coursekit.saved import part, read, write
+from coursekit.rlhf import Config, start
+from coursekit.saved import read, with_prefix, write
 
 FULL = StateDictOptions(full_state_dict=True, cpu_offload=True)
 
@@ -26,9 +26,9 @@ def save_run(run, history, path):
         return
     tensors = {f"model.{key}": weight for key, weight in weights.items()}
     tensors |= {f"adam.{key}.{name}": x for key, moments in adam["state"].items() for name, x in moments.items()}
-    facts = {"update": run.update, "seed": run.seed, "recipe": asdict(run.recipe), "history": history,
-             "frozen": frozen}
-    write(tensors, facts, path)
+    metadata = {"update": run.update, "seed": run.seed, "config": asdict(run.config), "history": history,
+                "frozen": frozen}
+    write(tensors, metadata, path)
 
 
 def load_run(models, path):
@@ -37,18 +37,19 @@ def load_run(models, path):
     Args: models: FourModels with the same reference and reward model as the run had.
     Raises: ValueError: no such file, not a saved run, or other frozen models.
     """
-    tensors, facts = read(path, Recipe)
-    if facts["frozen"] != fingerprint(models):
+    tensors, metadata = read(path, Config)
+    if metadata["frozen"] != fingerprint(models):
         raise ValueError("models must have the reference and reward model that the run began with; these differ")
-    run, state = start(models, facts["recipe"], seed=facts["seed"]), {}
-    for key, moment in part(tensors, "adam").items():
+    run = start(models, metadata["config"], seed=metadata["seed"])
+    state = {}
+    for key, moment in with_prefix(tensors, "adam").items():
         parameter, name = key.rsplit(".", 1)
         state.setdefault(parameter, {})[name] = moment
     groups = get_state_dict(_learning(models), run.optimiser)[1]["param_groups"]  # with FULL, rank 0's alone
-    set_state_dict(_learning(models), run.optimiser, model_state_dict=part(tensors, "model"),
+    set_state_dict(_learning(models), run.optimiser, model_state_dict=with_prefix(tensors, "model"),
                    optim_state_dict={"state": state, "param_groups": groups}, options=FULL)
-    run.update = facts["update"]
-    return run, facts["history"]
+    run.update = metadata["update"]
+    return run, metadata["history"]
 
 
 def _learning(models):
@@ -60,5 +61,5 @@ def fingerprint(models):
     digest = hashlib.sha256()
     for model in (models.reference, models.reward):
         for weight in model.state_dict().values():
-            digest.update(distributed.whole(weight).cpu().contiguous().view(torch.uint8).numpy().tobytes())
+            digest.update(distributed.full_tensor(weight).cpu().contiguous().view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()[:16]

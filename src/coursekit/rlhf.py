@@ -1,7 +1,8 @@
-"""PPO with four models: an actor writes, a reward model scores, a reference prices drift, a critic spreads credit.
+"""PPO with four models: an actor samples responses, a reward model scores them, a reference gives the KL penalty,
+and a critic's values spread the credit over the tokens.
 
-`train` is a loop of `collect` (write, score, estimate advantages) and `learn` (clipped updates). Everything that is
-done to a batch stands in these two functions; the formulas are in `tokens`, `advantages` and `ppo`.
+`train` is a loop of `collect` (sample, score, estimate advantages) and `learn` (clipped updates). Everything that
+is done to a batch stands in these two functions; the formulas are in `tokens`, `advantages` and `ppo`.
 """
 
 from dataclasses import dataclass, fields, replace
@@ -13,7 +14,7 @@ from tqdm import tqdm
 from coursekit import distributed
 from coursekit.advantages import gae
 from coursekit.arrays import masked_mean, whiten
-from coursekit.lm import reply_logprobs, sample
+from coursekit.lm import response_logprobs, sample
 from coursekit.ppo import (
     clipped_policy_loss,
     clipped_value_loss,
@@ -48,27 +49,24 @@ def four_models(supervised, reward):
 
 
 @dataclass(frozen=True)
-class Recipe:
-    """The numbers of one run. beta: reward per nat of KL. clip, value_clip: ε of the two losses (value_clip in
-    units of reward, or None). missing_end: taken from the score of a reply that does not end. target_kl: stop a
-    batch's updates beyond this KL(old‖new) per token, nats. kl_target: nats a reply; if set, beta adapts to it
-    over `kl_horizon` replies."""
+class Config:
+    """The numbers of one run."""
 
-    beta: float = 0.1
+    beta: float = 0.1  # KL coefficient, reward per nat
     gamma: float = 1.0
     lam: float = 0.95
-    clip: float = 0.2
-    value_clip: float | None = 0.2
-    batch: int = 64
+    clip: float = 0.2  # ε of the policy loss
+    value_clip: float | None = 0.2  # ε of the value loss, units of reward; None: no clip
+    batch: int = 64  # responses of an update, on each process
     minibatch: int = 32
     epochs: int = 1
     lr: float = 1e-3
     temperature: float = 1.0
     max_tokens: int = 48
-    missing_end: float = 2.0
-    target_kl: float | None = None
-    kl_target: float | None = None
-    kl_horizon: float = 1000.0
+    missing_eos_penalty: float = 2.0  # taken from the score of a response that does not end
+    target_kl: float | None = None  # KL(old‖new) per token, nats, that stops a batch's updates
+    kl_target: float | None = None  # KL(policy‖reference), nats a response, that beta adapts to
+    kl_horizon: float = 1000.0  # responses over which beta adapts by 20 % at most
 
     def __post_init__(self):
         for name in ("batch", "minibatch", "epochs", "lr", "clip", "temperature", "max_tokens", "kl_horizon"):
@@ -78,115 +76,146 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Batch:
-    """B replies, ready to learn from. tokens, mask: (B, P + R), prompt and reply. Of the replies, (B, R): reply
-    (bools), old_logprobs, kl (nats), values, advantages (whitened), returns (reward). scores: (B,)."""
+    """B responses, ready to learn from. At padding every (B, R) array of floats is 0."""
 
-    tokens: torch.Tensor
-    mask: torch.Tensor
-    reply: torch.Tensor
-    old_logprobs: torch.Tensor
-    kl: torch.Tensor
-    values: torch.Tensor
-    advantages: torch.Tensor
-    returns: torch.Tensor
-    scores: torch.Tensor
+    tokens: torch.Tensor  # (B, P + R), prompt and response
+    attention_mask: torch.Tensor  # (B, P + R), True at real tokens
+    response_mask: torch.Tensor  # (B, R), True at real tokens of the response
+    old_logprobs: torch.Tensor  # (B, R), nats, as sampled
+    kl: torch.Tensor  # (B, R), nats
+    values: torch.Tensor  # (B, R), units of reward
+    rewards: torch.Tensor  # (B, R)
+    advantages: torch.Tensor  # (B, R), whitened
+    returns: torch.Tensor  # (B, R), units of reward
+    scores: torch.Tensor  # (B,), by the reward model
+    ended: torch.Tensor  # (B,), True where the response holds its end token
+
+    @property
+    def width(self):
+        """R, the longest response."""
+        return self.response_mask.shape[1]
+
+    @property
+    def responses(self):
+        """The responses as lists of token numbers, <end> included, padding not."""
+        return [row[real].tolist() for row, real in zip(self.tokens[:, -self.width:], self.response_mask)]
 
     def take(self, rows):
-        """These rows, cut to their longest prompt and reply: what is all padding costs no time."""
-        part = {f.name: getattr(self, f.name)[rows] for f in fields(self)}
-        width = self.reply.shape[1]
-        prompt = part["mask"][:, :-width].any(0).int().argmax().item()  # first column that any prompt uses
-        longest = int(part["reply"].sum(-1).max())
+        """These rows, cut to their longest prompt and response: a column of padding alone costs no time."""
+        part = {field.name: getattr(self, field.name)[rows] for field in fields(self)}
+        prompts = part["attention_mask"][:, :-self.width]
+        first = prompts.any(0).int().argmax().item()  # first column that any prompt uses
+        longest = int(part["response_mask"].sum(-1).max())
+        last = self.tokens.shape[1] - self.width + longest
         for name, x in part.items():
-            if name in ("tokens", "mask"):
-                part[name] = x[:, prompt:x.shape[1] - width + longest]
+            if name in ("tokens", "attention_mask"):
+                part[name] = x[:, first:last]
             elif x.ndim == 2:
                 part[name] = x[:, :longest].contiguous()
         return Batch(**part)
 
 
 @torch.no_grad()
-def collect(models, prompts, prompt_mask, recipe, *, end, generator, check=False):
-    """Write a reply to each prompt and work out what every token of it deserves.
+def collect(models, prompts, prompt_mask, config, *, end, generator, check=False):
+    """Sample a response to each prompt and estimate the advantage of each of its tokens.
 
     Args:
-        prompts, prompt_mask: (B, P), padded on the left. end: the token that ends a reply.
+        prompts, prompt_mask: (B, P), padded on the left. end: the token that ends a response.
         generator: torch.Generator for sampling. check: recompute the log-probabilities of the sampled tokens and
         compare; once a run is enough.
     Returns: Batch. Raises: RuntimeError: recomputed log-probabilities differ (dropout, padding, temperature?).
     """
-    with distributed.gathered(models.actor):
-        written, reply, old = sample(models.actor, prompts, prompt_mask, max_tokens=recipe.max_tokens, end=end,
-                                     generator=generator, temperature=recipe.temperature)
-    tokens, mask = torch.cat([prompts, written], 1), torch.cat([prompt_mask, reply], 1)
+    with distributed.unsharded(models.actor):
+        responses, response_mask, old_logprobs = sample(
+            models.actor, prompts, prompt_mask, max_tokens=config.max_tokens, end=end, generator=generator,
+            temperature=config.temperature)
+    tokens = torch.cat([prompts, responses], 1)  # (B, P + R)
+    attention_mask = torch.cat([prompt_mask, response_mask], 1)
     if check:
-        again = reply_logprobs(models.actor, tokens, mask, reply.shape[1], recipe.temperature)[0]
-        worst = (again - old).abs()[reply].max().item()
+        width = response_mask.shape[1]
+        again, _ = response_logprobs(models.actor, tokens, attention_mask, width, config.temperature)
+        worst = (again - old_logprobs).abs()[response_mask].max().item()
         if worst > 1e-4:
             raise RuntimeError(f"log-probabilities at sampling and recomputed ones differ by {worst:.2g}: switch "
                                "dropout off, and look at padding, position ids and temperature")
-    return appraise(models, tokens, mask, reply, old, recipe, end=end)
+    return make_experience(models, tokens, attention_mask, response_mask, old_logprobs, config, end=end)
 
 
 @torch.no_grad()
-def appraise(models, tokens, mask, reply, old_logprobs, recipe, *, end):
-    """Score replies, price their drift, and spread the credit over their tokens.
+def make_experience(models, tokens, attention_mask, response_mask, old_logprobs, config, *, end):
+    """Score responses, subtract the KL penalty, and estimate advantages and returns of their tokens.
 
-    Args: tokens, mask: (B, P + R). reply: (B, R) bools. old_logprobs: (B, R), nats, as sampled. end: token.
+    Args:
+        tokens, attention_mask: (B, P + R). response_mask: (B, R) bools. old_logprobs: (B, R), nats, as sampled,
+        0 at padding. end: token.
     Returns: Batch; advantages are whitened over the real tokens of all ranks.
     """
-    width = reply.shape[1]
-    reference = reply_logprobs(models.reference, tokens, mask, width, recipe.temperature)[0]
-    kl = torch.where(reply, kl_estimates(old_logprobs, reference), 0.0)
-    scores = models.reward.scores(models.reward(tokens, mask)[0], mask)
-    ended = ((tokens[:, -width:] == end) & reply).any(-1)
-    rewards = token_rewards(scores - recipe.missing_end * ~ended, kl, reply, beta=recipe.beta)
-    steps = token_steps(rewards, reply_values(models.critic, tokens, mask, width), reply)
-    advantages = gae(*steps, gamma=recipe.gamma, lam=recipe.lam)
-    white = whiten(advantages, reply, total=distributed.total)
-    return Batch(tokens, mask, reply, old_logprobs, kl, steps.values, white, advantages + steps.values, scores)
+    width = response_mask.shape[1]
+    ref_logprobs, _ = response_logprobs(models.reference, tokens, attention_mask, width, config.temperature)
+    kl = torch.where(response_mask, kl_estimates(old_logprobs, ref_logprobs), 0.0)  # (B, R)
+    hidden, _ = models.reward(tokens, attention_mask)
+    scores = models.reward.scores(hidden, attention_mask)  # (B,)
+    ended = ((tokens[:, -width:] == end) & response_mask).any(-1)  # (B,)
+    penalised = scores - config.missing_eos_penalty * ~ended
+    rewards = token_rewards(penalised, kl, response_mask, beta=config.beta)  # (B, R)
+    values = response_values(models.critic, tokens, attention_mask, width)
+    steps = token_steps(rewards, values, response_mask)
+    advantages = gae(*steps, gamma=config.gamma, lam=config.lam)  # (B, R)
+    return Batch(
+        tokens=tokens, attention_mask=attention_mask, response_mask=response_mask, old_logprobs=old_logprobs,
+        kl=kl, values=steps.values, rewards=rewards, returns=advantages + steps.values,
+        advantages=whiten(advantages, response_mask, total=distributed.total), scores=scores, ended=ended)
 
 
-def reply_values(critic, tokens, mask, width):
+def response_values(critic, tokens, attention_mask, width):
     """(B, R): what the critic expects before each of the last `width` tokens, given those up to it."""
-    hidden, _ = critic(tokens, mask)
+    hidden, _ = critic(tokens, attention_mask)
     return critic.values(hidden[:, -width - 1:-1])
 
 
-def learn(models, optimiser, batch, recipe, *, rng):
-    """Some clipped updates of actor and critic on one batch. Changes both models; returns a dict of measures.
+def learn(models, optimiser, batch, config, *, rng):
+    """Some clipped updates of actor and critic on one batch. Changes both models; returns a dict of metrics.
 
     Under torchrun every rank brings its own batch: gradients, token counts and KL are those of all of them.
     """
-    watched, size = [], len(batch.tokens)
-    parts = max(1, round(size / recipe.minibatch))
-    for rows in (rows for _ in range(recipe.epochs) for rows in np.array_split(rng.permutation(size), parts)):
-        watched.append(update(models, optimiser, batch.take(torch.as_tensor(rows)), recipe))
-        if recipe.target_kl is not None and distributed.mean(watched[-1]["k3"]) > recipe.target_kl:
-            break
-    return {name: float(np.mean([w[name] for w in watched])) for name in watched[0]} | {"updates": len(watched)}
+    history = []
+    parts = max(1, round(len(batch.tokens) / config.minibatch))
+    for _ in range(config.epochs):
+        for rows in np.array_split(rng.permutation(len(batch.tokens)), parts):
+            metrics = update(models, optimiser, batch.take(torch.as_tensor(rows)), config)
+            history.append(metrics)
+            if config.target_kl is not None and distributed.mean(metrics["k3"]) > config.target_kl:
+                return _means(history)
+    return _means(history)
 
 
-def update(models, optimiser, part, recipe):
-    """One step of both optimised models on one minibatch. Returns a dict of measures."""
-    width, mask = part.reply.shape[1], part.reply
-    count = distributed.mean_total(mask.sum())
-    logprobs, logits = reply_logprobs(models.actor, part.tokens, part.mask, width, recipe.temperature)
-    policy_loss = clipped_policy_loss(logprobs, part.old_logprobs, part.advantages, clip=recipe.clip, mask=mask,
-                                      count=count)
-    values = reply_values(models.critic, part.tokens, part.mask, width)
-    value_loss = clipped_value_loss(values, part.values, part.returns, clip=recipe.value_clip, mask=mask,
-                                    count=count)
+def _means(history):
+    """The mean of each metric over the updates made, and their number."""
+    means = {name: float(np.mean([metrics[name] for metrics in history])) for name in history[0]}
+    return means | {"updates": len(history)}
+
+
+def update(models, optimiser, minibatch, config):
+    """One step of both optimised models on one minibatch. Returns a dict of metrics."""
+    mask = minibatch.response_mask  # (B, R)
+    text = minibatch.tokens, minibatch.attention_mask, minibatch.width
+    count = distributed.mean(mask.sum())  # with it the mean of the ranks' gradients is that of all tokens
+    logprobs, logits = response_logprobs(models.actor, *text, config.temperature)  # (B, R), (B, R, V)
+    policy_loss = clipped_policy_loss(logprobs, minibatch.old_logprobs, minibatch.advantages, clip=config.clip,
+                                      mask=mask, count=count)
+    values = response_values(models.critic, *text)  # (B, R)
+    value_loss = clipped_value_loss(values, minibatch.values, minibatch.returns, clip=config.value_clip,
+                                    mask=mask, count=count)
     optimiser.zero_grad()
     (policy_loss + value_loss).backward()
     for model in (models.actor, models.critic):
         distributed.average_gradients(model)
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
     optimiser.step()
+    metrics = ratio_diagnostics(logprobs, minibatch.old_logprobs, clip=config.clip, mask=mask)
     with torch.no_grad():
-        measures = ratio_diagnostics(logprobs, part.old_logprobs, clip=recipe.clip, mask=mask)
-        measures["entropy"] = masked_mean(entropy(logits), mask).item()
-    return measures | {"policy_loss": policy_loss.item(), "value_loss": value_loss.item()}
+        metrics["entropy"] = masked_mean(entropy(logits), mask).item()
+    return metrics | {"policy_loss": policy_loss.item(), "value_loss": value_loss.item()}
 
 
 @dataclass
@@ -194,61 +223,60 @@ class Run:
     """Everything that a run remembers between two updates; `resume` saves and restores it."""
 
     models: FourModels
-    recipe: Recipe
+    config: Config
     optimiser: torch.optim.Adam
     seed: int = 0
     update: int = 0
 
-    def dice(self):
+    def generators(self):
         """(numpy, torch) generators of this update, of this rank alone: nothing to save, exact to resume."""
         rng = np.random.default_rng([self.seed, self.update, distributed.rank()])
         device = next(self.models.actor.parameters()).device
         return rng, torch.Generator(device).manual_seed(int(rng.integers(2**62)))
 
 
-def start(models, recipe, *, seed=0):
+def start(models, config, *, seed=0):
     """A new Run: Adam over actor and critic, eps as in Ziegler et al. 2019's code."""
     learning = [p for m in (models.actor, models.critic) for p in m.parameters() if p.requires_grad]
-    return Run(models, recipe, torch.optim.Adam(learning, lr=recipe.lr, eps=1e-5, fused=True), seed)
+    return Run(models, config, torch.optim.Adam(learning, lr=config.lr, eps=1e-5, fused=True), seed)
 
 
-def train(run, draw, *, updates, end, judge=None, progress=False):
+def train(run, sample_prompts, *, updates, end, gold_fn=None, progress=False):
     """PPO, until `updates` updates are done. Changes `run`, its actor and its critic.
 
     Args:
-        run: Run. draw(rng, n): n prompts as (things, tokens, mask), (n, P), padded on the left. end: token.
-        judge(things, replies): (n,) gold of the replies, lists of token numbers, for the history only; or None.
+        run: Run. end: the token that ends a response.
+        sample_prompts(rng, n): n prompts as (contexts, tokens, mask), (n, P), padded on the left.
+        gold_fn(contexts, responses): (n,) gold rewards of responses, lists of token numbers, for the history only.
         progress: show a bar on a terminal.
     Yields:
-        After each update a dict: update, proxy (mean score), gold, kl (nats a reply), length (tokens), ended
-        (share), beta, explained_variance, and the measures of `update`.
+        After each update a dict: update, proxy (mean score), gold, kl (nats a response), length (tokens), ended
+        (share), beta, explained_variance, and the metrics of `update`.
     """
     with tqdm(total=updates, initial=run.update, disable=not progress, leave=False) as bar:
         while run.update < updates:
-            recipe, (rng, generator) = run.recipe, run.dice()
-            things, prompts, mask = draw(rng, recipe.batch)
-            batch = collect(run.models, prompts, mask, recipe, end=end, generator=generator, check=run.update == 0)
-            report = describe(batch, end) | {"update": run.update, "beta": recipe.beta}
-            if judge:
-                report["gold"] = float(np.mean(judge(things, replies_of(batch))))
-            if recipe.kl_target is not None:
-                beta = adapted_beta(recipe.beta, distributed.mean(report["kl"]), target=recipe.kl_target,
-                                    horizon=recipe.kl_horizon, replies=recipe.batch * distributed.ranks())
-                run.recipe = replace(recipe, beta=beta)
-            report |= learn(run.models, run.optimiser, batch, recipe, rng=rng)
+            config = run.config
+            rng, generator = run.generators()
+            contexts, prompts, prompt_mask = sample_prompts(rng, config.batch)
+            batch = collect(run.models, prompts, prompt_mask, config, end=end, generator=generator,
+                            check=run.update == 0)
+            metrics = batch_metrics(batch) | {"update": run.update, "beta": config.beta}
+            if gold_fn:
+                metrics["gold"] = float(np.mean(gold_fn(contexts, batch.responses)))
+            if config.kl_target is not None:
+                beta = adapted_beta(config.beta, distributed.mean(metrics["kl"]), target=config.kl_target,
+                                    horizon=config.kl_horizon, responses=config.batch * distributed.ranks())
+                run.config = replace(config, beta=beta)
+            metrics |= learn(run.models, run.optimiser, batch, config, rng=rng)
             run.update += 1
             bar.update()
-            yield report
+            yield metrics
 
 
-def describe(batch, end):
-    """What a batch says before anything is learned from it: a dict of floats."""
-    ended = ((batch.tokens[:, -batch.reply.shape[1]:] == end) & batch.reply).any(-1)
-    return {"proxy": batch.scores.mean().item(), "kl": batch.kl.sum(-1).mean().item(),
-            "length": batch.reply.sum(-1).double().mean().item(), "ended": ended.double().mean().item(),
-            "explained_variance": explained_variance(batch.values, batch.returns, mask=batch.reply)}
-
-
-def replies_of(batch):
-    """The replies as lists of token numbers, <end> included, padding not."""
-    return [row[real].tolist() for row, real in zip(batch.tokens[:, -batch.reply.shape[1]:], batch.reply)]
+def batch_metrics(batch):
+    """What a batch shows before anything is learned from it: a dict of floats."""
+    return {"proxy": batch.scores.mean().item(),
+            "kl": batch.kl.sum(-1).mean().item(),
+            "length": batch.response_mask.sum(-1).double().mean().item(),
+            "ended": batch.ended.double().mean().item(),
+            "explained_variance": explained_variance(batch.values, batch.returns, mask=batch.response_mask)}

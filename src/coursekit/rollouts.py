@@ -1,7 +1,7 @@
 """Play a chain and keep, for every step, the true successor's value.
 
-Two ends of an episode are told apart: `terminated`, the world stopped, nothing follows; `truncated`, we
-stopped watching, and what would have followed is worth `next_values`.
+An episode ends in one of two ways. `terminated`: by itself, and nothing follows. `truncated`: it was cut short, and
+what would have followed is worth `next_values`.
 """
 
 from dataclasses import dataclass
@@ -36,32 +36,33 @@ class Rollout:
     valid: np.ndarray
 
 
-def collect(chain, policy, critic, *, steps, copies=1, rng, time_limit=None):
-    """Play `copies` of a chain side by side for `steps` steps; an ended episode starts again at once.
+def collect(chain, policy, critic, *, steps, num_envs=1, rng, time_limit=None):
+    """Play `num_envs` copies of a chain side by side for `steps` steps; an ended episode starts again at once.
 
     Args:
         chain: chains.Chain. policy: (S, A) probabilities. critic: (S,) values, believed as they are.
-        steps, copies: T and N, ints >= 1. rng: numpy Generator; the same seed plays the same steps.
+        steps, num_envs: T and N, ints >= 1. rng: numpy Generator; the same seed plays the same steps.
         time_limit: cut an episode (truncated) after so many steps, or None.
     Returns:
         Rollout with arrays (N, T), time-major in memory; observations are states, ints.
     Raises:
-        ValueError: steps, copies or time_limit below 1, or shapes that do not fit the chain.
+        ValueError: steps, num_envs or time_limit below 1, or shapes that do not fit the chain.
     Source: time limits as in Pardo et al. 2018.
     """
     chain.check(policy, critic)
-    steps, copies = positive_int(steps=steps), positive_int(copies=copies)
+    steps, num_envs = positive_int(steps=steps), positive_int(num_envs=num_envs)
     time_limit = None if time_limit is None else positive_int(time_limit=time_limit)
     if not isinstance(rng, np.random.Generator):
         raise ValueError(f"rng must be a numpy Generator, got {type(rng).__name__}; pass np.random.default_rng(0)")
     critic = np.where(chain.terminal, 0.0, critic)
-    record = {name: np.empty((steps, copies), dtype) for name, dtype in _COLUMNS.items()}
+    record = {name: np.empty((steps, num_envs), dtype) for name, dtype in _COLUMNS.items()}
     start, choose, move = (p.cumsum(-1) for p in (chain.start[None], policy, chain.transitions))
-    state, age = _draw(start, rng, copies), np.zeros(copies, int)
+    state = _draw(start, rng, num_envs)
+    age = np.zeros(num_envs, int)
     for t in range(steps):
-        action = _draw(choose[state], rng, copies)
-        successor = _draw(move[state, action], rng, copies)
-        noise = chain.reward_sd * rng.normal(size=copies) if chain.reward_sd else 0.0
+        action = _draw(choose[state], rng, num_envs)
+        successor = _draw(move[state, action], rng, num_envs)
+        noise = chain.reward_sd * rng.normal(size=num_envs) if chain.reward_sd else 0.0
         age += 1
         terminated = chain.terminal[successor]
         truncated = (age == time_limit) & ~terminated
@@ -70,18 +71,18 @@ def collect(chain, policy, critic, *, steps, copies=1, rng, time_limit=None):
                 terminated, truncated, state, action, np.log(policy[state, action]))):
             record[name][t] = column
         ended = terminated | truncated
-        state = np.where(ended, _draw(start, rng, copies), successor)
+        state = np.where(ended, _draw(start, rng, num_envs), successor)
         age[ended] = 0
     columns = {name: column.T for name, column in record.items()}
     return Rollout(Steps(*(columns.pop(name) for name in Steps._fields)), **columns,
-                   valid=np.ones((copies, steps), bool))
+                   valid=np.ones((num_envs, steps), bool))
 
 
 _COLUMNS = dict(rewards=float, values=float, next_values=float, terminated=bool, truncated=bool,
                 observations=int, actions=int, logprobs=float)
 
 
-def _draw(cumulative, rng, copies):
+def _draw(cumulative, rng, num_envs):
     """One index per row of (N or 1, K) cumulative probabilities."""
-    drawn = (rng.random((copies, 1)) > cumulative).sum(-1)
+    drawn = (rng.random((num_envs, 1)) > cumulative).sum(-1)
     return np.minimum(drawn, cumulative.shape[-1] - 1)  # the last sum may round to just under 1

@@ -1,7 +1,8 @@
-"""An answer as an episode: one step a token, a KL price on each, the score at the last.
+"""A response as an episode: one step for each token, a KL penalty on each, the score at the last.
 
-Position t of a language model predicts token t + 1. Prompts are padded on the left, replies on the right, so the
-last R columns of a batch are the replies; `mask`, (B, R), is True at their real tokens, <end> included.
+Position t of a language model predicts token t + 1. Prompts are padded on the left, responses on the right, so the
+last R columns of a batch are the responses; `response_mask`, (B, R), is True at their real tokens, <end> included.
+What stands at padding does not matter to any function here, and each returns 0 there: nobody cleans up beforehand.
 """
 
 from coursekit.arrays import as_arrays
@@ -40,68 +41,72 @@ def kl_estimates(logprobs, ref_logprobs, *, kind="k1"):
 
 
 def last_token(mask):
-    """(..., R) bools, True at the last real token of each reply.
+    """(..., T) bools, True at the last real token of each row; whatever the padding's side.
 
-    Raises: ValueError: mask is not boolean, or a reply has no token.
+    Raises: ValueError: mask is not boolean, or a row has no token.
     """
     xp, (mask,) = as_arrays(boolean=["mask"], mask=mask)
     lengths = xp.sum(xp.astype(mask, xp.int64), axis=-1)
     if bool(xp.any(lengths == 0)):
-        raise ValueError("mask must leave at least one token in every reply; drop empty replies")
+        raise ValueError("mask must leave at least one token in every row; drop empty responses")
     positions = xp.arange(mask.shape[-1], device=mask.device)
     return positions == xp.max(xp.where(mask, positions, 0), axis=-1)[..., None]
 
 
-def token_rewards(scores, kl, mask, *, beta):
-    """What each token is paid: a price for leaving the reference, and the reply's score at its last real token.
+def token_rewards(scores, kl, response_mask, *, beta):
+    """The reward of each token: a penalty for leaving the reference, and the score at the last real token.
 
         r_t = −β·kl_t + [t is the last real token]·score;   0 at padding               (book: eq-token-rewards)
 
     Args:
-        scores: (B,) floats, one for each reply. kl: (B, R) estimates, nats; taken as constants.
-        mask: (B, R) bools. beta: reward per nat.
+        scores: (B,) floats, one for each response. kl: (B, R) estimates, nats; taken as constants.
+        response_mask: (B, R) bools. beta: the KL coefficient, reward per nat.
     Returns:
         (B, R) rewards, library and dtype of `kl`.
     Raises:
-        ValueError: shapes that do not fit, mask not boolean, or an empty reply.
+        ValueError: shapes that do not fit, response_mask not boolean, or an empty response.
     Source: Ziegler et al. 2019, section 2; Ouyang et al. 2022, eq. 2.
 
     >>> token_rewards(np.array([2.0]), [[0.5, 0.1, 0.0]], [[True, True, False]], beta=0.1)
     array([[-0.05,  1.99,  0.  ]])
     """
-    xp, (kl, mask) = as_arrays(floating=["kl"], boolean=["mask"], kl=kl, mask=mask)
+    xp, (kl, response_mask) = as_arrays(
+        floating=["kl"], boolean=["response_mask"], kl=kl, response_mask=response_mask)
     if tuple(scores.shape) != tuple(kl.shape[:-1]):
-        raise ValueError(f"scores must hold one number for each reply, {tuple(kl.shape[:-1])}, got "
+        raise ValueError(f"scores must hold one number for each response, {tuple(kl.shape[:-1])}, got "
                          f"{tuple(scores.shape)}")
-    price = xp.where(mask, -beta * kl, 0.0)
-    return price + xp.where(last_token(mask), scores[..., None], 0.0)
+    penalty = xp.where(response_mask, -beta * kl, 0.0)
+    return penalty + xp.where(last_token(response_mask), scores[..., None], 0.0)
 
 
-def token_steps(rewards, values, mask):
-    """Replies as episodes, ready for `gae(*steps, gamma=1.0, lam=...)`.
+def token_steps(rewards, values, response_mask):
+    """Responses as episodes, ready for `gae(*steps, gamma=1.0, lam=...)`.
 
-    The last real token is `terminated`: its score is final, whether the reply ended or was cut at the length limit.
-    Padding, whatever it holds, is a dead step behind that end: no credit crosses it. Its own advantage is 0.
+    The last real token is `terminated`: its score is final, whether the response ended or was cut at the length
+    limit. Padding comes after that end, so no credit crosses it; its own advantage is 0.
 
-    Args: rewards, values: (B, R) floats. mask: (B, R) bools.
+    Args: rewards, values: (B, R) floats. response_mask: (B, R) bools.
     Returns: rollouts.Steps. Raises: ValueError as `token_rewards`.
     """
-    xp, (rewards, values, mask) = as_arrays(floating=["rewards", "values"], boolean=["mask"],
-                                            rewards=rewards, values=values, mask=mask)
-    rewards, values = xp.where(mask, rewards, 0.0), xp.where(mask, values, 0.0)
+    xp, (rewards, values, response_mask) = as_arrays(
+        floating=["rewards", "values"], boolean=["response_mask"],
+        rewards=rewards, values=values, response_mask=response_mask)
+    rewards = xp.where(response_mask, rewards, 0.0)
+    values = xp.where(response_mask, values, 0.0)
     next_values = xp.concat([values[..., 1:], xp.zeros_like(values[..., :1])], axis=-1)
-    return Steps(rewards, values, next_values, last_token(mask), xp.zeros_like(mask))
+    never = xp.zeros_like(response_mask)
+    return Steps(rewards, values, next_values, terminated=last_token(response_mask), truncated=never)
 
 
-def adapted_beta(beta, kl, *, target, horizon, replies):
-    """The next KL price: dearer while the measured KL is above its target, cheaper below.
+def adapted_beta(beta, kl, *, target, horizon, responses):
+    """The next KL coefficient: larger while the measured KL is above its target, smaller below.
 
-        β ← β·(1 + clip(KL/target − 1, ±0.2)·replies/horizon)                        (book: eq-adaptive-kl)
+        β ← β·(1 + clip(KL/target − 1, ±0.2)·responses/horizon)                      (book: eq-adaptive-kl)
 
-    Args: beta: reward per nat. kl, target: nats a reply. horizon: replies over which β may change by 20 %.
+    Args: beta: reward per nat. kl, target: nats a response. horizon: responses over which β may change by 20 %.
     Raises: ValueError: target or horizon not positive. Source: Ziegler et al. 2019, section 2.2.
     """
     if not (target > 0 and horizon > 0):
         raise ValueError(f"target and horizon must be positive, got {target!r} and {horizon!r}")
     error = min(max(float(kl) / target - 1, -0.2), 0.2)
-    return beta * (1 + error * replies / horizon)
+    return beta * (1 + error * responses / horizon)

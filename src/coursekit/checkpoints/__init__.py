@@ -48,9 +48,9 @@ def write(model, complaints, *, seed=0, max_tokens=48):
     """Have a model answer complaints. Returns a list of texts, each ending in <end> if the model did."""
     device = next(model.parameters()).device
     prompts, prompt_mask = (x.to(device) for x in pad([helpdesk.encode(c.text()) for c in complaints], side="left"))
-    tokens, mask, _ = sample(model, prompts, prompt_mask, max_tokens=max_tokens, end=helpdesk.END,
-                             generator=torch.Generator(device).manual_seed(seed))
-    return [helpdesk.decode(row[real]) for row, real in zip(tokens, mask)]
+    tokens, response_mask, _ = sample(model, prompts, prompt_mask, max_tokens=max_tokens, end=helpdesk.END,
+                                      generator=torch.Generator(device).manual_seed(seed))
+    return [helpdesk.decode(row[real]) for row, real in zip(tokens, response_mask)]
 
 
 def compare(model, n, *, seed=0, other=None, annotator=None, held_out=False):
@@ -70,14 +70,14 @@ def train_reward(supervised, seed=0, *, pairs=4000, epochs=4, lr=2e-3, annotator
     return train_reward_model(supervised, train, epochs=epochs, lr=lr, seed=seed)[0]
 
 
-def help_desk(rng, n):
-    """Draw n complaints, for `rlhf.train`: (complaints, tokens, mask), (n, P), padded on the left."""
+def sample_prompts(rng, n):
+    """n complaints for `rlhf.train`: (complaints, tokens, mask), (n, P), padded on the left."""
     complaints = [helpdesk.sample_complaint(rng) for _ in range(n)]
     return complaints, *pad([helpdesk.encode(c.text()) for c in complaints], side="left")
 
 
 def gold(complaints, replies):
-    """The rubric's points of replies given as token numbers, (n,), for `rlhf.train`."""
+    """The rubric's points for replies, lists of token numbers: (n,), for `rlhf.train`."""
     return np.array([helpdesk.rubric(c, helpdesk.decode(r)) for c, r in zip(complaints, replies)])
 
 

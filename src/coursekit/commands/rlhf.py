@@ -15,7 +15,7 @@ def add_command(commands):
     """Register `rlhf` with the parser of the command line."""
     parser = commands.add_parser("rlhf", help="PPO with four models on the help desk",
                                  description="Tune the help desk's language model on its reward model's score.")
-    parser.add_argument("--beta", type=float, default=0.1, help="price of KL, reward per nat (default 0.1)")
+    parser.add_argument("--beta", type=float, default=0.1, help="KL coefficient, reward per nat (default 0.1)")
     parser.add_argument("--updates", type=int, default=40, help="updates in all (default 40, about 7 seconds)")
     parser.add_argument("--batch", type=int, default=64, help="replies per update and process (default 64)")
     parser.add_argument("--seed", type=int, default=0, help="of prompts and sampling (default 0)")
@@ -81,7 +81,7 @@ def _begin(options, device):
         model.to(device)
     if options.resume:
         return load_run(models, options.out)
-    return rlhf.start(models, rlhf.Recipe(beta=options.beta, batch=options.batch), seed=options.seed), []
+    return rlhf.start(models, rlhf.Config(beta=options.beta, batch=options.batch), seed=options.seed), []
 
 
 def _learn(options, state, history, saved, device):
@@ -89,20 +89,20 @@ def _learn(options, state, history, saved, device):
     from coursekit import checkpoints, distributed, helpdesk, rlhf
     from coursekit.resume import save_run
 
-    def draw(rng, n):
-        things, *tensors = checkpoints.help_desk(rng, n)
-        return things, *(x.to(device) for x in tensors)
+    def sample_prompts(rng, n):
+        complaints, *tensors = checkpoints.sample_prompts(rng, n)
+        return complaints, *(x.to(device) for x in tensors)
 
     first = distributed.rank() == 0
     try:
-        for measures in rlhf.train(state, draw, updates=options.updates, end=helpdesk.END, judge=checkpoints.gold,
-                                   progress=first and sys.stderr.isatty()):
-            history.append(measures)
+        for metrics in rlhf.train(state, sample_prompts, updates=options.updates, end=helpdesk.END,
+                                  gold_fn=checkpoints.gold, progress=first and sys.stderr.isatty()):
+            history.append(metrics)
             if state.update % EVERY == 0 or state.update == options.updates:
                 save_run(state, history, options.out)
                 saved.append(state.update)
                 if first:
-                    print(_line(measures), flush=True)
+                    print(_line(metrics), flush=True)
     except RuntimeError as error:
         if not (distributed.active() and distributed.lost(error)):
             raise

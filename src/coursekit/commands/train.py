@@ -58,25 +58,25 @@ def _train(options, out, plot):
     from coursekit.classic_resume import load_run, save_run
 
     torch.set_num_threads(1)  # the nets are tiny: more threads only wait for each other
-    recipe, seed = {"cartpole": CARTPOLE, "lunarlander": LUNARLANDER}[options.task], options.seed or 0
+    config, seed = {"cartpole": CARTPOLE, "lunarlander": LUNARLANDER}[options.task], options.seed or 0
     if options.resume:
         state, history = load_run(out)
-        if state.recipe.env != recipe.env:
-            raise ValueError(f"--out {out} is a run on {state.recipe.env}, not {options.task}; name another file")
+        if state.config.env != config.env:
+            raise ValueError(f"--out {out} is a run on {state.config.env}, not {options.task}; name another file")
     else:
-        state, history = start(replace(recipe, updates=options.updates or recipe.updates), seed=seed), []
-    recipe, every = state.recipe, max(1, state.recipe.updates // LINES)
-    before = film(start(recipe, seed=state.seed).agent, recipe.env)
-    for measures in train(state):
-        history.append(measures)
-        if state.update % every == 0 or state.update == recipe.updates:
+        state, history = start(replace(config, updates=options.updates or config.updates), seed=seed), []
+    config, every = state.config, max(1, state.config.updates // LINES)
+    before = film(start(config, seed=state.seed).agent, config.env)
+    for metrics in train(state):
+        history.append(metrics)
+        if state.update % every == 0 or state.update == config.updates:
             save_run(state, history, out)
             print(_line(history), flush=True)
-    returns = evaluate(state.agent, recipe.env)
+    returns = evaluate(state.agent, config.env)
     solved = "solved" if returns.mean() >= SOLVED[options.task] else "not solved"
     print(f"greedy: {returns.mean():.1f} over {len(returns)} episodes, lowest {returns.min():.1f}: {solved} "
           f"(from {SOLVED[options.task]})\nsaved {out}")
-    _draw(history, [("before", before), ("after", film(state.agent, recipe.env))], plot)
+    _draw(history, [("before", before), ("after", film(state.agent, config.env))], plot)
     return 0
 
 

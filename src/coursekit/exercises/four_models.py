@@ -167,7 +167,7 @@ BETA = Exercise(
 next price: β·(1 + e·replies/horizon), with the error e = kl/target − 1, kept within ±0.2.""",
     hints=("Above the target β must rise.", "`np.clip(kl / target - 1, -0.2, 0.2)`"),
     cases=lambda seed: _beta_cases(seed),
-    reference=lambda b, kl, target, n, h: adapted_beta(b, kl, target=target, horizon=h, replies=n),
+    reference=lambda b, kl, target, n, h: adapted_beta(b, kl, target=target, horizon=h, responses=n),
     misconceptions=(
         Misconception("an error that is not kept within bounds", "One wild batch must not change β tenfold.",
                       lambda b, kl, t, n, h: b * (1 + (kl / t - 1) * n / h)),
