@@ -8,6 +8,8 @@ import pytest
 import yaml
 
 import coursekit
+from coursekit import cli
+from coursekit.exercises import EXERCISES
 from notebooks import BOOK
 
 ROOT = BOOK.parent
@@ -57,3 +59,47 @@ def test_the_issue_forms_ask_what_is_needed():
 def test_the_licence_of_the_film_ratings_comes_along():
     text = (ROOT / "LICENSE-text").read_text()
     assert "Copyright (c) 2014 cjhutto" in text and "Permission is hereby granted" in text
+
+
+MAP = (ROOT / "CONTRIBUTING.md").read_text()
+SOURCE = ROOT / "src/coursekit"
+
+
+def chapters():
+    """The map's first table: {chapter: [library, exercises, ids, experiments, commands]}, each a list of names."""
+    rows = re.findall(r"^\| (\d\w+|all) \|(.*)\|$", MAP, re.M)
+    return {name: [re.findall(r"[\w.*-]+", cell) for cell in cells.split("|")] for name, cells in rows}
+
+
+def test_every_path_that_contributing_names_exists():
+    code = re.findall(r"`([^`\n]+)`", MAP) + re.findall(r"^```\n(.*?)^```", MAP, re.M | re.S)
+    words = [word.rstrip(".,:;") for span in code for word in span.split("#")[0].split()]
+    paths = {word for word in words if re.fullmatch(r"[\w.*/-]+(/[\w.*-]*|\.[a-z]+)", word)}
+    paths = {path for path in paths if not re.search(r"\b(NN|NAME|M)\b|NN_|_M\.|draft", path)}  # placeholders
+    assert len(paths) > 50
+    assert not [path for path in sorted(paths) if not list(ROOT.glob(path.rstrip("/")))]
+
+
+def test_the_map_holds_every_notebook_module_exercise_experiment_and_command():
+    rows = chapters()
+    assert set(rows) - {"all"} == {path.stem for path in BOOK.glob("*.ipynb")}
+    library, exercises, _, experiments, commands = ([name for row in rows.values() for name in row[i]]
+                                                    for i in range(5))
+    modules = {path.stem for path in SOURCE.iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()}
+    assert set(library) == modules - {"__init__", "cli", "commands", "autograder", "exercises"}
+    assert all((SOURCE / "exercises" / f"{name}.py").exists() for name in exercises)
+    assert sorted(experiments) == sorted(path.stem for path in (ROOT / "experiments").glob("*.py"))
+    assert sorted(commands) == sorted(module.__name__.split(".")[-1].replace("_", "-") for module in cli.COMMANDS)
+    for exercise in EXERCISES.values():
+        assert exercise.id.split(".")[0] + ".*" in rows[exercise.notebook][2], exercise.id
+
+
+def test_the_page_of_the_library_and_the_package_give_the_same_map():
+    rows = chapters()
+    of_chapter = {re.sub("^0", "", name.split("_")[0]): row[0] for name, row in rows.items()}
+    sections = re.split(r"^(.+)\n-{3,}\n", (BOOK / "api.rst").read_text(), flags=re.M)[1:]
+    for title, text in zip(sections[::2], sections[1::2]):
+        numbers = re.findall(r"\d\w?", title) or ["all"]
+        public = {name for n in numbers for name in of_chapter[n] if name[0] != "_" and name != "checkpoints"}
+        assert set(re.findall(r"automodule:: coursekit\.(\w+)", text)) == public, title
+    assert {name for row in rows.values() for name in row[0]} <= set(re.findall(r"\w+", coursekit.__doc__))

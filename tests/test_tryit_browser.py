@@ -282,5 +282,3 @@ def test_a_worker_has_nothing_to_ask_the_network_with(tried):
             made.onmessage = ({data}) => data.left && done(data.left);
             made.postMessage({wasm: bytes, files})})}""")
     assert names == []
-
-
