@@ -247,7 +247,7 @@ def test_the_command_trains_saves_and_draws(tmp_path, capsys):
 @pytest.mark.parametrize("options, message", [
     (["--updates", "0"], "--updates must be at least 1, got 0"),
     (["--seed", "-1"], "--seed must be at least 0, got -1"),
-    (["--resume"], "path must be a saved run, and there is no file"),
+    (["--resume"], "--resume: there is no saved run at"),
     (["--resume", "--seed", "1"], "--seed is part of the run in"),
 ])
 def test_the_command_says_in_one_line_what_stands_in_the_way(options, message, tmp_path, capsys):

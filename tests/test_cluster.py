@@ -14,7 +14,7 @@ from coursekit.autograder import memory_watch, package, sandbox
 from coursekit.autograder.book import answers, cells, chapters, role
 from coursekit.cli import main
 
-distributed = pytest.importorskip("distributed", reason="distributed is missing: pip install 'coursekit[cluster]'")
+distributed = pytest.importorskip("distributed", reason="pip install -r requirements-dev.txt")
 CHAPTER = chapters()["02_gae"]
 ANSWERS = answers(CHAPTER)
 

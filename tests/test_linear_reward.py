@@ -20,6 +20,7 @@ from numpy.testing import assert_allclose
 from scipy.sparse import csr_array, random_array
 
 from coursekit import linear_reward
+from coursekit.distribution import install
 from coursekit.linear_reward import (
     LinearReward,
     ada_grad,
@@ -284,8 +285,7 @@ def test_a_missing_library_is_named_with_its_extra(tmp_path):
     (tmp_path / "pairs.jsonl").write_text(GOOD * 9)
     path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
     code, output = command("pairs.jsonl", folder=tmp_path, PYTHONPATH=path)
-    assert code == 2 and output == ("coursekit: train-rm needs sklearn; install it with: "
-                                    "pip install 'coursekit[train]'\n")
+    assert code == 2 and output == f"coursekit: train-rm needs sklearn; install it with: {install('train')}\n"
 
 
 def test_an_interrupted_training_saves_nothing(tmp_path):
@@ -301,7 +301,7 @@ def test_an_interrupted_training_saves_nothing(tmp_path):
             time.sleep(0.05)
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=60)
-    assert process.returncode == 130 and errors == "coursekit: interrupted, nothing was saved\n"
+    assert process.returncode == 130 and errors == "coursekit: interrupted; nothing was saved\n"
     assert not list(work.iterdir()) and not list(scratch.iterdir())
 
 

@@ -27,15 +27,15 @@ def test_it_trains_saves_draws_and_goes_on(tmp_path, capsys):
     assert "-- replies before" in told and "-- replies after" in told and "update    2" in told
     assert (tmp_path / "run.png").stat().st_size > 5000
     assert updates_in(out) == (2, [0, 1])
-    assert main([*SHORT, "3", "--out", str(out), "--resume"]) == 0
+    assert main(["rlhf", "--updates", "3", "--out", str(out), "--resume"]) == 0
     assert updates_in(out) == (3, [0, 1, 2])
     assert "-- replies before" not in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("arguments, message", [
     (["--out", "nowhere/run.safetensors"], "there is no folder nowhere; make it first"),
-    (["--out", "none.safetensors", "--resume"], "there is no file none.safetensors"),
-    (["--batch", "0"], "batch must be positive, got 0"),
+    (["--out", "none.safetensors", "--resume"], "--resume: there is no saved run at none.safetensors"),
+    (["--batch", "0"], "--batch must be at least 1, got 0"),
 ])
 def test_what_is_wrong_is_one_line(arguments, message, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
@@ -54,5 +54,6 @@ def test_an_interrupted_run_says_how_to_go_on(tmp_path):
     run.send_signal(signal.SIGINT)
     _, told = run.communicate(timeout=60)
     assert run.returncode == 130
-    assert told.strip() == f"coursekit: interrupted; `--resume` goes on from {out}"
+    assert told.strip() == (f"coursekit: interrupted; `--resume` goes on from {out}, saved after update "
+                            f"{updates_in(out)[0]}")
     assert updates_in(out)[0] >= 5

@@ -11,7 +11,6 @@ import gymnasium
 import numpy as np
 import torch
 from torch.nn.utils import clip_grad_norm_
-from tqdm import tqdm
 
 from coursekit.actor_critic import Agent
 from coursekit.advantages import gae
@@ -24,6 +23,7 @@ from coursekit.ppo import (
     explained_variance,
     ratio_diagnostics,
 )
+from coursekit.progress import bar
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ def train(run, *, updates=None):
     """
     config = run.config
     updates = config.updates if updates is None else updates
-    with tqdm(total=updates, initial=run.update, disable=None, leave=False) as bar:
+    with bar(updates, initial=run.update) as shown:
         while run.update < updates:
             rng = run.generator()
             rollout = collect_env(run.play, run.agent.sampler(rng), run.agent.critic_of, steps=config.num_steps)
@@ -115,7 +115,7 @@ def train(run, *, updates=None):
                 group["lr"] = config.lr * (1 - run.update / config.updates)
             metrics |= learn(run.agent, run.optimiser, rollout, config, rng=rng)
             run.update += 1
-            bar.update()
+            shown.update()
             yield metrics
 
 

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from tqdm import tqdm
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, GPT2Config, GPT2LMHeadModel
 
 from coursekit.lm import TinyLM
 from coursekit.preferences import load_pairs
+from coursekit.progress import bar
 from coursekit.reward_model import bradley_terry_loss
+from coursekit.saved import atomic
 
 OUTER = {"embed": "wte", "position": "wpe", "norm": "ln_f"}
 INNER = {"norm_1": "ln_1", "attend": "attn.c_attn", "project": "attn.c_proj", "norm_2": "ln_2",
@@ -88,7 +89,7 @@ def train_rm(name, path, out, *, epochs=1, batch=8, lr=2e-5, longest=1024, seed=
     model, tokenizer = _load(name, longest)
     model.to(device).train()
     optimiser, rng = torch.optim.AdamW(model.parameters(), lr=lr), np.random.default_rng(seed)
-    with tqdm(total=epochs * kept, unit=" pairs", leave=False, disable=None) as bar:
+    with bar(epochs * kept, unit=" pairs") as shown:
         for _ in range(epochs):
             for pairs in _batches(islice(_differing(path), kept), batch, rng):
                 loss = bradley_terry_loss(*score_pairs(model, tokenizer, pairs))
@@ -96,13 +97,14 @@ def train_rm(name, path, out, *, epochs=1, batch=8, lr=2e-5, longest=1024, seed=
                 loss.backward()
                 torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
                 optimiser.step()
-                bar.update(len(pairs))
+                shown.update(len(pairs))
     model.eval()
     with torch.no_grad():
         scores = [score_pairs(model, tokenizer, pairs)
                   for pairs in _batches(islice(_differing(path), kept, None), batch)]
-    for part in (model, tokenizer):
-        part.save_pretrained(out)
+    with atomic(out) as partial:
+        model.save_pretrained(partial)
+        tokenizer.save_pretrained(partial)
     return kept, skipped, torch.cat([chosen - rejected for chosen, rejected in scores]).double().cpu().numpy()
 
 

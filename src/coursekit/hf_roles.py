@@ -11,6 +11,7 @@ from transformers import AutoModelForCausalLM, AutoModelForSequenceClassificatio
 from coursekit import distributed
 from coursekit.hf import pretrained
 from coursekit.lm import positions
+from coursekit.saved import atomic
 from coursekit.tokens import last_token
 
 HEADS = "heads.safetensors"  # value and score head, beside the model's own files
@@ -100,8 +101,9 @@ class Transformer(nn.Module):
         if "score.weight" in state:
             state["score.weight"] = heads["score_head.weight"].to(state["score.weight"].dtype)
         if distributed.rank() == 0:
-            self.outer[0].save_pretrained(folder, state_dict=state)
-            save_file({key: weight.contiguous() for key, weight in heads.items()}, Path(folder) / HEADS)
+            with atomic(folder) as partial:
+                self.outer[0].save_pretrained(partial, state_dict=state)
+                save_file({key: weight.contiguous() for key, weight in heads.items()}, partial / HEADS)
 
     def _compare(self):
         """Refuse a model that reads a text, padded on the left and in two parts, otherwise than the whole text."""

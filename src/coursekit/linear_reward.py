@@ -15,6 +15,8 @@ import numpy as np
 import coursekit
 from coursekit.arrays import positive_int
 from coursekit.preferences import bradley_terry_probability
+from coursekit.progress import bar
+from coursekit.saved import atomic
 
 NGRAMS, BUCKETS = (1, 2), 2**18
 CHUNK, BATCH = 1000, 64  # pairs in memory at a time; pairs in one step
@@ -101,7 +103,7 @@ def ada_grad(weights, squares, differences, labels, *, lr=0.5):
     weights[buckets] -= lr * gradient / np.sqrt(1 + squares[buckets])
 
 
-def train(pairs, *, folds=5, epochs=5, seed=0, progress=False):
+def train(pairs, *, folds=5, epochs=5, seed=0, progress=None):
     """Train a linear reward model, and judge it by cross-validation in the same passes.
 
     Pair i (of those that differ) belongs to fold i mod `folds`. One matrix of weights holds a model for each
@@ -110,7 +112,7 @@ def train(pairs, *, folds=5, epochs=5, seed=0, progress=False):
     Args:
         pairs: iterable of (prompt, chosen, rejected) texts, as preferences.load_pairs gives; read once.
         folds: at least 2. epochs: passes over the pairs. seed: of their order and of the swaps.
-        progress: show a bar where stderr is a terminal.
+        progress: show a bar: None on a terminal, True, False.
     Returns:
         LinearReward, HeldOut.
     Raises:
@@ -146,13 +148,9 @@ def save(model, path):
 
     facts = {"ngrams": model.ngrams, "buckets": len(model.idf), "seed": model.seed,
              "coursekit": coursekit.__version__}
-    partial = (path := Path(path)).with_name(path.name + ".partial")
-    try:  # one entry of metadata: safetensors writes several in random order
+    with atomic(path) as partial:  # one entry of metadata: safetensors writes several in random order
         partial.write_bytes(safetensors.save({"weights": model.weights, "idf": model.idf},
                                              {"linear_reward": json.dumps(facts)}))
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def load(path):
@@ -173,9 +171,9 @@ def _write_chunks(pairs, folder, progress):
     from scipy.sparse import load_npz, save_npz, vstack
 
     texts_with, lengths, skipped, pairs = np.zeros(BUCKETS), [], 0, iter(pairs)
-    with _bar("reading", progress) as bar:
+    with bar(progress=progress, desc="reading", unit=" pairs") as shown:
         while chunk := list(islice(pairs, CHUNK)):
-            bar.update(len(chunk))
+            shown.update(len(chunk))
             differing = [(chosen, rejected) for _, chosen, rejected in chunk if chosen != rejected]
             skipped += len(chunk) - len(differing)
             if differing:
@@ -224,11 +222,11 @@ def _labels(fold, swaps, folds):
 def _fit(chunks, labels, buckets, epochs, rng, progress):
     weights = np.zeros((buckets, labels.shape[1]), np.float32)
     squares = np.zeros_like(weights)
-    with _bar("training", progress, epochs * len(labels)) as bar:
+    with bar(epochs * len(labels), progress=progress, desc="training", unit=" pairs") as shown:
         for _ in range(epochs):
             for rows, differences in chunks.shuffled(rng):
                 ada_grad(weights, squares, differences, labels[rows])
-                bar.update(len(rows))
+                shown.update(len(rows))
     return weights
 
 
@@ -242,9 +240,3 @@ def _judge(chunks, weights, fold, folds):
             both[which, rows] = margins[np.arange(len(rows)), column]
     return both
 
-
-def _bar(title, progress, total=None):
-    """A progress bar on a terminal; silent elsewhere."""
-    from tqdm import tqdm
-
-    return tqdm(desc=title, total=total, unit=" pairs", leave=False, disable=None if progress else True)

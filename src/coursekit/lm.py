@@ -6,13 +6,13 @@ on real tokens alone, packed into one long list; attention puts them back into a
 """
 
 import math
-from pathlib import Path
 
 import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 from torch.nn import functional as F
 
+from coursekit.saved import atomic
 from coursekit.tokens import last_token
 
 
@@ -225,11 +225,9 @@ def next_token_loss(lm, tokens, attention_mask):
 
 def save(lm, path):
     """Write weights as safetensors, half precision, atomically: the file is whole or absent."""
-    path = Path(path)
     half = {name: weight.detach().half().contiguous() for name, weight in lm.state_dict().items()}
-    partial = path.with_suffix(".partial")
-    save_file(half, partial, metadata={k: str(v) for k, v in lm.sizes.items()})
-    partial.replace(path)
+    with atomic(path) as partial:
+        save_file(half, partial, metadata={k: str(v) for k, v in lm.sizes.items()})
 
 
 def load(path):

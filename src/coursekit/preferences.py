@@ -6,6 +6,7 @@ differences of scores under the same prompt are log-odds.
 
 import gzip
 import json
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -206,10 +207,15 @@ def load_pairs(path):
     """
     path, number = Path(path), 0
     opener = gzip.open if path.suffix == ".gz" else open
-    with opener(path, "rt", encoding="utf-8") as file:
-        for number, line in enumerate(file, 1):
-            if line.strip():
-                yield _read_pair(line, f"{path}, line {number}")
+    try:
+        with opener(path, "rt", encoding="utf-8") as file:
+            for number, line in enumerate(file, 1):
+                if line.strip():
+                    yield _read_pair(line, f"{path}, line {number}")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is not UTF-8 text ({error.reason}); convert it") from None
+    except (EOFError, zlib.error) as error:
+        raise ValueError(f"{path} is damaged: {error}") from None
     if number == 0:
         raise ValueError(f"{path} is empty: it must hold one JSON record a line")
 

@@ -5,12 +5,12 @@ import copy
 import numpy as np
 import torch
 from torch.nn import functional as F
-from tqdm import tqdm
 
 from coursekit import helpdesk
 from coursekit.arrays import as_arrays, masked_mean
 from coursekit.lm import pad
 from coursekit.preferences import accuracy
+from coursekit.progress import bar
 
 
 def bradley_terry_loss(chosen_scores, rejected_scores, *, margin=0.0, label_smoothing=0.0):
@@ -61,14 +61,14 @@ def score(model, prompts, replies, *, batch=256):
 
 
 def train_reward_model(model, pairs, *, epochs=3, batch=64, lr=3e-3, seed=0, held_out=None, patience=None,
-                       progress=False):
+                       progress=None):
     """Teach a language model with a score head which of two replies people prefer.
 
     Args:
         model: TinyLM, trained on text; it is copied, not changed. pairs: preferences.Pairs.
         epochs, batch, lr, seed: of AdamW with a cosine schedule. held_out: Pairs judged after every epoch.
         patience: stop after so many epochs without a better held-out loss, and keep the best.
-        progress: show a bar on a terminal.
+        progress: show a bar: None on a terminal, True, False.
     Returns:
         The trained model, and a history: a list of dicts with epoch, loss, and held-out loss and accuracy.
     Raises:
@@ -82,7 +82,7 @@ def train_reward_model(model, pairs, *, epochs=3, batch=64, lr=3e-3, seed=0, hel
     optimiser = torch.optim.AdamW(model.parameters(), lr=lr, fused=True)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
     history, best = [], (np.inf, None)
-    bar = tqdm(total=steps, disable=not progress, leave=False)
+    shown = bar(steps, progress=progress)
     for epoch in range(epochs):
         losses = []
         for rows in np.array_split(rng.permutation(len(pairs.prompts)), -(-len(pairs.prompts) // batch)):
@@ -93,7 +93,7 @@ def train_reward_model(model, pairs, *, epochs=3, batch=64, lr=3e-3, seed=0, hel
             optimiser.step()
             schedule.step()
             losses.append(loss.item())
-            bar.update()
+            shown.update()
         history.append({"epoch": epoch + 1, "loss": float(np.mean(losses))})
         if held_out is not None:
             chosen, rejected = score_pairs(model, held_out)
@@ -103,7 +103,7 @@ def train_reward_model(model, pairs, *, epochs=3, batch=64, lr=3e-3, seed=0, hel
                 best = (loss, copy.deepcopy(model.state_dict()), epoch)
             elif patience is not None and epoch - best[2] >= patience:
                 break
-    bar.close()
+    shown.close()
     if patience is not None and best[1] is not None:
         model.load_state_dict(best[1])
     return model, history

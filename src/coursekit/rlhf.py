@@ -9,7 +9,6 @@ from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import torch
-from tqdm import tqdm
 
 from coursekit import distributed
 from coursekit.advantages import gae
@@ -22,6 +21,7 @@ from coursekit.ppo import (
     explained_variance,
     ratio_diagnostics,
 )
+from coursekit.progress import bar
 from coursekit.tokens import adapted_beta, kl_estimates, token_rewards, token_steps
 
 
@@ -241,19 +241,19 @@ def start(models, config, *, seed=0):
     return Run(models, config, torch.optim.Adam(learning, lr=config.lr, eps=1e-5, fused=True), seed)
 
 
-def train(run, sample_prompts, *, updates, end, gold_fn=None, progress=False):
+def train(run, sample_prompts, *, updates, end, gold_fn=None, progress=None):
     """PPO, until `updates` updates are done. Changes `run`, its actor and its critic.
 
     Args:
         run: Run. end: the token that ends a response.
         sample_prompts(rng, n): n prompts as (contexts, tokens, mask), (n, P), padded on the left.
         gold_fn(contexts, responses): (n,) gold rewards of responses, lists of token numbers, for the history only.
-        progress: show a bar on a terminal.
+        progress: show a bar: None on a terminal, True, False.
     Yields:
         After each update a dict: update, proxy (mean score), gold, kl (nats a response), length (tokens), ended
         (share), beta, explained_variance, and the metrics of `update`.
     """
-    with tqdm(total=updates, initial=run.update, disable=not progress, leave=False) as bar:
+    with bar(updates, progress=progress, initial=run.update) as shown:
         while run.update < updates:
             config = run.config
             rng, generator = run.generators()
@@ -269,7 +269,7 @@ def train(run, sample_prompts, *, updates, end, gold_fn=None, progress=False):
                 run.config = replace(config, beta=beta)
             metrics |= learn(run.models, run.optimiser, batch, config, rng=rng)
             run.update += 1
-            bar.update()
+            shown.update()
             yield metrics
 
 

@@ -1,24 +1,65 @@
-"""The file of a saved run, for `resume` and `classic_resume`: tensors and metadata in one safetensors file."""
+"""Files that are whole or absent, and the file of a saved run: tensors and metadata in one safetensors file."""
 
+import contextlib
 import json
+import os
+import shutil
 from pathlib import Path
-
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 
 FORMER_NAMES = {  # in files of version 0.1.0
     "recipe": "config", "dice": "env_generator", "missing_end": "missing_eos_penalty", "bonus": "ent_coef",
     "max_norm": "max_grad_norm", "copies": "num_envs", "rows": "num_steps"}
 
 
+@contextlib.contextmanager
+def atomic(path):
+    """Write a file, or a folder of files, whole or not at all.
+
+        with atomic("run.png") as partial:
+            figure.savefig(partial, format="png")
+
+    Yields a path beside `path`. What stands there in the end takes the place of `path`; after an exception it is
+    removed, and `path` is as it was.
+    """
+    unfinished, path = partial(path), Path(path).resolve()
+    try:
+        yield unfinished
+        if unfinished.is_dir():
+            path.mkdir(exist_ok=True)
+            for file in unfinished.iterdir():
+                file.replace(path / file.name)
+        else:
+            with open(unfinished, "rb+") as file:
+                os.fsync(file.fileno())  # a power cut after this leaves one of the two, not an empty file
+            unfinished.replace(path)
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+        unfinished.unlink(missing_ok=True)
+
+
+def partial(path):
+    """Where `atomic` writes until all is there: another name for each file and each process."""
+    path = Path(path).resolve()
+    return path.with_name(f".{path.name}.{os.getpid()}.partial")
+
+
+def write_text(path, text):
+    """Write a text atomically, in UTF-8; makes the folders that it needs."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic(path) as unfinished:
+        unfinished.write_text(text, encoding="utf-8", errors="backslashreplace")  # names of files may be no text
+
+
 def write(tensors, metadata, path):
-    """Save atomically: the file is the old one or the new one, never half of either.
+    """Save a run atomically.
 
     Args: tensors: {name: tensor}. metadata: dict for JSON, with the config as a dict. path: ends in .safetensors.
     """
-    partial = Path(path).with_suffix(".partial")
-    save_file({key: x.contiguous() for key, x in tensors.items()}, partial, metadata={"run": json.dumps(metadata)})
-    partial.replace(path)
+    from safetensors.torch import save_file
+
+    with atomic(path) as unfinished:
+        save_file({key: x.contiguous() for key, x in tensors.items()}, unfinished,
+                  metadata={"run": json.dumps(metadata)})
 
 
 def read(path, config, *, kind="saved run"):
@@ -27,6 +68,8 @@ def read(path, config, *, kind="saved run"):
     Args: path: file. config: the dataclass that knows which numbers a run of this kind has. kind: for the message.
     Raises: ValueError: no such file, not a saved run, or one of another kind.
     """
+    from safetensors import SafetensorError, safe_open
+
     path = Path(path)
     if not path.is_file():
         raise ValueError(f"path must be a saved run, and there is no file {path}; save_run writes one")

@@ -1,19 +1,18 @@
 """Grade the submissions of a class side by side, and keep their records and feedback in a folder."""
 
 import json
-import os
 import threading
 from concurrent.futures import CancelledError, ThreadPoolExecutor, as_completed
 
+from coursekit import progress
 from coursekit.autograder import report, submission
 from coursekit.autograder.learners import file_name
+from coursekit.saved import write_text
 
 
 def grade_class(people, settings, options, grade, at_a_time, halt, check):
     """Short records of all learners, in their order. grade: from files to a record. halt ends those that are
     under way when the run is interrupted; they are not written. check must pass first, in a thread of theirs."""
-    from tqdm import tqdm
-
     stop, pool = threading.Event(), ThreadPoolExecutor(at_a_time)
 
     def one(person):
@@ -25,8 +24,8 @@ def grade_class(people, settings, options, grade, at_a_time, halt, check):
             record = {"learner": person.id, "name": person.name, "hash": key} | grade(files, settings)
             if stop.is_set():
                 raise CancelledError
-            write(options.out / "feedback" / f"{file_name(person.id)}.html", report.learner_page(record))
-            write(path, json.dumps(record, indent=1, ensure_ascii=False))
+            write_text(options.out / "feedback" / f"{file_name(person.id)}.html", report.learner_page(record))
+            write_text(path, json.dumps(record, indent=1, ensure_ascii=False))
         record |= {"learner": person.id, "name": person.name}
         for verdict in record["exercises"].values():
             del verdict["lines"]  # a class of thousands fits in memory
@@ -35,10 +34,10 @@ def grade_class(people, settings, options, grade, at_a_time, halt, check):
     try:
         if check:
             pool.submit(check, settings).result()  # its sandbox then serves submissions
-        with tqdm(total=len(people), unit="learner", disable=None) as bar:
+        with progress.bar(len(people), unit="learner") as shown:
             futures = [pool.submit(one, person) for person in people]
             for _ in as_completed(futures):
-                bar.update()
+                shown.update()
         return [future.result() for future in futures]
     finally:
         stop.set()
@@ -54,14 +53,3 @@ def _old(path, key):
     except (OSError, ValueError):
         return None
     return record if record.get("hash") == key and record.get("status") != submission.FAULT else None
-
-
-def write(path, text):
-    """Write a file whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.part")
-    with open(part, "w", encoding="utf-8", errors="backslashreplace") as file:  # names of files may be no text
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(part, path)

@@ -8,10 +8,10 @@ import csv
 import io
 import json
 import re
-import shutil
 
 from coursekit.autograder.book import role
 from coursekit.exercises import EXERCISES
+from coursekit.saved import write_text
 
 
 def released(path):
@@ -36,7 +36,7 @@ def bring_files(text, path, folder):
     """Copy the measured results that the chapter reads and the diagrams that it shows to their places beside it."""
     source = path.parent.parent / "experiments" / "results"
     if "../experiments/results" in text:
-        shutil.copytree(source, folder / "experiments" / "results", dirs_exist_ok=True)
+        for result in source.glob("*.json"):
+            write_text(folder / "experiments" / "results" / result.name, result.read_text(encoding="utf-8"))
     for name in re.findall(r"\]\(figures/([\w-]+\.svg)\)", text):
-        (folder / "book" / "figures").mkdir(parents=True, exist_ok=True)
-        shutil.copy(path.parent / "figures" / name, folder / "book" / "figures")
+        write_text(folder / "book" / "figures" / name, (path.parent / "figures" / name).read_text(encoding="utf-8"))

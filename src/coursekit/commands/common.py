@@ -1,9 +1,121 @@
-"""What the commands share."""
+"""What the commands share: options are refused before any work, and an interrupted run says what it left."""
 
+import contextlib
+import importlib.util
+import math
+import os
 import sys
+from argparse import ArgumentTypeError
+
+from coursekit.saved import partial
+
+PICTURES = (".png", ".svg", ".pdf", ".jpg")  # what --plot may end in
+SEEDS = 2**32 - 1  # the largest that numpy, torch and gymnasium all take
 
 
-def complain(message):
-    """One line on stderr; returns the exit status of a command that could not do its work."""
-    print(f"coursekit: {message}", file=sys.stderr)
-    return 2
+def complain(message, status=2):
+    """One line on stderr; returns the exit status. Of what all processes under torchrun say, the first one's."""
+    if os.environ.get("RANK", "0") == "0":
+        print(f"coursekit: {message}", file=sys.stderr)
+    return status
+
+
+def at_least(least, most=math.inf, kind=int):
+    """A type for argparse: a number of this kind from `least` to `most`, finite."""
+
+    def parse(text):
+        try:
+            number = kind(text)
+        except ValueError:
+            raise ArgumentTypeError(f"must be a {'whole ' if kind is int else ''}number, got {text}") from None
+        if not number < math.inf:
+            raise ArgumentTypeError(f"must be a finite number, got {text}")
+        if number < least:
+            raise ArgumentTypeError(f"must be at least {least}, got {text}")
+        if number > most:
+            raise ArgumentTypeError(f"must be at most {most}, got {text}")
+        return number
+    return parse
+
+
+def seconds(text):
+    """A type for argparse: a positive, finite number of seconds."""
+    number = at_least(0, kind=float)(text)
+    if number == 0:
+        raise ArgumentTypeError(f"must be a positive number of seconds, got {text}")
+    return number
+
+
+def need(*packages):
+    """Raise ModuleNotFoundError for a package that is missing, before the work that would need it at its end."""
+    for package in packages:
+        if importlib.util.find_spec(package) is None:
+            raise ModuleNotFoundError(name=package)
+
+
+def target_file(option, path, endings=()):
+    """Raise ValueError unless a file can be written at `path`: asked before a command works for minutes."""
+    if path.is_dir():
+        raise ValueError(f"{option} {path} is a folder; name a file in it")
+    if path.exists() and not path.is_file():
+        raise ValueError(f"{option} {path} is no ordinary file; name another")
+    if not path.parent.is_dir():
+        raise ValueError(f"{option} {path}: there is no folder {path.parent}; make it first")
+    if endings and path.suffix.lower() not in endings:
+        raise ValueError(f"{option} {path} must end in {', '.join(endings)}")
+    _try_to_write(option, path, partial(path))
+
+
+def target_files(out, plot):
+    """Raise ValueError unless a run can be saved to `out` and drawn to `plot`; plot: None for no picture."""
+    target_file("--out", out)
+    if plot:
+        target_file("--plot", plot, PICTURES)
+        if plot.resolve() == out.resolve():
+            raise ValueError(f"--plot {plot} is the file of the run, --out; name another")
+
+
+def target_folder(option, path):
+    """Raise ValueError unless `path` is a folder to write to, or one can be made there."""
+    there = next(place for place in (path, *path.parents) if place.exists())
+    if not there.is_dir():
+        raise ValueError(f"{option} {path}: {there} is a file; name another folder")
+    _try_to_write(option, path, partial(there / "x"))
+
+
+def _try_to_write(option, path, trial):
+    try:
+        trial.touch()
+        trial.unlink(missing_ok=True)
+    except OSError as error:
+        raise ValueError(f"{option} {path}: nothing can be written there ({error.strerror}); "
+                         "name another place") from None
+
+
+def check_resume(options, path, saved):
+    """Raise ValueError if --resume would ignore an option, or has no file to go on from.
+
+    saved: names of the options that are saved with a run, None where they were not given.
+    """
+    for name in saved:
+        if getattr(options, name) is not None:
+            raise ValueError(f"--{name} is part of the run in {path}; leave it out with --resume")
+    if not path.is_file():
+        raise ValueError(f"--resume: there is no saved run at {path}; leave --resume out to begin one")
+
+
+@contextlib.contextmanager
+def resumable(path, resumed):
+    """Within it, Ctrl-C says what --resume can do. Yields a list, to which the number of each saved update goes."""
+    saved = []
+    try:
+        yield saved
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(advice(path, saved, resumed)) from None
+
+
+def advice(path, saved, resumed=False):
+    """How to go on with a run that ended early. resumed: whether it had begun with --resume."""
+    if saved:
+        return f"`--resume` goes on from {path}, saved after update {saved[-1]}"
+    return f"`--resume` goes on from {path}" if resumed else "nothing was saved; start it again"

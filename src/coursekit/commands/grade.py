@@ -10,7 +10,8 @@ from coursekit.autograder import classroom, package, report, sandbox, submission
 from coursekit.autograder.book import chapters
 from coursekit.autograder.grades_csv import FORMATS, csv_text
 from coursekit.autograder.learners import learners
-from coursekit.commands.common import complain
+from coursekit.commands.common import SEEDS, at_least, need, seconds, target_folder
+from coursekit.saved import write_text
 
 
 def add_command(commands):
@@ -18,36 +19,43 @@ def add_command(commands):
     parser = commands.add_parser("grade", help="grade the notebooks of a class, each in a sandbox")
     parser.add_argument("submissions", type=Path, help="folder with a folder or file for each learner")
     parser.add_argument("--out", type=Path, required=True, metavar="GRADES", help="folder for grades and feedback")
-    parser.add_argument("-j", type=int, default=os.cpu_count(), metavar="N", help="submissions at a time")
+    parser.add_argument("-j", type=at_least(1), default=os.cpu_count(), metavar="N", help="submissions at a time")
     parser.add_argument("--chapters", nargs="+", metavar="NAME", help="what was set, such as 02_gae (default: all)")
     parser.add_argument("--book", type=Path, help="folder of the instructor's notebooks (default: the course's)")
-    parser.add_argument("--seed", type=int, help="of the hidden cases (default: drawn once, kept in GRADES)")
+    parser.add_argument("--seed", type=at_least(1, SEEDS),
+                        help="of the hidden cases (default: drawn once, kept in GRADES)")
     parser.add_argument("--format", choices=FORMATS, default="plain", help="columns of grades.csv")
     parser.add_argument("--regrade", action="store_true", help="grade again what is graded already")
     parser.add_argument("--sandbox", choices=("auto", *walls.KINDS), default="auto", help="the walls (auto)")
     parser.add_argument("--fresh", action="store_true", help="a new sandbox for each notebook, no fork server")
-    parser.add_argument("--call-seconds", type=float, default=20, help="for one call or cell (20)")
-    parser.add_argument("--seconds", type=float, default=300, help="for one notebook (300)")
+    parser.add_argument("--call-seconds", type=seconds, default=20, help="for one call or cell (20)")
+    parser.add_argument("--seconds", type=seconds, default=300, help="for one notebook (300)")
     parser.add_argument("--cluster", metavar="ADDRESS", help="a Dask scheduler, such as tcp://scheduler:8786")
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=run, extra="grade", interrupted="the same command goes on where this one stopped")
 
 
 def run(options):
-    """Grade and report. Returns 0 even where learners failed; 2 if nothing could be graded, 130 if interrupted."""
+    """Grade and report. Returns 0 even where learners failed."""
     try:
-        if not (options.j > 0 and options.seconds > 0 and options.call_seconds > 0):
-            raise ValueError("-j, --seconds and --call-seconds must be positive")
-        people, settings = learners(options.submissions), _settings(options)
-        print(f"sandbox: {settings.isolation}", file=sys.stderr)
-        with _grader(options, settings) as grader:
-            records = classroom.grade_class(people, settings, options, *grader)
-        classroom.write(options.out / "grades.csv", csv_text(records, settings, options.format))
-        classroom.write(options.out / "index.html", report.class_page(records))
-    except KeyboardInterrupt:
-        print("coursekit: interrupted; the same command goes on where this one stopped", file=sys.stderr)
-        return 130
-    except (ValueError, OSError, sandbox.Fault) as error:
-        return complain(str(error))
+        return _grade(options)
+    except sandbox.Fault as fault:
+        raise ValueError(str(fault)) from None
+
+
+def _grade(options):
+    people = learners(options.submissions)
+    if options.out.resolve().is_relative_to(options.submissions.resolve()):
+        raise ValueError(f"--out {options.out} is among the submissions; name a folder beside them")
+    target_folder("--out", options.out)
+    if options.cluster:
+        options.extra = "cluster"
+        need("distributed")
+    settings = _settings(options)
+    print(f"sandbox: {settings.isolation}", file=sys.stderr)
+    with _grader(options, settings) as grader:
+        records = classroom.grade_class(people, settings, options, *grader)
+    write_text(options.out / "grades.csv", csv_text(records, settings, options.format))
+    write_text(options.out / "index.html", report.class_page(records))
     counts = {s: sum(r["status"] == s for r in records) for s in submission.STATUSES}
     print(", ".join(f"{n} {status}" for status, n in counts.items() if n) + f"; see {options.out}/index.html")
     return 0
@@ -66,9 +74,12 @@ def _settings(options):
 def _seed(path, asked):
     """The seed of the hidden cases: asked for, or the one of this folder, or drawn."""
     if asked is None and path.is_file():
-        return int(path.read_text())
+        kept = path.read_text(encoding="utf-8", errors="replace").strip()
+        if not kept.isdecimal():
+            raise ValueError(f"{path} must hold the seed of the hidden cases, a number; --seed N sets it anew")
+        return int(kept)
     seed = secrets.randbelow(1 << 31) + 1 if asked is None else asked
-    classroom.write(path, f"{seed}\n")
+    write_text(path, f"{seed}\n")
     return seed
 
 

@@ -5,9 +5,9 @@ import signal
 import sys
 from pathlib import Path
 
-from coursekit.commands.common import complain
+from coursekit.commands.common import SEEDS, advice, at_least, check_resume, need, resumable, target_files
 
-EVERY = 5  # updates between two saves
+EVERY, UPDATES = 5, 40  # updates between two saves; and in all, unless --updates says otherwise
 GONE = "a process of this run is gone, and the run has ended"
 
 
@@ -15,56 +15,50 @@ def add_command(commands):
     """Register `rlhf` with the parser of the command line."""
     parser = commands.add_parser("rlhf", help="PPO with four models on the help desk",
                                  description="Tune the help desk's language model on its reward model's score.")
-    parser.add_argument("--beta", type=float, default=0.1, help="KL coefficient, reward per nat (default 0.1)")
-    parser.add_argument("--updates", type=int, default=40, help="updates in all (default 40, about 7 seconds)")
-    parser.add_argument("--batch", type=int, default=64, help="replies per update and process (default 64)")
-    parser.add_argument("--seed", type=int, default=0, help="of prompts and sampling (default 0)")
+    parser.add_argument("--beta", type=at_least(0, kind=float), help="KL coefficient, reward per nat (default 0.1)")
+    parser.add_argument("--updates", type=at_least(1), help="updates in all (default 40, about 7 seconds)")
+    parser.add_argument("--batch", type=at_least(1), help="replies per update and process (default 64)")
+    parser.add_argument("--seed", type=at_least(0, SEEDS), help="of prompts and sampling (default 0)")
     parser.add_argument("--out", type=Path, default=Path("rlhf.safetensors"),
                         help="the run, saved every 5 updates (default rlhf.safetensors)")
     parser.add_argument("--resume", action="store_true", help="go on with the run in --out")
     parser.add_argument("--plot", type=Path, nargs="?", const=Path("rlhf.png"), help="draw the history (rlhf.png)")
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=run, extra="torch", interrupted="nothing was saved; start it again")
 
 
 def run(options):
-    """Train, report, save. Returns 0, 2 if something stands in the way, 130 if interrupted, 1 if a rank is lost."""
-    try:
-        if not options.out.parent.is_dir():
-            raise ValueError(f"--out {options.out}: there is no folder {options.out.parent}; make it first")
-        return _tune(options)
-    except KeyboardInterrupt:
-        _complain(f"interrupted; `--resume` goes on from {options.out}")
-        return 130
-    except ModuleNotFoundError as error:
-        return _complain(f"rlhf needs {error.name}; install it with: pip install 'coursekit[torch]'")
-    except ValueError as error:
-        return _complain(error)
+    """Train, report, save. Returns 0, or 1 if a process of the run is lost."""
+    need("torch", "safetensors", "tqdm")
+    target_files(options.out, options.plot)
+    if options.resume:
+        check_resume(options, options.out, ("beta", "batch", "seed"))
+    with resumable(options.out, options.resume) as saved:
+        return _tune(options, options.out, saved)
 
 
-def _complain(message):
-    """What every process of the run has to say, one says."""
-    return complain(message) if os.environ.get("RANK", "0") == "0" else 2
-
-
-def _tune(options):
+def _tune(options, out, saved):
     import torch
 
     from coursekit import distributed
 
-    many, device, saved = "RANK" in os.environ, torch.device("cpu"), []
+    many, device = "RANK" in os.environ, torch.device("cpu")
     if many:
-        signal.signal(signal.SIGTERM, lambda *_: _leave(options, saved))  # so torchrun stops a lost rank's fellows
+        signal.signal(signal.SIGTERM, lambda *_: _leave(out, saved))  # so torchrun stops a lost rank's fellows
         device = distributed.start()
     first = distributed.rank() == 0
     torch.set_num_threads(1)  # the model is tiny: more threads only wait for each other
-    state, history = _begin(options, device)
+    state, history = _begin(options, out, device)
+    saved += [state.update] if history else []
+    updates = options.updates or max(UPDATES, state.update)
+    if updates < state.update:
+        raise ValueError(f"--updates {updates}: the run in {out} has made {state.update} already; ask for more")
     if first and not history:
         _show(state.models.actor, "before")
-    saved += [state.update] if history else []
-    _learn(options, state, history, saved, device)
+    complete = state.update == updates
+    _learn(state, history, saved, out, updates, device)
     if first:
         _show(state.models.actor, "after")
-        print(f"saved {options.out}")
+        print(f"{out} holds all {updates} updates; --updates asks for more" if complete else f"saved {out}")
         if options.plot:
             _draw(history, options.plot)
     if many:
@@ -72,7 +66,7 @@ def _tune(options):
     return 0
 
 
-def _begin(options, device):
+def _begin(options, out, device):
     from coursekit import checkpoints, rlhf
     from coursekit.resume import load_run
 
@@ -80,11 +74,12 @@ def _begin(options, device):
     for model in (models.actor, models.critic, models.reference, models.reward):
         model.to(device)
     if options.resume:
-        return load_run(models, options.out)
-    return rlhf.start(models, rlhf.Config(beta=options.beta, batch=options.batch), seed=options.seed), []
+        return load_run(models, out)
+    given = {name: value for name in ("beta", "batch") if (value := getattr(options, name)) is not None}
+    return rlhf.start(models, rlhf.Config(**given), seed=options.seed or 0), []
 
 
-def _learn(options, state, history, saved, device):
+def _learn(state, history, saved, out, updates, device):
     """Train and save; `history` grows, and `saved`, the updates after which a save was made."""
     from coursekit import checkpoints, distributed, helpdesk, rlhf
     from coursekit.resume import save_run
@@ -95,31 +90,28 @@ def _learn(options, state, history, saved, device):
 
     first = distributed.rank() == 0
     try:
-        for metrics in rlhf.train(state, sample_prompts, updates=options.updates, end=helpdesk.END,
-                                  gold_fn=checkpoints.gold, progress=first and sys.stderr.isatty()):
+        for metrics in rlhf.train(state, sample_prompts, updates=updates, end=helpdesk.END,
+                                  gold_fn=checkpoints.gold, progress=None if first else False):
             history.append(metrics)
-            if state.update % EVERY == 0 or state.update == options.updates:
-                save_run(state, history, options.out)
+            if state.update % EVERY == 0 or state.update == updates:
+                save_run(state, history, out)
                 saved.append(state.update)
                 if first:
                     print(_line(metrics), flush=True)
     except RuntimeError as error:
         if not (distributed.active() and distributed.lost(error)):
             raise
-        _leave(options, saved)
+        _leave(out, saved)
 
 
-def _leave(options, saved):
+def _leave(out, saved):
     """End this process at once: a group that lost a member can't be left in order, the others would wait for it."""
     from coursekit import distributed
 
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    advice = "nothing was saved yet, start it again"
-    if saved:
-        advice = f"`--resume` goes on from {options.out}, saved after update {saved[-1]}"
     try:
         if distributed.first_to_say("gone"):
-            complain(f"{GONE}; {advice}")
+            print(f"coursekit: {GONE}; {advice(out, saved)}", file=sys.stderr)
         sys.stdout.flush()
     finally:
         os._exit(1)
@@ -147,12 +139,14 @@ def _draw(history, path):
     import matplotlib.pyplot as plt
 
     from coursekit import figures
+    from coursekit.saved import atomic
 
     figure, axes = plt.subplots(1, 3, figsize=(10, 3), layout="constrained")
     for ax, key, unit in zip(axes, ("gold", "proxy", "kl"), ("points", "sd", "nats a reply")):
         ax.plot([m["update"] + 1 for m in history], [m[key] for m in history], color=figures.COLOURS[0])
         ax.set(xlabel="updates", ylabel=f"{key} ({unit})")
     figures.style(axes)
-    figure.savefig(path, dpi=120)
+    with atomic(path) as partial:
+        figure.savefig(partial, format=path.suffix[1:], dpi=120)
     plt.close(figure)
     print(f"drawn {path}")

@@ -1,10 +1,10 @@
 """`coursekit train cartpole|lunarlander`: PPO in the open, from random play to a solved task; to be resumed."""
 
-import sys
 from dataclasses import replace
 from pathlib import Path
 
-from coursekit.commands.common import complain
+from coursekit.commands.common import SEEDS, at_least, check_resume, need, resumable, target_files
+from coursekit.saved import atomic
 
 SOLVED = {"cartpole": 475, "lunarlander": 200}  # mean return of 100 episodes, as gymnasium's makers count it
 LINES = 15  # printed in a whole run; each comes with a save
@@ -15,42 +15,27 @@ def add_command(commands):
     parser = commands.add_parser("train", help="PPO on CartPole or LunarLander",
                                  description="Train a policy with PPO and GAE, and draw what it learned.")
     parser.add_argument("task", choices=SOLVED, help="cartpole (about 5 seconds) or lunarlander (2 to 4 minutes)")
-    parser.add_argument("--seed", type=int, help="of weights, environments and sampling (default 0)")
-    parser.add_argument("--updates", type=int, help="updates in all (default 50, lunarlander 100)")
+    parser.add_argument("--seed", type=at_least(0, SEEDS), help="of weights, environments and sampling (default 0)")
+    parser.add_argument("--updates", type=at_least(1), help="updates in all (default 50, lunarlander 100)")
     parser.add_argument("--out", type=Path, help="the run, saved on the way (default TASK.safetensors)")
     parser.add_argument("--resume", action="store_true", help="go on with the run in --out")
     parser.add_argument("--plot", type=Path, help="learning curve and film strips (default TASK.png)")
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=run, extra="gym", interrupted="nothing was saved; start it again")
 
 
 def run(options):
-    """Train, report, save, draw. Returns 0, 2 if something stands in the way, 130 if interrupted."""
+    """Train, report, save, draw."""
     out = options.out or Path(f"{options.task}.safetensors")
     plot = options.plot or Path(f"{options.task}.png")
-    try:
-        _check(options, out, plot)
-        return _train(options, out, plot)
-    except KeyboardInterrupt:
-        print(f"coursekit: interrupted; `--resume` goes on from {out}", file=sys.stderr)
-        return 130
-    except ModuleNotFoundError as error:
-        return complain(f"train needs {error.name}; install it with: pip install 'coursekit[gym]'")
-    except (ValueError, OSError) as error:
-        return complain(error)
+    need("torch", "gymnasium", "safetensors", *["Box2D"] * (options.task == "lunarlander"))
+    target_files(out, plot)
+    if options.resume:
+        check_resume(options, out, ("seed", "updates"))
+    with resumable(out, options.resume) as saved:
+        return _train(options, out, plot, saved)
 
 
-def _check(options, out, plot):
-    for name, path in (("out", out), ("plot", plot)):
-        if not path.parent.is_dir():
-            raise ValueError(f"--{name} {path}: there is no folder {path.parent}; make it first")
-    for name, least in (("seed", 0), ("updates", 1)):
-        if (value := getattr(options, name)) is not None and value < least:
-            raise ValueError(f"--{name} must be at least {least}, got {value}")
-        if value is not None and options.resume:
-            raise ValueError(f"--{name} is part of the run in {out}; leave it out with --resume")
-
-
-def _train(options, out, plot):
+def _train(options, out, plot, saved):
     import torch
 
     from coursekit.actor_critic import evaluate, film
@@ -65,12 +50,14 @@ def _train(options, out, plot):
             raise ValueError(f"--out {out} is a run on {state.config.env}, not {options.task}; name another file")
     else:
         state, history = start(replace(config, updates=options.updates or config.updates), seed=seed), []
+    saved += [state.update] if history else []
     config, every = state.config, max(1, state.config.updates // LINES)
     before = film(start(config, seed=state.seed).agent, config.env)
     for metrics in train(state):
         history.append(metrics)
         if state.update % every == 0 or state.update == config.updates:
             save_run(state, history, out)
+            saved.append(state.update)
             print(_line(history), flush=True)
     returns = evaluate(state.agent, config.env)
     solved = "solved" if returns.mean() >= SOLVED[options.task] else "not solved"
@@ -107,6 +94,7 @@ def _draw(history, films, path):
     figures.style(axes)
     for row, (name, pictures) in enumerate(films, 1):
         figures.plot_film(figure.add_subplot(grid[row, :]), pictures, name)
-    figure.savefig(path, dpi=120)
+    with atomic(path) as partial:
+        figure.savefig(partial, format=path.suffix[1:], dpi=120)
     plt.close(figure)
     print(f"drawn {path}")

@@ -1,10 +1,9 @@
 """`coursekit train-rm PAIRS`: train a reward model on a file of comparisons, and say what it is worth."""
 
 import sys
-import zlib
 from pathlib import Path
 
-from coursekit.commands.common import complain
+from coursekit.commands.common import SEEDS, at_least, need, target_file, target_folder
 
 
 def add_command(commands):
@@ -13,49 +12,39 @@ def add_command(commands):
                                  description="Train a reward model on comparisons and judge it on held-out ones.")
     parser.add_argument("pairs", type=Path, help="JSONL or JSONL.gz with chosen and rejected (HH-RLHF, TRL)")
     parser.add_argument("--out", type=Path, help="target (default reward.safetensors, with --model reward)")
-    parser.add_argument("--folds", type=int, help="parts of the cross-validation (default 5)")
-    parser.add_argument("--epochs", type=int, help="passes over the pairs (default 5; with --model 1)")
-    parser.add_argument("--seed", type=int, default=0, help="of the order of the pairs (default 0)")
+    parser.add_argument("--folds", type=at_least(2), help="parts of the cross-validation (default 5)")
+    parser.add_argument("--epochs", type=at_least(1), help="passes over the pairs (default 5; with --model 1)")
+    parser.add_argument("--seed", type=at_least(0, SEEDS), default=0, help="of the order of the pairs (default 0)")
     parser.add_argument("--model", help="a transformers model to fine-tune, by name or folder, instead of the "
                                         "linear model on words")
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=run, extra="train", interrupted="nothing was saved")
 
 
 def run(options):
-    """Train, print the table, save. Returns 0, 2 if something stands in the way, 130 if interrupted."""
+    """Train, print the table, save."""
     out = options.out or Path("reward" if options.model else "reward.safetensors")
-    try:
-        _check(options, out)
-        return (_transformer if options.model else _linear)(options, out)
-    except KeyboardInterrupt:
-        print("coursekit: interrupted, nothing was saved", file=sys.stderr)
-        return 130
-    except ModuleNotFoundError as error:
-        extra = "hf" if options.model else "train"
-        return complain(f"train-rm needs {error.name}; install it with: pip install 'coursekit[{extra}]'")
-    except UnicodeDecodeError as error:
-        return complain(f"{options.pairs} is not UTF-8 text ({error.reason}); convert it")
-    except (EOFError, zlib.error) as error:
-        return complain(f"{options.pairs} is damaged: {error}")
-    except (ValueError, OSError) as error:
-        return complain(str(error).splitlines()[0])
+    _check(options, out)
+    if options.model:
+        options.extra = "hf"
+        need("torch", "transformers")
+        return _transformer(options, out)
+    need("sklearn", "scipy", "safetensors")
+    return _linear(options, out)
 
 
 def _check(options, out):
     if not options.pairs.exists():
         raise ValueError(f"no file at {options.pairs}")
-    if not out.parent.is_dir():
-        raise ValueError(f"--out {out}: there is no folder {out.parent}; make it first")
-    if not options.model and out.is_dir():
-        raise ValueError(f"--out {out} is a folder; name a file in it")
-    if options.model and (out.is_file() or Path(options.model).resolve() == out.resolve()):
-        raise ValueError(f"--out {out} is {'a file' if out.is_file() else 'the model itself'}; name a new folder")
-    if options.model and not options.pairs.is_file():
+    if out.resolve() == options.pairs.resolve():
+        raise ValueError(f"--out {out} is the file of pairs; name another")
+    if not options.model:
+        return target_file("--out", out)
+    if Path(options.model).resolve() == out.resolve():
+        raise ValueError(f"--out {out} is the model itself; name another folder")
+    target_folder("--out", out)
+    if not options.pairs.is_file():
         raise ValueError(f"{options.pairs} is no file; --model reads the pairs more than once")
-    for name, least in (("folds", 2), ("epochs", 1), ("seed", 0)):
-        if (value := getattr(options, name)) is not None and value < least:
-            raise ValueError(f"--{name} must be at least {least}, got {value}")
-    if options.model and options.folds is not None:
+    if options.folds is not None:
         raise ValueError("--folds is for the linear model; --model holds out the last tenth of the pairs")
 
 
@@ -65,7 +54,7 @@ def _linear(options, out):
 
     folds = options.folds or 5
     model, held_out = linear_reward.train(load_pairs(options.pairs), folds=folds, epochs=options.epochs or 5,
-                                          seed=options.seed, progress=True)
+                                          seed=options.seed)
     linear_reward.save(model, out)
     _print_pairs(len(held_out.margins), held_out.skipped)
     low, _ = _print_accuracy(f"accuracy, {folds} folds", held_out.margins)

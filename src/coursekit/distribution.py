@@ -1,0 +1,29 @@
+"""The name under which the package is distributed, and the command that installs one of its extras."""
+
+import json
+from importlib import metadata
+from pathlib import Path
+from urllib.parse import urlparse
+from urllib.request import url2pathname
+
+NAME = "advantage-course"  # on PyPI the import's name, coursekit, is that of somebody else's package
+
+
+def install(extra):
+    """The command that installs an extra of this package, such as "gym", from where the package itself came.
+
+    It names no package index, since the package is on none: it names the clone or the file that was installed, or
+    else the extra's own requirements.
+    """
+    clone = Path(__file__).parents[2]
+    if (clone / "pyproject.toml").is_file():
+        return f'pip install -e "{clone}[{extra}]"'
+    try:
+        ours = metadata.distribution(NAME)
+    except metadata.PackageNotFoundError:
+        return f"the extra {extra} of {NAME}"
+    address = json.loads(ours.read_text("direct_url.json") or "{}").get("url", "")
+    if address.startswith("file:") and Path(url2pathname(urlparse(address).path)).exists():
+        return f'pip install "{NAME}[{extra}] @ {address}"'
+    needs = [need.split(";")[0].strip() for need in ours.requires or () if f'extra == "{extra}"' in need]
+    return "pip install " + " ".join(f'"{need}"' for need in needs)
