@@ -29,6 +29,14 @@ class Server(http.server.ThreadingHTTPServer):
     request_queue_size, daemon_threads = 128, True
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """What needs the built book is slow."""
+    for item in items:
+        if "html" in item.fixturenames:
+            item.add_marker("slow")
+
+
 @pytest.fixture(autouse=True)
 def closed_figures():
     """What a chapter's code draws in one test is not open in the next: pyplot warns from 20 on."""

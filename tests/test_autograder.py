@@ -10,6 +10,8 @@ from coursekit.autograder.check import WrongAnswer, call, check
 from coursekit.exercises import EXERCISES, get
 from notebooks import exercises_only, grade, mark, run, solution
 
+pytestmark = pytest.mark.slow
+
 GAE = [e.id for e in EXERCISES.values() if e.notebook == "02_gae"]
 POINTS = sum(get(i).points for i in GAE)
 LEAK = """

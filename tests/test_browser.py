@@ -17,7 +17,7 @@ HTML, SHOTS = ROOT / "_build" / "html", ROOT / "_build" / "screenshots"
 PAGES = sorted(str(p.relative_to(HTML)) for p in [*HTML.glob("book/**/*.html"), *HTML.glob("[gs]*.html")])
 CHAPTERS = [name for name in PAGES if Path(name).stem[:1].isdigit()]
 lack = missing("axe-core") or ("" if PAGES else "missing: the built book (make book)")
-pytestmark = pytest.mark.skipif(bool(lack), reason=lack)
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(bool(lack), reason=lack)]
 WIDE, NARROW = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 

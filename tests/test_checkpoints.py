@@ -45,6 +45,7 @@ def test_the_supervised_model_writes_well_formed_replies_of_middling_worth():
         checkpoint("supervised"), complaints[:5], seed=3)
 
 
+@pytest.mark.slow
 def test_the_reward_model_comes_near_its_ceiling():
     pairs = compare(checkpoint("supervised"), 1000, seed=77)
     ceiling = noise_ceiling(Annotator().probability(pairs.gaps))

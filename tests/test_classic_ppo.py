@@ -28,6 +28,7 @@ def a_rollout(run):
     return collect_env(run.play, run.agent.sampler(run.generator()), run.agent.critic_of, steps=64)
 
 
+@pytest.mark.slow
 def test_a_seed_fixes_a_run_exactly_and_another_seed_does_not_repeat_it():
     runs = [start(CARTPOLE, seed=seed) for seed in (3, 3, 4)]
     histories = [list(train(run, updates=3)) for run in runs]
@@ -35,6 +36,7 @@ def test_a_seed_fixes_a_run_exactly_and_another_seed_does_not_repeat_it():
     assert torch.equal(weights(runs[0]), weights(runs[1]))
 
 
+@pytest.mark.slow
 def test_a_run_saved_between_any_two_updates_ends_bit_identical(tmp_path):
     straight, path = start(CARTPOLE, seed=0), tmp_path / "run.safetensors"
     expected = list(train(straight, updates=6))
@@ -196,6 +198,7 @@ def test_the_learning_rate_falls_in_a_line():
     assert_allclose(rates, CARTPOLE.lr * np.array([1, 0.75, 0.5, 0.25]))
 
 
+@pytest.mark.slow
 def test_cartpole_is_solved_within_30_updates_in_silence(capsys):
     run = start(CARTPOLE, seed=0)
     list(train(run, updates=30))
@@ -234,6 +237,7 @@ def command(tmp_path, *options):
     return cli.main(["train", "cartpole", *options, *files])
 
 
+@pytest.mark.slow
 def test_the_command_trains_saves_and_draws(tmp_path, capsys):
     assert command(tmp_path, "--updates", "2", "--seed", "1") == 0
     out, err = capsys.readouterr()

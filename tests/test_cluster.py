@@ -14,6 +14,8 @@ from coursekit.autograder import memory_watch, package, sandbox
 from coursekit.autograder.book import answers, cells, chapters, role
 from coursekit.cli import main
 
+pytestmark = pytest.mark.slow
+
 distributed = pytest.importorskip("distributed", reason="pip install -r requirements-dev.txt")
 CHAPTER = chapters()["02_gae"]
 ANSWERS = answers(CHAPTER)

@@ -221,6 +221,7 @@ def test_measures_by_hand():
     assert (flat["share"], flat["correlation"], flat["slope"]) == pytest.approx((5 / 20, 0, 0), abs=1e-12)
 
 
+@pytest.mark.slow
 def test_a_learned_critic_turns_the_order_of_lambda_round():
     """At 500 tokens: with no critic λ = 1 keeps the most credit, with a critic λ = 0 has the least noise."""
     policy, rng = LONG.uniform_policy(), np.random.default_rng(0)

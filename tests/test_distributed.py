@@ -11,6 +11,8 @@ import torch
 from coursekit import cli, distributed
 from ranks import four_updates, models
 
+pytestmark = pytest.mark.slow
+
 HERE = Path(__file__).parent
 
 

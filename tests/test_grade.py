@@ -27,6 +27,8 @@ from coursekit.autograder.verdict import agree, inputs_of
 from coursekit.cli import main
 from coursekit.exercises import EXERCISES, get
 
+pytestmark = pytest.mark.slow
+
 BOOK = chapters()
 CHAPTER = BOOK["02_gae"]
 ANSWERS = answers(CHAPTER)

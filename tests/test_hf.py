@@ -18,6 +18,8 @@ from tokenizers import Tokenizer, models, pre_tokenizers  # noqa: E402
 from coursekit import hf  # noqa: E402
 from coursekit.lm import TinyLM, pad  # noqa: E402
 
+pytestmark = pytest.mark.slow
+
 WORDS = ["good", "fine", "bad", "poor", "the", "answer", "is", "question"]
 
 

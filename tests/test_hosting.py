@@ -4,6 +4,7 @@ import re
 import subprocess
 import sys
 
+import pytest
 import yaml
 
 from notebooks import BOOK
@@ -11,6 +12,7 @@ from notebooks import BOOK
 ROOT = BOOK.parent
 
 
+@pytest.mark.slow
 def test_binder_installs_from_the_whole_repository_under_python_3_11():
     """repo2docker writes the recipe without docker; without runtime.txt it would take Python 3.10."""
     done = subprocess.run([sys.executable, "-m", "repo2docker", "--no-build", "--debug", "."], cwd=ROOT,

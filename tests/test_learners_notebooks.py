@@ -11,6 +11,8 @@ from nbformat.v4 import new_code_cell
 
 from notebooks import exercises_only, grade, mark, run, solution
 
+pytestmark = pytest.mark.slow
+
 NAME = "02_gae"
 IDS = ["gae.weights", "gae.recursion", "gae.lambda_return", "gae.targets", "gae.constant_error", "gae.best_lambda"]
 SOLVED = {i: solution(NAME, i) for i in IDS}

@@ -213,6 +213,7 @@ def command(*arguments, folder, **environment):
     return run(["coursekit.cli", "train-rm", *map(str, arguments)], folder=folder, **environment)
 
 
+@pytest.mark.slow
 def test_the_command_trains_reports_and_saves(tmp_path):
     pairs, ceiling = planted(1500)
     path = tmp_path / "pairs.jsonl.gz"
@@ -232,6 +233,7 @@ def test_the_command_trains_reports_and_saves(tmp_path):
     assert accuracy(model.score(None, chosen), model.score(None, rejected)) > ceiling - 0.02
 
 
+@pytest.mark.slow
 def test_a_terminal_shows_how_far_it_is(tmp_path):
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("4H", 24, 80, 0, 0))  # a new one has no width: no bar
@@ -243,6 +245,7 @@ def test_a_terminal_shows_how_far_it_is(tmp_path):
     assert "reading: 0 pairs" in shown and "training:   0%" in shown
 
 
+@pytest.mark.slow
 def test_the_command_warns_where_length_explains_as_much(tmp_path):
     rng = np.random.default_rng(0)
     pairs = [("p", " ".join(rng.choice(WORDS, 9)), " ".join(rng.choice(WORDS, 8))) for _ in range(300)]
@@ -254,6 +257,7 @@ def test_the_command_warns_where_length_explains_as_much(tmp_path):
 GOOD = '{"prompt": "p", "chosen": "good words", "rejected": "bad words"}\n'
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("content, options, message", [
     (None, [], "no file at pairs.jsonl"), ("", [], "pairs.jsonl is empty"),
     (GOOD * 3, [], "3 pairs to learn from are fewer than the 5 folds"),
@@ -274,12 +278,14 @@ def test_the_command_says_in_one_line_what_stands_in_the_way(content, options, m
     assert [path.name for path in tmp_path.iterdir()] in ([], ["pairs.jsonl"])
 
 
+@pytest.mark.slow
 def test_a_damaged_archive_is_named(tmp_path):
     (tmp_path / "pairs.jsonl.gz").write_bytes(gzip.compress((GOOD * 99).encode())[:-12])
     code, output = command("pairs.jsonl.gz", folder=tmp_path)
     assert code == 2 and "pairs.jsonl.gz is damaged" in output and len(output.splitlines()) == 1
 
 
+@pytest.mark.slow
 def test_a_missing_library_is_named_with_its_extra(tmp_path):
     (tmp_path / "sklearn.py").write_text("raise ModuleNotFoundError(\"No module named 'sklearn'\", name='sklearn')")
     (tmp_path / "pairs.jsonl").write_text(GOOD * 9)
@@ -288,6 +294,7 @@ def test_a_missing_library_is_named_with_its_extra(tmp_path):
     assert code == 2 and output == f"coursekit: train-rm needs sklearn; install it with: {install('train')}\n"
 
 
+@pytest.mark.slow
 def test_an_interrupted_training_saves_nothing(tmp_path):
     """It reads from a pipe that stays open, so that it is interrupted while it reads."""
     work, scratch, pipe = tmp_path / "work", tmp_path / "scratch", tmp_path / "pairs.jsonl"
@@ -305,6 +312,7 @@ def test_an_interrupted_training_saves_nothing(tmp_path):
     assert not list(work.iterdir()) and not list(scratch.iterdir())
 
 
+@pytest.mark.slow
 def test_the_list_of_commands_names_both_and_starts_without_sklearn(tmp_path):
     code, output = run(["coursekit.cli", "--help"], folder=tmp_path)
     assert code == 0 and all(re.search(rf"^ +{name} ", output, re.M) for name in ("check", "train-rm"))

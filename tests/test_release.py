@@ -10,6 +10,8 @@ from coursekit.cli import main
 from coursekit.exercises import EXERCISES
 from notebooks import CHAPTERS, mark, run
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def released(tmp_path_factory):

@@ -81,6 +81,7 @@ def lm():
     return TinyLM(len(hd.VOCABULARY), width=16, heads=2, layers=1)
 
 
+@pytest.mark.slow
 def test_training_learns_a_clear_preference_and_spares_the_model_it_starts_from(lm):
     before = {name: weight.clone() for name, weight in lm.state_dict().items()}
     model, history = train_reward_model(lm, polite_pairs(256), epochs=2, held_out=polite_pairs(50, 1))

@@ -26,7 +26,7 @@ from page_slips import CALLS, ERRORS, FORGED, HOSTILE, LATE, SLIPS, VALUES, body
 
 ROOT = Path(__file__).parent.parent
 
-pytestmark = pytest.mark.skipif(bool(missing()), reason=missing())
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(bool(missing()), reason=missing())]
 SOLUTIONS = {i: source for path in chapters(ROOT / "book").values() for i, source in answers(path).items()}
 RUNS = """async runs => {  // two at a time
     const results = [], left = runs.map((run, i) => [i, ...run]);

@@ -12,7 +12,7 @@ from coursekit.exercises import EXERCISES
 from notebooks import solution
 from test_browser import CHAPTERS, HTML, NARROW, WIDE, by, lack, npm_file, shoot, sound, violations, visit
 
-pytestmark = pytest.mark.skipif(bool(lack), reason=lack)
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(bool(lack), reason=lack)]
 PAGE, ID, NUMBER = "book/00_before_you_start.html", "start.critic", "exercise 0.3"
 RIGHT = solution("00_before_you_start", ID)
 WRONG = """def critic_update(value, reward, next_value, terminated, gamma, alpha):

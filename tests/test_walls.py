@@ -13,6 +13,8 @@ import pytest
 from coursekit.autograder import confine, memory_watch, package, sandbox, submission, walls
 from coursekit.autograder.book import answers, cells, chapters, role
 
+pytestmark = pytest.mark.slow
+
 CHAPTER = chapters()["02_gae"]
 ANSWERS = answers(CHAPTER)
 needs_landlock = pytest.mark.skipif(confine.landlock() < 6, reason="Landlock here can't keep signals inside")

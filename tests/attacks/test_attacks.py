@@ -22,6 +22,8 @@ from coursekit.autograder.book import answers, cells, chapters
 from coursekit.cli import main
 from coursekit.exercises import get
 
+pytestmark = pytest.mark.slow
+
 CHAPTER = chapters(names=["02_gae"])["02_gae"]
 ANSWERS = answers(CHAPTER)
 CALL, TOTAL = 1.0, 8.0  # seconds for a call and for a submission

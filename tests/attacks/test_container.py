@@ -17,6 +17,8 @@ from test_attacks import ATTACKS, CHAPTER, TELL, bystanders, grade, hand_in, lis
 
 from coursekit.autograder import package, sandbox, submission, walls
 
+pytestmark = pytest.mark.slow
+
 # What would harm this machine if no wall stood, never run where the submission is really root behind Landlock alone
 HARM = ["removes everything", "kills everybody", "kills every number", "fills /tmp", "a file of 200 MB",
         "writes to /tmp", "writes to /dev/shm", "writes to the root and to /dev", "leaves namespaces",
