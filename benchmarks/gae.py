@@ -12,6 +12,7 @@ over turns. No advantage may differ by more than 1e-3. Bytes that each must move
     pip install -e '.[torch,fast]' -r requirements-bench.txt     without some of them, their rows are missing
     python benchmarks/gae.py [--turns 7] [--json run.json] [--plot gae.png]
     python benchmarks/gae.py --merge run1.json run2.json run3.json --json experiments/results/gae_speed.json
+    python benchmarks/gae.py --strategies                            the table at the head of coursekit/_scans.py
 """
 
 import argparse
@@ -19,6 +20,7 @@ import importlib.metadata
 import json
 import os
 import time
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from unittest.mock import patch
@@ -32,7 +34,7 @@ import numpy as np  # noqa: E402
 import torch  # noqa: E402
 
 from coursekit import _dispatch, figures  # noqa: E402
-from coursekit.advantages import gae  # noqa: E402
+from coursekit.advantages import gae, gae_by_recursion  # noqa: E402
 from peers import GAMMA, LAM, PEERS  # noqa: E402
 
 SHAPES = ((128, 8), (2048, 1), (2048, 64), (128, 4096), (1024, 4096), (1_000_000, 1))  # (time, rows)
@@ -140,6 +142,38 @@ def share_of_cartpole(updates=10):
             "rows": run.config.num_envs}
 
 
+STRATEGIES = [  # name, library, memory order, shapes (time, rows)
+    ("doubling in blocks", "numpy", "time last", ((5, 1), (128, 8), (128, 256), (1_000_000, 1))),
+    ("step by step", "numpy", "time first", ((128, 4096), (1024, 1024))),
+    ("transposed", "numpy", "time last", ((128, 4096), (1024, 1024))),
+    ("in parts", "numpy", "time first", ((1024, 4096), (4096, 4096))),
+    ("compiled", "numba", "time first", ((128, 4096), (1024, 4096))),
+    ("compiled", "numba", "time last", ((128, 4096), (1024, 4096))),
+    ("doubling, with gradients", "torch", "time last", ((128, 8), (128, 256), (1024, 1024))),
+]
+
+
+def strategies(turns):
+    """Print how often faster `gae` is than `gae_by_recursion`, on arrays that take each of its ways."""
+    for name, library, order, shapes in STRATEGIES:
+        for shape in shapes:
+            data = draw(*shape)
+            given = [LAYOUTS[order](x) for x in (
+                data.rewards, data.values, data.next_values, data.terminated, data.never)]
+            if library == "torch":
+                given = [torch.as_tensor(x) for x in given]
+                given[0].requires_grad_()
+            laps = {gae: [], gae_by_recursion: []}
+            with patch.object(_dispatch, "_kernel", LOAD if library == "numba" else lambda: None):
+                for _ in range(turns):
+                    for function, times in laps.items():
+                        call = partial(function, *given, gamma=GAMMA, lam=LAM)
+                        times.append(seconds(call, max(1, round(SLICE / max(seconds(call, 1), 1e-6)))))
+            fast, loop = (float(np.median(times)) for times in laps.values())
+            print(f"{name:26}{library:7}{order:12}{str(shape):14}{1e6 * loop:12,.0f} µs {1e6 * fast:12,.0f} µs "
+                  f"{loop / fast:7.1f} times faster", flush=True)
+
+
 def print_table(table):
     names = [name for name in METHODS if any(name in row["seconds"] for row in table)]
     print("µs (SB3's time / this)".ljust(32), *(f"({r['steps']}, {r['rows']})".rjust(19) for r in table))
@@ -186,9 +220,13 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--turns", type=int, default=7)
     parser.add_argument("--merge", type=Path, nargs="+", help="measure nothing; keep the calmest of these")
+    parser.add_argument("--strategies", action="store_true", help="measure only how each way compares to a loop")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--plot", type=Path)
     options = parser.parse_args()
+    if options.strategies:
+        torch.set_num_threads(1)
+        return strategies(options.turns)
     results = merge([json.loads(p.read_text()) for p in options.merge]) if options.merge else run(options.turns)
     print_table(results["table"])
     print_table(results["growth"])

@@ -9,6 +9,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from coursekit.advantages import (
     gae,
+    gae_by_recursion,
     lambda_returns,
     mc_advantages,
     mc_returns,
@@ -29,6 +30,7 @@ ESTIMATORS = {
     "n_step_advantages": lambda s, gamma: n_step_advantages(*s, gamma=gamma, n=3),
     "lambda_returns": lambda s, gamma: lambda_returns(s[0], *s[2:], gamma=gamma, lam=0.7),
     "gae": lambda s, gamma: gae(*s, gamma=gamma, lam=0.7),
+    "gae_by_recursion": lambda s, gamma: gae_by_recursion(*s, gamma=gamma, lam=0.7),
 }
 each_estimator = pytest.mark.parametrize("estimate", ESTIMATORS.values(), ids=ESTIMATORS)
 
@@ -56,8 +58,10 @@ def test_gae_equals_the_double_sum(steps_, gamma, lam):
 
 
 @given(steps(), unit, unit)
-def test_gae_equals_the_double_sum_on_any_rollout(s, gamma, lam):
-    assert scaled_error(gae(*s, gamma=gamma, lam=lam), double_sum(*s, gamma, lam)) <= 1e-12
+def test_gae_and_its_recursion_equal_the_double_sum_on_any_rollout(s, gamma, lam):
+    truth = double_sum(*s, gamma, lam)
+    assert scaled_error(gae(*s, gamma=gamma, lam=lam), truth) <= 1e-12
+    assert scaled_error(gae_by_recursion(*s, gamma=gamma, lam=lam), truth) <= 1e-12
 
 
 @given(steps(), unit)
@@ -223,11 +227,12 @@ BAD = {
 @pytest.mark.parametrize("name, bad", [(n, b) for n, bads in BAD.items() for b in bads], ids=str)
 def test_bad_input_is_refused_by_name(name, bad):
     good = dict(zip(("rewards", "values", "next_values", "terminated", "truncated"), RUNNING), gamma=0.9, lam=0.9)
-    with pytest.raises(ValueError) as error:
-        gae(**{**good, name: bad})
-    message = str(error.value)
-    assert name in message and len(message) < 250
-    assert any(way in message for way in ("pass", "got", "convert")), message
+    for estimate in (gae, gae_by_recursion):
+        with pytest.raises(ValueError) as error:
+            estimate(**{**good, name: bad})
+        message = str(error.value)
+        assert name in message and len(message) < 250
+        assert any(way in message for way in ("pass", "got", "convert")), message
 
 
 @settings(max_examples=2000)

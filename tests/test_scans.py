@@ -9,7 +9,7 @@ import torch
 from numpy.testing import assert_array_equal
 
 from coursekit import _dispatch, _scans
-from coursekit.advantages import gae, lambda_returns, mc_returns
+from coursekit.advantages import gae, gae_by_recursion, lambda_returns, mc_returns
 from strategies import double_sum, random_steps, scaled_error
 
 BAR = {np.dtype(np.float32): 1e-5, np.dtype(np.float64): 1e-12}
@@ -54,8 +54,9 @@ def ways(monkeypatch):
         return kernels.gae(*s, gamma, gamma * lam)
 
     return {"blocks": forced(WIDE=10**9), "one block": forced(WIDE=10**9, BLOCK=10**9), "steps": forced(WIDE=1),
-            "turned": forced(WIDE=10**9, TURNED=1, LONG=1),
-            "turned in parts": forced(WIDE=10**9, TURNED=1, LONG=1, COMPILED=1, OUTSIDE=1, _kernel=lambda: None),
+            "transposed": forced(WIDE=10**9, TRANSPOSE_STEP=1, TRANSPOSE_ROW=1),
+            "transposed in parts": forced(WIDE=10**9, TRANSPOSE_STEP=1, TRANSPOSE_ROW=1, COMPILED=1, OUTSIDE=1,
+                                          _kernel=lambda: None),
             "by size": forced(), "parts": lambda *s, gamma, lam: _scans.gae_by_parts(*s, gamma, gamma * lam),
             "kernel": kernel,
             "torch": lambda *s, **d: gae(*map(torch.as_tensor, s), **d).numpy(),
@@ -124,15 +125,13 @@ def test_orders_may_be_mixed(small, way):
 @each_dtype
 @pytest.mark.parametrize("shape", [(4096, 60), (4096, 300), (64, 2048), (1, 140_000), (70, 15_001)])
 def test_large_arrays_as_they_come(monkeypatch, dtype, shape):
-    """By size, with numba and without: against a run through the rows one number at a time."""
+    """By size, with numba and without: against the recursion in double precision."""
+    kernels = _dispatch._kernel, lambda: None
     for order in ((0, 1), (1, 0)):
         s = in_order(np.random.default_rng(4), order, *shape, dtype=dtype, ends=0.005)
-        truth, following = np.zeros(shape), 0.0
-        deltas = s[0] + 0.99 * np.where(s[3], 0.0, s[2].astype(float)) - s[1]
-        for t in reversed(range(shape[1])):
-            following = deltas[:, t] + 0.99 * 0.95 * np.where(s[3][:, t] | s[4][:, t], 0.0, following)
-            truth[:, t] = following
-        for kernel in (_dispatch._kernel, lambda: None):
+        double = [x.astype(float) if x.dtype == dtype else x for x in s]
+        truth = gae_by_recursion(*double, gamma=0.99, lam=0.95)
+        for kernel in kernels:
             monkeypatch.setattr(_dispatch, "_kernel", kernel)
             assert scaled_error(gae(*s, gamma=0.99, lam=0.95), truth) <= BAR[dtype]
 

@@ -1,4 +1,4 @@
-"""Which implementation does the work of `advantages.gae`: the size of the arrays alone decides."""
+"""Which loop does the work of `advantages.gae`. The size of the arrays alone decides; `_scans` has the table."""
 
 from functools import cache
 
@@ -7,14 +7,14 @@ import numpy as np
 from coursekit._scans import gae_by_parts
 
 COMPILED = 2**17  # elements from which the compiled kernel is loaded
-OUTSIDE = 2**20  # elements from which an array and its surprises do not fit in the cache together
+OUTSIDE = 2**20  # elements from which an array and its TD errors do not fit in the cache together
 
 
 def fused_gae(rewards):
-    """What does the work of `advantages.gae` for a large numpy array; None where its own two lines do it.
+    """The function that does the work of `advantages.gae` for a large numpy array, or None for its own two lines.
 
-    The compiled kernel, if numba is installed. The size alone decides: loading the kernel takes half a second, and
-    the same call gives the same digits whatever was called before.
+    It is the compiled kernel, if numba is installed. The size alone decides, although loading the kernel takes half
+    a second: so the same call gives the same digits whatever was called before.
     """
     if not isinstance(rewards, np.ndarray) or rewards.size < COMPILED:
         return None

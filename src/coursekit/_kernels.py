@@ -1,7 +1,7 @@
 """`advantages.gae` compiled, for numpy: the extra `coursekit[fast]`.
 
-One pass over memory as it lies, one thread; compiled code is kept beside this file. `advantages.gae` says what is
-computed, tests/test_scans.py that this is the same.
+One pass over memory as it lies, one thread; compiled code is kept beside this file. tests/test_scans.py says that
+it computes what `advantages.gae_by_recursion` does.
 """
 
 import numpy as np
@@ -9,16 +9,17 @@ from numba import njit
 
 from coursekit._scans import memory_order
 
-TILE = 512  # steps of one row whose surprises are computed together
+TILE = 512  # steps of one row whose TD errors are computed together
 
 
 def gae(rewards, values, next_values, terminated, truncated, gamma, factor):
     """(..., T) advantages in the memory order of `rewards`. Arguments as `advantages.gae`, checked; factor = γλ."""
     order, width = memory_order(rewards)
     given = rewards, values, next_values, terminated, truncated
-    given = [np.ascontiguousarray(x.transpose(order)) for x in given]  # read only: these may be the caller's own
+    given = [np.ascontiguousarray(x.transpose(order)) for x in given]  # perhaps the caller's own: not written to
     result = np.empty_like(given[0])
-    shape, number = (-1, rewards.shape[-1] * width), rewards.dtype.type
+    shape = -1, rewards.shape[-1] * width
+    number = rewards.dtype.type
     arguments = *(x.reshape(shape) for x in given), number(gamma), number(factor), result.reshape(shape)
     if width == 1:
         _in_rows(*arguments)
@@ -29,8 +30,9 @@ def gae(rewards, values, next_values, terminated, truncated, gamma, factor):
 
 @njit(cache=True, error_model="numpy")
 def _in_steps(rewards, values, next_values, terminated, truncated, gamma, factor, advantages, width):
-    """(B, T·width), a step is `width` numbers in a row. An unsigned index needs no test for being negative."""
-    zero, size, width = gamma - gamma, np.uint64(rewards.shape[1]), np.uint64(width)
+    """(B, T·width), a step is `width` numbers in a row."""
+    zero = gamma - gamma  # in gamma's type
+    size, width = np.uint64(rewards.shape[1]), np.uint64(width)  # unsigned: no test for a negative index
     for b in range(len(rewards)):
         r, v, after, died, cut, out = (
             rewards[b], values[b], next_values[b], terminated[b], truncated[b], advantages[b])
@@ -51,9 +53,12 @@ def _in_steps(rewards, values, next_values, terminated, truncated, gamma, factor
 
 @njit(cache=True, error_model="numpy")
 def _in_rows(rewards, values, next_values, terminated, truncated, gamma, factor, advantages):
-    """(N, T), a row is T numbers in time. A step waits for the one after it, so four are taken at a time: first
-    their sums without what follows, which wait for nothing, then what follows times the product of the weights."""
-    zero = gamma - gamma
+    """(N, T), a row is T numbers in time.
+
+    Each step waits for the one after it. So four steps are taken at a time: first their sums without what follows,
+    which need not wait, then what follows times the product of the weights.
+    """
+    zero = gamma - gamma  # in gamma's type
     x, w = np.zeros(TILE, rewards.dtype), np.zeros(TILE, rewards.dtype)
     for row in range(len(rewards)):
         y = zero

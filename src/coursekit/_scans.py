@@ -1,25 +1,37 @@
-"""The sum that runs backwards through time, near memory speed: what `advantages` uses for its one loop.
+"""The loops behind `advantages.gae` and the returns: sums that run backwards through time, near memory speed.
 
     y_t = x_t + factor·[not ended_t]·y_{t+1}
 
-Step by step this costs one round of Python for every t, which is cheap where a step is a long row and dear where it
-is one number. Doubling needs log2(T) rounds: after a round with shift s, y_t holds the next 2s terms of its sum. It
-works on memory as it lies: a batch that is contiguous in time is one long column with an end after every row. Where
-such rows are many and long, tiles of them are turned in the cache, and it goes step by step again.
+Written out (`advantages.gae_by_recursion`) this costs one round of Python for every t, which is much where a step
+holds few numbers. What is done instead depends on how the array lies in memory. The last column says how many
+times faster `gae` is than `gae_by_recursion` (float32, arrays (N, T), `python benchmarks/gae.py --strategies`):
+
+    loop                  where                                               times faster
+    doubling in blocks    numpy, where none of the others suits               1 at (1, 5), 9 at (8, 128),
+                                                                              3 at (256, 128), 500 at (1, 10⁶)
+    step by step          a step is WIDE or more contiguous numbers           3 to 4
+    transposed            contiguous in time, many rows, and long             2 to 3
+    in parts of these     numpy without numba, from 2²⁰ elements              5
+    compiled              numpy with numba, from 2¹⁷ elements                 5 to 14
+    doubling              torch where gradients flow; blocks that hold NaN    2 to 7
+
+Doubling needs log2(T) rounds: after a round with shift s, y_t holds the first 2s terms of its sum. A batch that is
+contiguous in time is one long column to it, with an end after every row.
 """
 
 import math
 
 import numpy as np
 
-BLOCK = 2**15  # elements that go through all rounds at once: they stay in the second-level cache
-WIDE = 1024  # a step of so many contiguous numbers costs less than its share of log2(T) rounds
-TURNED, LONG = 2**13, 2**9  # bytes of a step and of a row from which rows contiguous in time are worth turning
-PART = 2**18  # elements that are then worked on together
+BLOCK = 2**15  # elements that go through all rounds of doubling at once: they stay in the second-level cache
+WIDE = 1024  # numbers of a step from which one round of Python a step costs less than log2(T) rounds over all
+TRANSPOSE_STEP = 2**13  # bytes of a step, and
+TRANSPOSE_ROW = 2**9  # bytes of a row, from which it pays to transpose rows that are contiguous in time
+PART = 2**18  # elements whose TD errors and sums are worked out together, in the cache
 
 
 def zeroed(x, where):
-    """x with zeros where the flags say so, NaN included. x is fresh: a numpy array is changed in place."""
+    """x, 0 where the flags are set, even if it is NaN there. A numpy array is changed in place."""
     if isinstance(x, np.ndarray):
         np.copyto(x, 0.0, where=where)
         return x
@@ -29,9 +41,9 @@ def zeroed(x, where):
 
 
 def discounted_sums(x, ended, factor):
-    """y as above, in the memory order of x. x and `ended` are the caller's own: they may be overwritten.
+    """y as above, in the memory order of x. Both arguments may be overwritten: pass copies of what you keep.
 
-    Terms with a weight below eps² of the dtype are left out. What lies after an end, NaN included, changes nothing
+    Terms with a weight below eps² of the dtype are left out. What comes after an end, NaN included, changes nothing
     before it.
 
     Args:
@@ -55,24 +67,25 @@ def _lends_its_memory(x):
     """True for a tensor whose memory numpy can work on, and that nobody differentiates, maps or traces."""
     import torch
 
-    mapped = torch._C._functorch.is_functorch_wrapped_tensor
-    watched = (x.requires_grad or torch.compiler.is_compiling() or mapped(x)
-               or torch.autograd.forward_ad.unpack_dual(x).tangent is not None)
-    plain = type(x) is torch.Tensor and x.device.type == "cpu" and x.dtype in (torch.float32, torch.float64)
-    return plain and not watched
+    if type(x) is not torch.Tensor or x.device.type != "cpu" or x.dtype not in (torch.float32, torch.float64):
+        return False
+    mapped = torch._C._functorch.is_functorch_wrapped_tensor(x)
+    forward = torch.autograd.forward_ad.unpack_dual(x).tangent is not None
+    return not (x.requires_grad or torch.compiler.is_compiling() or mapped or forward)
 
 
 def memory_order(x):
-    """How a numpy array lies: its axes from the largest stride to the smallest, and how far apart two steps are."""
+    """How a numpy array lies: its axes from the largest stride to the smallest, and the distance of two steps."""
     order = sorted(range(x.ndim), key=lambda axis: -abs(x.strides[axis]))
     return order, math.prod(x.shape[axis] for axis in order[order.index(x.ndim - 1) + 1:])
 
 
 def gae_by_parts(rewards, values, next_values, terminated, truncated, gamma, factor):
-    """`advantages.gae` for numpy, part by part of memory from its end: sums find their surprises in the cache."""
+    """`advantages.gae` for numpy, part by part of memory from its end: the sums find the TD errors in the cache."""
     order, _ = memory_order(rewards)
-    axis = max(order, key=lambda axis: rewards.shape[axis] > 1)  # the slowest
-    whole = axis < rewards.ndim - 1 and _worth_turning(rewards)  # it takes blocks of steps of all rows
+    axis = next((axis for axis in order if rewards.shape[axis] > 1), order[0])  # parts are slices of this axis
+    time = rewards.ndim - 1
+    at_once = axis != time and _worth_transposing(rewards)  # all sums at the end, for they take blocks of all rows
     result, ended = np.empty_like(rewards), np.empty_like(terminated)
     out, ends, *given = (np.moveaxis(x, axis, 0) for x in (
         result, ended, rewards, values, next_values, terminated, truncated))
@@ -84,18 +97,18 @@ def gae_by_parts(rewards, values, next_values, terminated, truncated, gamma, fac
         np.logical_or(died, cut, out=ends[part])
         x += r
         x -= v
-        if axis == rewards.ndim - 1 and stop < len(out):
+        if axis == time and stop < len(out):
             x[-1] += zeroed(factor * out[stop], ends[stop - 1])
-        if factor and not whole:
+        if factor and not at_once:
             _in_place(np.moveaxis(x, 0, axis), np.moveaxis(ends[part], 0, axis), factor)
-    return _in_place(result, ended, factor) if factor and whole else result
+    return _in_place(result, ended, factor) if factor and at_once else result
 
 
 def _in_place(x, ended, factor):
-    """As a column of steps, memory in order, in which the successor of a number stands `width` further on."""
+    """The sums of a numpy array, taken as one column in which a number's successor stands `width` further on."""
     order, width = memory_order(x)
     column = x.transpose(order)
-    if not column.flags.c_contiguous:  # what numpy computed is dense, unless its input ran backwards
+    if not column.flags.c_contiguous:  # gaps, or a negative stride
         x[...] = _in_place(x.copy(order="C"), ended, factor)
         return x
     steps = x.shape[-1]
@@ -104,41 +117,42 @@ def _in_place(x, ended, factor):
     ended = ended.transpose(order).reshape(-1, width)  # copies where the flags lie in another order
     if width >= WIDE:
         _step_by_step(column, ended, factor)
-    elif _worth_turning(x):
-        _turned(*(a.reshape(-1, steps, width) for a in (column, ended)), factor)
+    elif _worth_transposing(x):
+        _transposed(*(a.reshape(-1, steps, width) for a in (column, ended)), factor)
     else:
         _block_by_block(column, ended, factor, max(1, BLOCK // width), steps)
     return x
 
 
 def _step_by_step(x, ended, factor):
-    carried, zero = np.empty_like(x[0]), np.zeros((), x.dtype)
-    factor = x.dtype.type(factor)  # typed like zero: a Python number would be converted in every round
+    carried = np.empty_like(x[0])
+    zero = np.zeros((), x.dtype)
+    factor = x.dtype.type(factor)  # in the type of x, since a Python number would be converted in every round
     for here, after, stops in zip(x[-2::-1], x[:0:-1], ended[-2::-1]):
         np.multiply(after, factor, out=carried)
         np.copyto(carried, zero, where=stops)
         here += carried
 
 
-def _worth_turning(x):
+def _worth_transposing(x):
     steps = x.shape[-1]
-    return x.nbytes // steps >= TURNED and steps * x.itemsize >= LONG
+    return x.nbytes // steps >= TRANSPOSE_STEP and steps * x.itemsize >= TRANSPOSE_ROW
 
 
-def _turned(x, ended, factor):
-    """(A, T, B): blocks of steps, from the end, are turned tile by tile into memory where a step is a row.
+def _transposed(x, ended, factor):
+    """(A, T, B): blocks of steps, from the end, are transposed tile by tile into memory where a step is a row.
 
-    That memory has rows 64 longer than needed: at distances of a power of two they would share few cache lines.
+    That memory has rows 64 longer than needed: rows whose distance is a power of two would share few cache lines.
     """
     rows, steps, width = x.shape
     length = min(steps, max(1, PART // (rows * width)))
     tall = max(1, BLOCK // (length * width))
     tiles = [slice(first, min(rows, first + tall)) for first in range(0, rows, tall)]
-    turned, spare = ([np.empty((n, m + 64, width), a.dtype)[:, :m] for a in (x, ended)]
-                     for n, m in ((length + 1, rows), (tall, length + 1)))
+    by_step, spare = ([np.empty((n, m + 64, width), a.dtype)[:, :m] for a in (x, ended)]
+                      for n, m in ((length + 1, rows), (tall, length + 1)))
     for stop in range(steps, 1, -length):
-        part = slice(max(0, stop - length - 1), stop)  # the last of them is done, unless it is the very last
-        y, stops = (a[:part.stop - part.start] for a in turned)
+        part = slice(max(0, stop - length - 1), stop)  # its last step is summed already, or the last of all
+        y, stops = (a[:part.stop - part.start] for a in by_step)
         for tile in tiles:
             for given, near, far in zip((x, ended), spare, (y, stops)):
                 near = near[:tile.stop - tile.start, :len(y)]
@@ -157,10 +171,10 @@ def _block_by_block(x, ended, factor, length, reach):
         if stop < len(x):
             x[stop - 1] += zeroed(x[stop] * factor, ended[stop - 1])
         with np.errstate(invalid="ignore", over="ignore"):
-            plain = x.itemsize > 2 and math.isfinite(x[start:stop].sum())  # half precision: a sum may overflow
-        if plain:
+            finite = x.itemsize > 2 and math.isfinite(x[start:stop].sum())  # half precision may overflow
+        if finite:
             _weighted_doubling(x[start:stop], ended[start:stop], factor, reach, spare)
-        else:  # a weight of 0 does not stop a NaN
+        else:  # a weight of 0 would not stop a NaN
             _doubling(x[start:stop], ended[start:stop], factor)
 
 
@@ -173,7 +187,7 @@ def _rounds(steps, factor, dtype_eps):
 
 
 def _doubling(x, ended, factor):
-    """Time first, numpy or torch, in place; with gradients, and whatever x holds."""
+    """Doubling with time first, numpy or torch, in place; gradients may flow, and x may hold NaN."""
     if isinstance(x, np.ndarray):
         finfo = np.finfo
     else:

@@ -1,8 +1,11 @@
 """Estimators of returns and advantages: TD, n-step, λ and Monte Carlo.
 
-All take arrays (..., T) with time last, numpy or torch, and give back the same library and dtype.
-A step that is neither `terminated` nor `truncated` but stands last is cut by the end of the array;
-like a truncated one it is worth what the critic says of its true successor, `next_values`.
+All take arrays (..., T) with time last, numpy or torch, and give back the same library and dtype. The last step of
+an array that is neither `terminated` nor `truncated` is cut by the end of the array: like a truncated step it
+bootstraps from `next_values`, the value of its true successor.
+
+`gae_by_recursion` is GAE as the book writes it, one step after the other. `gae` and the returns below it are the
+same sums at the speed of memory: `_scans` has the loops, `_dispatch` says which one runs when.
 """
 
 from coursekit._dispatch import fused_gae
@@ -11,11 +14,11 @@ from coursekit.arrays import as_arrays, fraction, positive_int
 
 
 def td_errors(rewards, values, next_values, terminated, *, gamma):
-    """Surprise of one step: what it paid and promises next, less what was promised before.
+    """TD error of each step: its reward and the discounted value of the next state, minus the value of this one.
 
         δ_t = r_t + γ·V(s_{t+1}) − V(s_t),   V(s_{t+1}) = 0 where terminated          (book: eq-td-error)
 
-    As an estimate of the advantage this is "TD" or "one-step".
+    As an estimate of the advantage this is called TD or one-step.
 
     Args:
         rewards, values, next_values: (..., T) floats, numpy or torch, in units of reward.
@@ -30,7 +33,7 @@ def td_errors(rewards, values, next_values, terminated, *, gamma):
     _, (rewards, values, next_values, terminated) = as_arrays(
         floating=["rewards", "values", "next_values"], boolean=["terminated"],
         rewards=rewards, values=values, next_values=next_values, terminated=terminated)
-    return _surprises(rewards, values, next_values, terminated, fraction(gamma=gamma))
+    return _td_errors(rewards, values, next_values, terminated, fraction(gamma=gamma))
 
 
 def mc_returns(rewards, next_values, terminated, truncated, *, gamma):
@@ -38,21 +41,22 @@ def mc_returns(rewards, next_values, terminated, truncated, *, gamma):
 
         G_t = r_t + γ·G_{t+1};  the last step before a cut takes γ·V(s_{t+1}) instead   (book: eq-mc-return)
 
-    `next_values` is read only where an episode was cut short: inside an episode no critic is asked.
+    `next_values` is read only where an episode was cut short.
 
     Args, Returns, Raises: as `gae`, without values and lam; returns in units of reward.
     Source: Sutton and Barto 2018, eq. 3.9. The cut: Pardo et al. 2018.
     """
     xp, (rewards, next_values, terminated, truncated) = _returns_arrays(
         rewards, next_values, terminated, truncated)
-    gamma, ended = fraction(gamma=gamma), terminated | truncated
-    unseen = _last_of_episode(xp, ended) & ~terminated
-    seen = rewards + gamma * xp.where(unseen, next_values, 0.0)
-    return discounted_sums(seen, ended, gamma)
+    gamma = fraction(gamma=gamma)
+    ended = terminated | truncated
+    cut = _last_of_episode(xp, ended) & ~terminated
+    rewards = rewards + gamma * xp.where(cut, next_values, 0.0)
+    return discounted_sums(rewards, ended, gamma)
 
 
 def mc_advantages(rewards, values, next_values, terminated, truncated, *, gamma):
-    """How much better the episode went than the critic promised: Â_t = G_t − V(s_t)   (book: eq-mc-advantage)
+    """How much better the episode went than the critic expected: Â_t = G_t − V(s_t)   (book: eq-mc-advantage)
 
     Args, Returns, Raises: as `gae`, without lam. Source: Sutton and Barto 2018, section 13.4.
     """
@@ -61,7 +65,7 @@ def mc_advantages(rewards, values, next_values, terminated, truncated, *, gamma)
 
 
 def n_step_returns(rewards, next_values, terminated, truncated, *, gamma, n):
-    """Follow the episode for n rewards, then ask the critic.
+    """Add up n rewards of the episode, then bootstrap from the critic.
 
         G_t^(n) = r_t + γ·r_{t+1} + … + γ^(n−1)·r_{t+n−1} + γ^n·V(s_{t+n})            (book: eq-n-step)
 
@@ -78,13 +82,13 @@ def n_step_returns(rewards, next_values, terminated, truncated, *, gamma, n):
     last = _last_of_episode(xp, terminated | truncated)
     one_step = returns = rewards + gamma * xp.where(terminated, 0.0, next_values)
     for _ in range(min(n, rewards.shape[-1]) - 1):
-        following = xp.roll(returns, -1, axis=-1)  # what wraps around lands on a last step: not read
+        following = xp.roll(returns, -1, axis=-1)  # the last column gets the first one, but is not read
         returns = xp.where(last, one_step, rewards + gamma * following)
     return returns
 
 
 def n_step_advantages(rewards, values, next_values, terminated, truncated, *, gamma, n):
-    """n-step return less the critic's promise: Â_t^(n) = G_t^(n) − V(s_t)     (book: eq-n-step-advantage)
+    """The n-step return minus the value: Â_t^(n) = G_t^(n) − V(s_t)     (book: eq-n-step-advantage)
 
     Args, Returns, Raises: as `n_step_returns` and `gae`. Source: Schulman et al. 2016, eqs. 11-15.
     """
@@ -93,7 +97,7 @@ def n_step_advantages(rewards, values, next_values, terminated, truncated, *, ga
 
 
 def lambda_returns(rewards, next_values, terminated, truncated, *, gamma, lam):
-    """Mix the n-step returns with weights (1 − λ)·λ^(n−1), by asking the critic a little at every step.
+    """Mix the n-step returns with weights (1 − λ)·λ^(n−1).
 
         G_t = r_t + γ·((1 − λ)·V(s_{t+1}) + λ·G_{t+1})                             (book: eq-lambda-return)
 
@@ -110,17 +114,39 @@ def lambda_returns(rewards, next_values, terminated, truncated, *, gamma, lam):
     gamma, lam = fraction(gamma=gamma), fraction(lam=lam)
     ended = terminated | truncated
     bootstrap = xp.where(terminated, 0.0, next_values)
-    trusted = (1 - lam) * bootstrap if lam < 1 else 0.0  # λ=1 asks nobody, which 0 times NaN would
-    towards = xp.where(_last_of_episode(xp, ended), bootstrap, trusted)
-    return discounted_sums(rewards + gamma * towards, ended, gamma * lam)
+    share = (1 - lam) * bootstrap if lam < 1 else 0.0  # at λ = 1 no product, since 0·NaN is NaN
+    share = xp.where(_last_of_episode(xp, ended), bootstrap, share)
+    return discounted_sums(rewards + gamma * share, ended, gamma * lam)
+
+
+def gae_by_recursion(rewards, values, next_values, terminated, truncated, *, gamma, lam):
+    """GAE as the book writes it: a loop over time, from the last step to the first.
+
+        Â_t = δ_t + γλ·[the episode goes on after t]·Â_{t+1}                        (book: eq-gae-recursion)
+
+    Args, Returns, Raises: as `gae`, which gives the same numbers sooner.
+    Source: Schulman et al. 2016, eq. 16. Time limits: Pardo et al. 2018.
+    """
+    xp, (rewards, values, next_values, terminated, truncated) = _gae_arrays(
+        rewards, values, next_values, terminated, truncated)
+    deltas = td_errors(rewards, values, next_values, terminated, gamma=gamma)
+    decay = fraction(gamma=gamma) * fraction(lam=lam)
+    ended = terminated | truncated
+    advantages = []
+    following = xp.zeros_like(deltas[..., 0])
+    for t in reversed(range(deltas.shape[-1])):
+        following = deltas[..., t] + decay * xp.where(ended[..., t], 0.0, following)
+        advantages.append(following)
+    return xp.stack(advantages[::-1], axis=-1)
 
 
 def gae(rewards, values, next_values, terminated, truncated, *, gamma, lam):
-    """Credit each step with the discounted surprises that follow it in its episode.
+    """Credit each step with the discounted TD errors that follow it in its episode.
 
-        Â_t = δ_t + γλ · [episode goes on after t] · Â_{t+1}                                (book: eq-gae)
+        Â_t = Σ_k (γλ)^k·δ_{t+k},   k = 0, 1, … to the end of the episode                   (book: eq-gae)
 
-    lam=0 is the TD error; lam=1 is the Monte Carlo return minus the value.
+    lam=0 is the TD error; lam=1 is the Monte Carlo return minus the value. This is `gae_by_recursion` with its
+    loop replaced by `discounted_sums`, or for large arrays by a loop that works out the TD errors on its way.
 
     Args:
         rewards, values, next_values: (..., T) floats, numpy or torch, in units of reward.
@@ -136,17 +162,17 @@ def gae(rewards, values, next_values, terminated, truncated, *, gamma, lam):
     >>> gae([0, 0, 1.0], [0.2, 0.5, 0.8], [0.5, 0.8, 0], ended, cut, gamma=1.0, lam=0.5)
     array([0.5, 0.4, 0.2])
     """
-    _, (rewards, values, next_values, terminated, truncated) = as_arrays(
-        floating=["rewards", "values", "next_values"], boolean=["terminated", "truncated"],
-        rewards=rewards, values=values, next_values=next_values, terminated=terminated, truncated=truncated)
-    gamma, factor = fraction(gamma=gamma), fraction(gamma=gamma) * fraction(lam=lam)
-    if fused := fused_gae(rewards):  # the two lines below in one pass, for large arrays
-        return fused(rewards, values, next_values, terminated, truncated, gamma, factor)
-    deltas = _surprises(rewards, values, next_values, terminated, gamma)
-    return discounted_sums(deltas, terminated | truncated, factor)
+    _, (rewards, values, next_values, terminated, truncated) = _gae_arrays(
+        rewards, values, next_values, terminated, truncated)
+    gamma = fraction(gamma=gamma)
+    decay = gamma * fraction(lam=lam)
+    if fused := fused_gae(rewards):
+        return fused(rewards, values, next_values, terminated, truncated, gamma, decay)
+    deltas = _td_errors(rewards, values, next_values, terminated, gamma)
+    return discounted_sums(deltas, terminated | truncated, decay)
 
 
-def _surprises(rewards, values, next_values, terminated, gamma):
+def _td_errors(rewards, values, next_values, terminated, gamma):
     return zeroed(gamma * next_values, terminated) + rewards - values
 
 
@@ -156,9 +182,16 @@ def _last_of_episode(xp, ended):
     return ended | (xp.arange(steps, device=ended.device) == steps - 1)
 
 
+def _gae_arrays(rewards, values, next_values, terminated, truncated):
+    return as_arrays(
+        floating=["rewards", "values", "next_values"], boolean=["terminated", "truncated"],
+        rewards=rewards, values=values, next_values=next_values, terminated=terminated, truncated=truncated)
+
+
 def _returns_arrays(rewards, next_values, terminated, truncated):
-    return as_arrays(floating=["rewards", "next_values"], boolean=["terminated", "truncated"],
-                     rewards=rewards, next_values=next_values, terminated=terminated, truncated=truncated)
+    return as_arrays(
+        floating=["rewards", "next_values"], boolean=["terminated", "truncated"],
+        rewards=rewards, next_values=next_values, terminated=terminated, truncated=truncated)
 
 
 def _check_values(rewards, values):

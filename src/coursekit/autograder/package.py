@@ -28,7 +28,8 @@ MODULES = ("_dispatch", "_kernels", "_scans", "actor_critic", "advantages", "arr
 INSIDE = ("wire", "worker", "outcome", "confine")  # modules of the autograder that run in the sandbox
 DATA = ("film_ratings.tsv.gz", "checkpoints/supervised.safetensors", "checkpoints/reward.safetensors")
 CHECK = '"""Checks say nothing while grading."""\n\n\ndef check(*arguments):\n    pass\n'
-EQUALS = {"chains.gradient_bias": "start.advantage", "advantages._surprises": "td.error",  # no reference calls them
+EQUALS = {"chains.gradient_bias": "start.advantage", "advantages._td_errors": "td.error",  # no reference calls them
+          "advantages.gae_by_recursion": "gae.recursion",
           "reward_model.bradley_terry_loss": "rm.loss", "ppo.clipped_policy_loss": "ppo.policy_loss",
           "ppo.clipped_value_loss": "ppo.value_loss"}
 LEFT = re.compile(r"(^|/)(\.|__pycache__/)|\.py[co]$")  # what Python and editors leave beside the sources
