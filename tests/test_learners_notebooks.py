@@ -29,7 +29,7 @@ def at(notebook, exercise, role):
 
 
 def before_the_imports(nb):
-    nb.cells.insert(0, new_code_cell("print('pip install coursekit')"))
+    nb.cells.insert(0, new_code_cell("print('pip install numpy')"))
 
 
 def a_helper_below_the_imports(nb):

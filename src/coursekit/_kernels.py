@@ -1,4 +1,4 @@
-"""`advantages.gae` compiled, for numpy: the extra `coursekit[fast]`.
+"""`advantages.gae` compiled, for numpy: the extra `fast`.
 
 One pass over memory as it lies, one thread; compiled code is kept beside this file. tests/test_scans.py says that
 it computes what `advantages.gae_by_recursion` does.

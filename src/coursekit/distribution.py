@@ -26,4 +26,4 @@ def install(extra):
     if address.startswith("file:") and Path(url2pathname(urlparse(address).path)).exists():
         return f'pip install "{NAME}[{extra}] @ {address}"'
     needs = [need.split(";")[0].strip() for need in ours.requires or () if f'extra == "{extra}"' in need]
-    return "pip install " + " ".join(f'"{need}"' for need in needs)
+    return " ".join(["pip install", *(f'"{need}"' for need in needs)])

@@ -1,6 +1,6 @@
 """Transformers models: our GPT-2 as theirs and back, and any of their classifiers as a reward model.
 
-Needs `pip install 'coursekit[hf]'`.
+Needs the extra `hf`: `pip install -e '.[hf]'` in a clone of the course.
 """
 
 from itertools import islice

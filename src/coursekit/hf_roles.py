@@ -1,4 +1,4 @@
-"""Transformers models in the four roles of PPO. Needs `pip install 'coursekit[hf]'`."""
+"""Transformers models in the four roles of PPO. Needs the extra `hf`, see `hf`."""
 
 import copy
 from pathlib import Path

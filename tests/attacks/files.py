@@ -107,7 +107,7 @@ def lists_for_arrays(nb):
 
 
 def extra_cells(nb):
-    nb["cells"].insert(0, code("%matplotlib inline\n!pip install coursekit\nprint('hello')"))
+    nb["cells"].insert(0, code("%matplotlib inline\n!pip install numpy\nprint('hello')"))
     nb["cells"].append(code("import math\nmath.pi"))
 
 

@@ -20,7 +20,8 @@ def chapters(book=None, names=None):
     paths = {n: Path(folder) / f"{n}.ipynb" for n in known} if folder else {}
     found = {n: path for n, path in paths.items() if path.is_file()}
     if not found:
-        raise ValueError(f"no chapters in {book or 'a folder book'}; pass --book FOLDER, where 02_gae.ipynb is")
+        raise ValueError(f"no chapters in {book or 'a folder book'}; pass --book FOLDER, the folder book of a "
+                         "clone of the course")
     if unknown := [n for n in names or () if n not in found]:
         raise ValueError(f"no chapter is called {unknown[0]!r}; there are: {', '.join(found)}")
     return {n: path for n, path in found.items() if not names or n in names}
