@@ -34,11 +34,12 @@ test: lint
 
 # Parts of `make test`, and what is run now and then: the workflows in .github call them.
 GRADER_TESTS := $(wildcard tests/attacks tests/test_autograder.py tests/test_cluster.py tests/test_grade.py \
-                  tests/test_learners_notebooks.py tests/test_release.py tests/test_walls.py)
+                  tests/test_learners_notebooks.py tests/test_release.py tests/test_isolation.py)
 .PHONY: lint fast notebooks test-grader coverage mutants links newest
 lint: .venv/.dev
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports --no-logo
+	$(BIN)/mypy
 
 fast: lint
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile -W error -m "not slow" tests

@@ -16,25 +16,26 @@ sys.path[:0] = [str(HERE.parent / "tests"), str(HERE.parent / "benchmarks")]
 
 import coursekit  # noqa: E402
 from coursekit.autograder import package, sandbox, submission  # noqa: E402
+from coursekit.autograder.book import chapter  # noqa: E402
+from coursekit.autograder.reader import File  # noqa: E402
 from fuzz import mutants  # noqa: E402
 from grading import CHAPTER, IDS, notebook  # noqa: E402
 
 
 def main(count, seed=1):
-    known = submission.chapter(CHAPTER)
-    kind, forks, words = sandbox.choose("bwrap", package.copy(package.refused(known)))
+    known = chapter(CHAPTER)
+    isolation = sandbox.choose("bwrap", package.copy(package.refused(known)))
     limits = sandbox.Limits(call=2, submission=20)
-    settings = submission.Settings((known,), 7, kind, forks, words, limits, package.version())
+    settings = submission.Settings((known,), 7, isolation, limits, package.version())
     whole = json.dumps(notebook("import numpy as np", IDS)).encode()
     begin, statuses, points = time.monotonic(), Counter(), Counter()
-    with ThreadPoolExecutor(2) as pool:
-        for record in pool.map(lambda data: submission.grade_submission([("x.ipynb", data)], settings),
-                               mutants(whole, count, seed)):
-            statuses[record["status"]] += 1
-            points[str(record["points"])] += 1
-            if record["status"] == submission.FAULT:
-                print(record["reason"])
-    sandbox.halt(settings)
+    with ThreadPoolExecutor(2) as threads, settings.pool() as pool:
+        for record in threads.map(lambda data: submission.grade_submission([File("x.ipynb", data)], settings, pool),
+                                  mutants(whole, count, seed)):
+            statuses[record.status] += 1
+            points[str(record.points)] += 1
+            if record.status == submission.FAULT:
+                print(record.reason)
     found = dict(count=count, seed=seed, statuses=dict(statuses), points=dict(sorted(points.items())),
                  seconds=round(time.monotonic() - begin))
     print(json.dumps(found))

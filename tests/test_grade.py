@@ -19,10 +19,11 @@ import numpy as np
 import pytest
 import torch
 
-from coursekit.autograder import package, sandbox, submission, walls, wire
-from coursekit.autograder.book import answers, cells, chapters, role
-from coursekit.autograder.learners import learners, told_by
-from coursekit.autograder.reader import Unreadable, parse
+from coursekit.autograder import isolation, package, sandbox, submission, wire
+from coursekit.autograder.book import answers, cells, chapter, chapters, role
+from coursekit.autograder.isolation import Isolation
+from coursekit.autograder.learners import learners, owner
+from coursekit.autograder.reader import File, UnreadableError, parse
 from coursekit.autograder.verdict import agree, inputs_of
 from coursekit.cli import main
 from coursekit.exercises import EXERCISES, get
@@ -38,8 +39,8 @@ ANSWERS = answers(CHAPTER)
 def bubblewrap():
     try:
         sandbox.choose("bwrap", package.copy(frozenset()))
-    except sandbox.Fault as fault:
-        pytest.skip(str(fault))
+    except sandbox.GraderError as error:
+        pytest.skip(str(error))
 
 
 def notebook(solved, path=CHAPTER):
@@ -201,7 +202,7 @@ def test_tables_for_canvas_and_moodle(form, head, line, folder):
     ("lovelaceada_LATE_12345_67890_02_gae-1", ("12345", "lovelaceada")),
     ("ada", ("ada", "ada")), ("ada_lovelace", ("ada_lovelace", "ada_lovelace"))])
 def test_names_of_downloads_are_understood(name, expected):
-    assert told_by(name) == expected
+    assert owner(name) == expected
 
 
 def test_several_files_of_one_learner_are_one_submission_and_the_newest_counts(folder):
@@ -267,8 +268,8 @@ def test_two_learners_never_share_a_file(folder):
 
 
 @pytest.mark.parametrize("options, message", [
-    (["--chapters", "09"], "no chapter is called '09'"), (["-j", "0"], "must be positive"),
-    (["--seconds", "0"], "must be positive")])
+    (["--chapters", "09"], "no chapter is called '09'"), (["-j", "0"], "-j must be at least 1"),
+    (["--seconds", "0"], "--seconds must be a positive number")])
 def test_wrong_options_are_named(options, message, folder, capsys):
     assert grade(folder, *options) == 2
     assert message in capsys.readouterr().err
@@ -291,8 +292,9 @@ def test_an_instructors_answer_that_fails_stops_the_run(folder, tmp_path, capsys
 
 
 def settings(**changes):
-    books, version = (submission.chapter(CHAPTER),), package.version()
-    return replace(submission.Settings(books, 7, "bwrap", True, "bubblewrap", sandbox.Limits(), version), **changes)
+    isolated = Isolation("bwrap", True, "bubblewrap")
+    found = submission.Settings((chapter(CHAPTER),), 7, isolated, sandbox.Limits(), package.version())
+    return replace(found, **changes)
 
 
 def test_a_fault_of_the_grader_is_no_zero(folder, monkeypatch):
@@ -302,10 +304,10 @@ def test_a_fault_of_the_grader_is_no_zero(folder, monkeypatch):
     def broken(self):
         calls.append(1)
         if len(calls) > 1:  # the instructor's own answers pass first
-            raise sandbox.Fault("no memory left")
+            raise sandbox.GraderError("no memory left")
         return whole(self)
     monkeypatch.setattr(sandbox.Sandbox, "open", broken)
-    monkeypatch.setattr(sandbox, "choose", lambda *a: ("bwrap", True, "bubblewrap"))
+    monkeypatch.setattr(sandbox, "choose", lambda *a: Isolation("bwrap", True, "bubblewrap"))
     assert grade(folder, "-j", "1") == 0
     assert rows(folder)[1] == ["ada", "ada", *[""] * 6, "", "12", "not graded (grader fault)", "no memory left"]
     monkeypatch.undo()
@@ -313,8 +315,9 @@ def test_a_fault_of_the_grader_is_no_zero(folder, monkeypatch):
 
 
 def test_another_version_of_the_course_grades_nothing():
-    found = submission.grade_submission([("a.ipynb", FULL.encode())], settings(version="old"))
-    assert found["status"] == submission.FAULT and found["points"] is None
+    with (old := settings(version="old")).pool() as pool:
+        found = submission.grade_submission([File("a.ipynb", FULL.encode())], old, pool)
+    assert found.status == submission.FAULT and found.points is None
 
 
 @pytest.mark.parametrize("name", ["advantages.py", "exercises/histories.json", "film_ratings.tsv.gz"])
@@ -337,36 +340,34 @@ def test_what_python_and_editors_leave_is_no_other_version(tmp_path):
 
 def test_without_bubblewrap_one_line_says_what_to_do(folder, monkeypatch, capsys):
     monkeypatch.setattr(sandbox.shutil, "which", lambda name: None)
-    monkeypatch.setattr(walls, "in_container", lambda: False)
+    monkeypatch.setattr(isolation, "in_container", lambda: False)
     assert grade(folder) == 2
     error = capsys.readouterr().err.strip()
     assert "apt install bubblewrap" in error and "--sandbox container" in error and len(error.splitlines()) == 1
 
 
 def run_in(kind, forks, uid=None, source=FULL):
-    found = settings(kind=kind, forks=forks)
-    try:
-        return submission.grade_submission([("a.ipynb", source.encode())], found)
-    finally:
-        submission.close_sandboxes()
+    found = settings(isolation=Isolation(kind, forks, ""))
+    with found.pool() as pool:
+        return submission.grade_submission([File("a.ipynb", source.encode())], found, pool)
 
 
 def test_a_fresh_sandbox_gives_the_same_record():
     one, other = run_in("bwrap", True), run_in("bwrap", False)
-    assert one | {"seconds": 0} == other | {"seconds": 0} and one["points"] == 12
+    assert replace(one, seconds=0) == replace(other, seconds=0) and one.points == 12
 
 
 @pytest.mark.parametrize("kind", ["bwrap", "none"])
 def test_as_another_user_than_root_it_works_too(kind, monkeypatch):
     """As root the sandbox needs no user namespace; everybody else's does."""
     monkeypatch.setattr(sandbox.os, "getuid", lambda: 1000)
-    assert run_in(kind, kind == "bwrap")["points"] == 12
+    assert run_in(kind, kind == "bwrap").points == 12
 
 
 def test_without_walls_a_left_process_of_the_group_still_goes(monkeypatch):
     monkeypatch.setattr(sandbox.os, "getuid", lambda: 1000)
     source = "import subprocess\nsubprocess.Popen(['sleep', '87654'])\n" + ANSWERS["gae.weights"]
-    assert run_in("none", False, source=notebook({"gae.weights": source}))["points"] == 1
+    assert run_in("none", False, source=notebook({"gae.weights": source})).points == 1
     time.sleep(0.2)
     assert not _processes_with("sleep 87654")
 
@@ -394,7 +395,7 @@ def test_no_library_function_is_the_answer_to_an_exercise(path):
         module, text = importlib.import_module(f"coursekit.{name}"), (package.SOURCE / f"{name}.py").read_text()
         functions |= {f"{name}.{k}": (f, "import torch" in text) for k, f in inspect.getmembers(
             module, inspect.isfunction) if f.__module__ == module.__name__}
-    shut = package.refused(submission.chapter(path))
+    shut = package.refused(chapter(path))
     assert shut <= set(functions)
     found = [(i, name) for i in answers(path) for name, (f, tensors) in functions.items()
              if _answers(f, EXERCISES[i]) or (tensors and _answers(f, EXERCISES[i], torch.as_tensor))]
@@ -451,7 +452,7 @@ def test_fuzzed_notebooks_are_read_or_refused_never_crash():
         try:
             parse(data)
             seen["read"] += 1
-        except Unreadable as error:
+        except UnreadableError as error:
             assert str(error)
             seen["refused"] += 1
     assert min(seen.values()) > 100, seen

@@ -98,15 +98,15 @@ def listening():
 
 
 @pytest.fixture(scope="module")
-def walls():
+def isolated():
     try:
         return sandbox.choose("bwrap", package.copy(frozenset()))
-    except sandbox.Fault as fault:
-        pytest.skip(str(fault))
+    except sandbox.GraderError as error:
+        pytest.skip(str(error))
 
 
 @pytest.fixture(scope="module")
-def graded(tmp_path_factory, walls):
+def graded(tmp_path_factory, isolated):
     """(records by attack or mistake, by learner, by bystander alone, who connected, the outside, grades)"""
     folder, outside = tmp_path_factory.mktemp("class"), tmp_path_factory.mktemp("outside")
     slugs = {}

@@ -15,7 +15,10 @@ from files import code
 from table import OUTSIDE, STOLEN
 from test_attacks import ATTACKS, CHAPTER, TELL, bystanders, grade, hand_in, listening, notebook, told
 
-from coursekit.autograder import package, sandbox, submission, walls
+from coursekit.autograder import isolation, package, sandbox, submission
+from coursekit.autograder.book import chapter
+from coursekit.autograder.isolation import Isolation
+from coursekit.autograder.reader import File
 
 pytestmark = pytest.mark.slow
 
@@ -41,17 +44,15 @@ HOMES = "/tmp/coursekit-home-*"
 ENDS_SOONER = {"writes to /tmp", "writes to /dev/shm"}  # what a private folder allowed is an error here
 
 
-def assert_walls_stand(folder):
+def assert_isolated(folder):
     """A harmless try first: a wall that is missing must not be found out by an attack that needs it."""
     nb = notebook({})
     nb["cells"].append(code(HARMLESS.format(outside=str(folder))))
-    settings = submission.Settings((submission.chapter(CHAPTER),), 7, "container", False, "", sandbox.Limits(),
-                                package.version())
-    try:
-        found = submission.grade_submission([("a.ipynb", json.dumps(nb).encode())], settings)
-    finally:
-        submission.close_sandboxes()
-    assert "reached []" in str(found["exercises"]["gae.best_lambda"]["lines"]), found
+    settings = submission.Settings((chapter(CHAPTER),), 7, Isolation("container", False, ""), sandbox.Limits(),
+                                   package.version())
+    with settings.pool() as pool:
+        found = submission.grade_submission([File("a.ipynb", json.dumps(nb).encode())], settings, pool)
+    assert "reached []" in str(found.exercises["gae.best_lambda"].lines), found
 
 
 @pytest.fixture(scope="module", params=["a user of its own", "the grader's own user"])
@@ -63,15 +64,15 @@ def contained(request, tmp_path_factory):
             patch.setattr(os, "getuid", lambda: 1000)
         elif os.getuid() != 0:
             pytest.skip("only root can give a submission another user")
-        elif closed := walls.unreadable(package.copy(frozenset())):
+        elif closed := isolation.unreadable(package.copy(frozenset())):
             pytest.skip(f"no other user can enter {closed}")
-        if not walls.holds_in_container():
+        if not isolation.holds_in_container():
             pytest.skip("Landlock here can't keep a submission from the grader")
         homes = set(glob.glob(HOMES))
         folder, outside = tmp_path_factory.mktemp("class"), tmp_path_factory.mktemp("outside")
         for place in ("home", "shared", "course"):
             (outside / place).mkdir(mode=0o777)
-        assert_walls_stand(outside / "home")
+        assert_isolated(outside / "home")
         names = dict.fromkeys(TRIED + HARM * (request.param == "a user of its own"))
         with listening() as (port, name, guests):
             where = {"{port}": str(port), "{socket}": name, "{package}": str(package.SOURCE)}

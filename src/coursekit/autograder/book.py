@@ -1,13 +1,51 @@
 """The instructor's own notebooks: where they are, and what their cells hold."""
 
+from __future__ import annotations
+
 import json
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import coursekit
 from coursekit.exercises import EXERCISES
 
+if TYPE_CHECKING:
+    from coursekit.autograder.reader import Cell
+    from coursekit.exercises.base import Exercise
 
-def chapters(book=None, names=None):
+DEFINES = re.compile(r"^(async def|def|class|import|from)\b", re.M)
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """What the grader knows of a notebook of the course."""
+
+    name: str
+    imports: str
+    book: tuple[str, ...]  # sources of its code cells
+    answers: tuple[tuple[str, str], ...]  # (exercise id, source of the instructor's solution)
+
+    @property
+    def exercises(self) -> list[Exercise]:
+        return [EXERCISES[i] for i, _ in self.answers]
+
+    def is_own(self, cell: Cell) -> bool:
+        """Whether a cell is the learner's own work: not the book's, and no figure with its numbers changed."""
+        return cell.source.strip() not in self.book and not (cell.role == "chapter"
+                                                            and not DEFINES.search(cell.source))
+
+
+def chapter(path: Path) -> Chapter:
+    """The Chapter of one of our own notebooks."""
+    found = [cell for cell in cells(path) if cell["cell_type"] == "code"]
+    imports = next(cell["source"] for cell in found if role(cell) == "imports")
+    return Chapter(path.stem, imports, tuple(c["source"].strip() for c in found), tuple(answers(path).items()))
+
+
+def chapters(book: str | Path | None = None, names: Iterable[str] | None = None) -> dict[str, Path]:
     """{notebook's name: path} of the chapters with exercises, in order.
 
     Args: book: their folder; by default `book` beside the sources of coursekit, or in the current folder.
@@ -27,17 +65,17 @@ def chapters(book=None, names=None):
     return {n: path for n, path in found.items() if not names or n in names}
 
 
-def cells(path):
+def cells(path: str | Path) -> list[dict[str, Any]]:
     """The cells of one of our own notebooks, as dictionaries with the source in one piece."""
     notebook = json.loads(Path(path).read_text(encoding="utf-8"))
     return [cell | {"source": "".join(cell["source"])} for cell in notebook["cells"]]
 
 
-def role(cell):
+def role(cell: dict[str, Any]) -> str | None:
     return cell["metadata"].get("coursekit", {}).get("role")
 
 
-def answers(path):
+def answers(path: str | Path) -> dict[str, str]:
     """{exercise id: source of its hidden solution, under the learner's name} of a chapter."""
     found = {c["metadata"]["coursekit"]["exercise"]: c["source"] for c in cells(path) if role(c) == "solution"}
     return {i: source.replace(f"{EXERCISES[i].function}_solution", EXERCISES[i].function)

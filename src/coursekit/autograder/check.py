@@ -49,7 +49,8 @@ def check(exercise_id, function):
 
 def grade(exercise, function, seed=0):
     """Call function on every case, until one takes too long, and judge it. Returns a Verdict."""
-    cases, outcomes = exercise.cases(seed), []
+    cases = exercise.cases(seed)
+    outcomes: list[Outcome] = []
     for case in cases:
         late = outcomes and outcomes[-1].late
         outcomes.append(outcomes[-1] if late else call(function, case))

@@ -1,19 +1,47 @@
 """A class on several machines: the same function, mapped over Dask's distributed scheduler."""
 
-import contextlib
+from __future__ import annotations
 
-from coursekit.autograder import sandbox, submission
+import contextlib
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from distributed import Client, Future, WorkerPlugin, get_worker
+
+from coursekit.autograder.classroom import Backend
+from coursekit.autograder.reader import File, UnreadableFile
+from coursekit.autograder.submission import Record, Settings, check_instructor, grade_submission
+
+
+class Sandboxes(WorkerPlugin):
+    """The sandboxes of a run on one worker; also on a worker that comes, or comes back, in the middle."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.name = f"coursekit-{settings.key([])}"  # that of a killed run of these settings is replaced
+
+    def setup(self, worker: Any) -> None:
+        self.pool = self.settings.pool()
+
+    def teardown(self, worker: Any) -> None:
+        self.pool.close()
+
+
+def _grade(files: Sequence[File | UnreadableFile], settings: Settings, plugin: str) -> Record:
+    return grade_submission(files, settings, get_worker().plugins[plugin].pool)
+
+
+def _check(settings: Settings, plugin: str, dask_worker: Any) -> None:
+    check_instructor(settings, dask_worker.plugins[plugin].pool)
 
 
 @contextlib.contextmanager
-def connect(address, settings):
-    """(function from files and settings to a record, how many at a time, function that ends them, None).
+def connect(address: str, settings: Settings) -> Iterator[Backend]:
+    """A Backend of a Dask cluster; every worker has graded the instructor's own answers.
 
-    Files travel as bytes. A lost worker's submissions go to another one. Every worker grades the instructor's
-    own answers first. Raises ValueError: no scheduler there, or no worker; Fault: a worker grades wrongly.
+    Files travel as bytes. A lost worker's submissions go to another one. Raises ValueError: no scheduler there, or
+    no worker; GraderError: a worker grades wrongly.
     """
-    from distributed import Client
-
     try:
         client = Client(address, timeout=20)
     except (OSError, ValueError) as error:
@@ -22,22 +50,23 @@ def connect(address, settings):
         threads = client.nthreads()
         if not threads:
             raise ValueError(f"the scheduler at {address} has no workers; start some with: dask worker {address}")
-        under_way = set()
+        under_way: set[Future] = set()
+        plugin = Sandboxes(settings)
 
-        def grade(files, settings):
-            future = client.submit(submission.grade_submission, files, settings, pure=False, retries=3)
+        def grade(files: Sequence[File | UnreadableFile]) -> Record:
+            future = client.submit(_grade, files, settings, plugin.name, pure=False, retries=3)
             under_way.add(future)
             try:
                 return future.result()
             except Exception as error:  # worker after worker was lost with it: no fault of the learner
-                return submission.fault(f"{type(error).__name__}: {str(error)[:100]}", settings)
+                return Record.fault(f"{type(error).__name__}: {str(error)[:100]}", settings)
             finally:
                 under_way.discard(future)
 
         try:
-            client.run(sandbox.resume, settings)
-            client.run(submission.check_instructor, settings, close=True)
-            yield grade, 2 * sum(threads.values()), lambda: client.cancel(list(under_way), force=True), None
-        finally:  # also where this run was interrupted: what is under way there ends, and none waits for more
+            client.register_plugin(plugin)
+            client.run(_check, settings, plugin.name)
+            yield Backend(grade, 2 * sum(threads.values()), lambda: client.cancel(list(under_way), force=True))
+        finally:  # also where this run was interrupted: what is under way there ends
             with contextlib.suppress(OSError):  # the scheduler itself is gone
-                client.run(sandbox.halt, settings)
+                client.unregister_worker_plugin(plugin.name)

@@ -1,12 +1,16 @@
 """What a process may give up without any privilege: paths (Landlock) and system calls (seccomp). For itself and
 all that it starts, for ever. Imported inside the sandbox too: needs the standard library only."""
 
+from __future__ import annotations
+
 import ctypes
 import errno
 import os
 import platform
 import stat
 import struct
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 LIBC = ctypes.CDLL(None, use_errno=True)
 EXECUTE, WRITE, READ, LIST, TRUNCATE, IOCTL = 1, 2, 4, 8, 1 << 14, 1 << 15  # Landlock's names for access
@@ -28,12 +32,12 @@ ALLOW, SUCCEED, DENY, SHARED_ANONYMOUS = 0x7FFF0000, 0x50000, 0x50000 | errno.EP
 FOREIGN = 1 << 30  # system calls of another kind of program: x32
 
 
-def landlock():
+def landlock() -> int:
     """The version of Landlock that this kernel has; 0: none. From 6 on signals stay inside as well."""
     return max(0, LIBC.syscall(CREATE_RULESET, None, ctypes.c_size_t(0), 1))
 
 
-def keep_to(places):
+def keep_to(places: Mapping[str, int]) -> bool:
     """Only these paths may be used from now on, with all beneath them, and no signal leaves. False: no Landlock.
 
     places: {path: sum of EXECUTE, WRITE, READ, LIST, ...}; what is not there is left out.
@@ -59,7 +63,7 @@ def keep_to(places):
     return True
 
 
-def forbid(names):
+def forbid(names: Iterable[str]) -> bool:
     """These system calls fail with EPERM from now on; those of PRETENDED do nothing and succeed, so that honest
     code goes on. False: their numbers are not known for this machine."""
     architecture, numbers = CALLS.get(platform.machine(), (0, {}))
@@ -81,7 +85,7 @@ def forbid(names):
     return True
 
 
-def call(name, *arguments):
+def call(name: str, *arguments: Any) -> int:
     """A function of the C library; its failure is an OSError."""
     result = getattr(LIBC, name)(*arguments)
     if result < 0:
@@ -90,5 +94,5 @@ def call(name, *arguments):
     return result
 
 
-def _system(number, *arguments):
+def _system(number: int, *arguments: Any) -> int:
     return call("syscall", number, *arguments)

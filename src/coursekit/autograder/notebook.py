@@ -4,12 +4,16 @@ A check needs the cells above it, less the chapter's own and other checks. A cel
 remembered: the kernel is started again, and the cells needed next run without it.
 """
 
+from __future__ import annotations
+
 import os
 import re
 import subprocess
 import sys
 import time
+from pathlib import Path
 from queue import Empty
+from typing import Any
 
 from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
 from jupyter_client.manager import KernelManager
@@ -18,6 +22,7 @@ from coursekit.autograder.check import MIME
 from coursekit.autograder.reader import CHECK, parse, read_file
 from coursekit.autograder.verdict import Verdict
 from coursekit.exercises import EXERCISES
+from coursekit.exercises.base import Exercise
 
 START = 60  # seconds that a kernel may take to start
 
@@ -25,28 +30,28 @@ START = 60  # seconds that a kernel may take to start
 class KernelDiedError(Exception):
     """The kernel's process is gone, or was asked to go."""
 
-    def __str__(self):
+    def __str__(self) -> str:
         return "killed the kernel (quit, os._exit, or out of memory?)"
 
 
 class CellTimeoutError(Exception):
     """A cell took too long; its argument is the limit in seconds."""
 
-    def __str__(self):
+    def __str__(self) -> str:
         return f"does not end: stopped after {self.args[0]:g} s"
 
 
 class _ThisPython(KernelSpecManager):
     """The only kernel is the Python that runs this, whatever kernels are installed."""
 
-    def get_kernel_spec(self, kernel_name):
+    def get_kernel_spec(self, kernel_name: str) -> KernelSpec:
         return KernelSpec(argv=[sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"])
 
 
 class Kernel:
     """A running kernel in which `check` publishes its verdict as data, as it does under pytest. Raises OSError."""
 
-    def __init__(self, folder):
+    def __init__(self, folder: Path) -> None:
         self.manager = KernelManager(kernel_spec_manager=_ThisPython())
         self.manager.start_kernel(cwd=str(folder), stderr=subprocess.DEVNULL,
                                   env=os.environ | {"PYTEST_CURRENT_TEST": "coursekit"})
@@ -59,11 +64,11 @@ class Kernel:
             way_out = f"try: {sys.executable} -m ipykernel_launcher"
             raise OSError(f"the kernel does not start ({error}); {way_out}") from None
 
-    def stop(self):
+    def stop(self) -> None:
         self.client.stop_channels()
         self.manager.shutdown_kernel(now=True)
 
-    def run(self, source, seconds):
+    def run(self, source: str, seconds: float) -> tuple[str, dict[str, Any]]:
         """(id of the request, its reply's content) of a cell. Raises KernelDiedError, CellTimeoutError."""
         deadline = time.monotonic() + seconds
         asked = self.client.execute(source, store_history=False, allow_stdin=False)
@@ -79,7 +84,7 @@ class Kernel:
                 if reply["parent_header"].get("msg_id") == asked:
                     return asked, reply["content"]
 
-    def verdict(self, asked):
+    def verdict(self, asked: str) -> dict[str, Any] | None:
         """What `check` published while the request ran, or None."""
         found = None
         while True:
@@ -96,44 +101,48 @@ class Kernel:
 class Notebook:
     """What has run in the kernel, what must not run again, and how each cell failed.
 
-    path: of the notebook. seconds: that a cell may take. Raises Unreadable where there are no cells to read.
+    path: of the notebook. seconds: that a cell may take. Raises UnreadableError where there are no cells to read.
     """
 
-    def __init__(self, path, seconds):
-        self.path, self.seconds, self.kernel = path, seconds, None
+    def __init__(self, path: Path, seconds: float) -> None:
+        self.path, self.seconds = path, seconds
         self.cells, _ = parse(read_file(path))
-        self.done, self.culprits, self.errors = set(), set(), {}
+        self.kernel: Kernel | None = None
+        self.done: set[int] = set()
+        self.culprits: set[int] = set()
+        self.errors: dict[int, str | None] = {}
 
-    def __enter__(self):
+    def __enter__(self) -> Notebook:
         return self
 
-    def __exit__(self, *error):
+    def __exit__(self, *error: object) -> None:
         self.stop()
 
-    def stop(self):
+    def stop(self) -> None:
         """End the kernel, if there is one."""
         if self.kernel:
             self.kernel.stop()
         self.kernel = None
         self.done.clear()
 
-    def exercise(self, number):
+    def exercise(self, number: int) -> tuple[Exercise | None, str | None]:
         """(Exercise or None, role) of a cell: by its metadata, or by what its check says."""
         cell = self.cells[number]
         found = CHECK.search(cell.source)
         checked = any(c.role == "check" and c.exercise == cell.exercise for c in self.cells)
         if found and (cell.exercise is None or (cell.role == "stub" and not checked)):
             return EXERCISES.get(found[1]), "check"
-        return EXERCISES.get(cell.exercise), cell.role
+        return EXERCISES.get(cell.exercise or ""), cell.role
 
-    def checks(self):
+    def checks(self) -> list[tuple[Exercise, int | None]]:
         """[(Exercise, number of its check cell)] from top to bottom; then those without one, with None."""
         found = [(*self.exercise(number), number) for number in range(len(self.cells))]
-        checks = [(exercise, number) for exercise, role, number in found if exercise and role == "check"]
+        checks: list[tuple[Exercise, int | None]] = [(exercise, number) for exercise, role, number in found
+                                                     if exercise and role == "check"]
         names, checked = {e.notebook for e, _, _ in found if e}, {e.id for e, _ in checks}
         return checks + [(e, None) for e in EXERCISES.values() if e.notebook in names and e.id not in checked]
 
-    def verdict(self, exercise, number):
+    def verdict(self, exercise: Exercise, number: int | None) -> dict[str, Any]:
         """The payload of the Verdict that the check cell with this number publishes."""
         if number is None:
             call = f'check("{exercise.id}", {exercise.function})'
@@ -151,7 +160,7 @@ class Notebook:
                   f"its check {self.errors[number] or 'gives no verdict'}")
         return Verdict.absent(exercise, reason).payload()
 
-    def run(self, number):
+    def run(self, number: int) -> dict[str, Any] | None:
         """Run a cell and note how it ended. Returns the verdict that it published, or None."""
         self.kernel = self.kernel or Kernel(self.path.parent)
         verdict = None
@@ -170,6 +179,6 @@ class Notebook:
         return verdict
 
 
-def _error_line(reply):
+def _error_line(reply: dict[str, Any]) -> str:
     text = f"{reply['ename']}: {reply['evalue']}".strip(": ").splitlines()[0]
     return re.sub(r"\((?:\S*?, )?line (\d+)\)", r"(line \1)", text)

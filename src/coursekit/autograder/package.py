@@ -5,6 +5,8 @@ function that is an exercise's answer is copied, so that imports work, but it re
 nothing.
 """
 
+from __future__ import annotations
+
 import ast
 import atexit
 import compileall
@@ -14,11 +16,18 @@ import re
 import shutil
 import sys
 import tempfile
+from collections.abc import Collection, Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import coursekit
 from coursekit.autograder.verdict import inputs_of
 from coursekit.exercises import EXERCISES
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+    from coursekit.autograder.book import Chapter
 
 SOURCE = Path(coursekit.__file__).parent
 MODULES = ("_dispatch", "_kernels", "_scans", "actor_critic", "advantages", "arrays", "chains",
@@ -37,7 +46,7 @@ REFUSAL = "coursekit.{} does not answer while grading: write it yourself"
 
 
 @functools.cache
-def version(folder=SOURCE):
+def version(folder: Path = SOURCE) -> str:
     """A hash of the library, every module and every file of data: a change of any makes old grades stale."""
     digest = hashlib.sha256()
     for path in sorted(folder.rglob("*"), key=lambda path: path.relative_to(folder).as_posix()):
@@ -47,20 +56,20 @@ def version(folder=SOURCE):
     return digest.hexdigest()[:16]
 
 
-def imported_modules(source):
+def imported_modules(source: str) -> list[str]:
     """Modules that a cell imports, to be loaded before any submission comes."""
     modules = []
     for node in ast.parse(source).body:
         if isinstance(node, ast.Import):
             modules += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
-            modules.append(node.module)
+            modules.append(node.module or "")
             if node.module == "coursekit":
                 modules += [f"coursekit.{alias.name}" for alias in node.names]
     return modules
 
 
-def needed_imports(source, texts):
+def needed_imports(source: str, texts: Iterable[str]) -> str:
     """The imports whose names occur in texts: a sandbox that needs no figures loads no matplotlib."""
     everything = "\n".join(texts)
     if any(word in everything for word in ("globals(", "locals(", "eval(", "exec(", "vars(")):
@@ -75,12 +84,12 @@ def needed_imports(source, texts):
 
 
 @functools.cache
-def refused(chapter):
+def refused(chapter: Chapter) -> frozenset[str]:
     """Names such as "advantages.gae": library functions that a chapter's references call directly, less
     those that its hidden solutions use."""
     found = set()
 
-    def note(frame, event, argument):
+    def note(frame: FrameType, event: str, argument: Any) -> None:
         if event != "call" or frame.f_back is None:
             return
         inner, outer = frame.f_globals.get("__name__", ""), frame.f_back.f_globals.get("__name__", "")
@@ -101,7 +110,7 @@ def refused(chapter):
     return frozenset(name for name in found if name.rpartition(".")[2] not in used)
 
 
-def _names_used(tree):
+def _names_used(tree: ast.AST) -> set[str]:
     """Names that code takes from elsewhere."""
     names = [node for node in ast.walk(tree) if isinstance(node, ast.Name)]
     own = {node.id for node in names if isinstance(node.ctx, ast.Store)}
@@ -109,7 +118,7 @@ def _names_used(tree):
 
 
 @functools.cache
-def copy(names, fonts=False):
+def copy(names: frozenset[str], fonts: bool = False) -> Path:
     """A folder that holds the copy, in which the functions `names` refuse; it goes when the process ends."""
     folder = Path(tempfile.mkdtemp(prefix="coursekit-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
@@ -133,7 +142,7 @@ def copy(names, fonts=False):
     return folder
 
 
-def _refusing(text, functions, module):
+def _refusing(text: str, functions: Collection[str], module: str) -> str:
     tree = ast.parse(text)
     for node in tree.body:
         if isinstance(node, ast.FunctionDef) and node.name in functions:

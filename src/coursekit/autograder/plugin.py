@@ -1,11 +1,17 @@
 """pytest plugin: makes `pytest --nbval NOTEBOOK` the autograder. The cells themselves are in cells.py."""
 
+from __future__ import annotations
+
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any
+
 import pytest
 
 TIMEOUT = 300  # seconds for a cell, where --nbval-cell-timeout says nothing
 
 
-def pytest_configure(config):
+def pytest_configure(config: pytest.Config) -> None:
     option = config.option
     if not (getattr(option, "nbval", False) or getattr(option, "nbval_lax", False)):
         return
@@ -21,11 +27,11 @@ def pytest_configure(config):
 class Grading:
     """Puts our notebooks in the place of nbval's; collects the verdicts of a session, from all workers."""
 
-    def __init__(self):
-        self.verdicts = {}
+    def __init__(self) -> None:
+        self.verdicts: dict[tuple[str, str], dict[str, Any]] = {}
 
     @pytest.hookimpl(wrapper=True)
-    def pytest_collect_file(self, file_path, parent):
+    def pytest_collect_file(self, file_path: Path, parent: pytest.Collector) -> Generator[None, Any, Any]:
         collectors = yield
         if file_path.suffix != ".ipynb":
             return collectors
@@ -33,13 +39,14 @@ class Grading:
         return [NotebookFile.from_parent(parent, path=file_path) if isinstance(c, nbval.IPyNbFile) else c
                 for c in collectors]
 
-    def pytest_runtest_logreport(self, report):
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """One verdict for each exercise of a notebook: the last one given."""
         for key, result in report.user_properties:
             if key == "coursekit" and report.when == "call":
-                self.verdicts[report.nodeid.split("::")[0], result["exercise"]] = result
+                verdict: Any = result
+                self.verdicts[report.nodeid.split("::")[0], verdict["exercise"]] = verdict
 
-    def pytest_terminal_summary(self, terminalreporter):
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         results = list(self.verdicts.values())
         if not results:
             return

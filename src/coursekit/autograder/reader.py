@@ -1,11 +1,14 @@
 """Read what learners hand in: hostile, broken and odd files end as a reason in words, never as a crash."""
 
+from __future__ import annotations
+
 import json
 import os
 import re
 import stat
 from collections import Counter
 from dataclasses import dataclass
+from typing import Any
 
 from coursekit.exercises import EXERCISES
 
@@ -14,8 +17,24 @@ SAFELY = sum(getattr(os, flag, 0) for flag in ("O_NOFOLLOW", "O_NONBLOCK", "O_BI
 CHECK = re.compile(r"""^check\(\s*["']([\w.]+)["']""", re.M)
 
 
-class Unreadable(Exception):
+class UnreadableError(Exception):
     """The file can't be graded, for the reason given."""
+
+
+@dataclass(frozen=True)
+class File:
+    """A file that was handed in, and its bytes."""
+
+    name: str
+    data: bytes
+
+
+@dataclass(frozen=True)
+class UnreadableFile:
+    """A file that was handed in and can't be read, for the reason given."""
+
+    name: str
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -27,78 +46,80 @@ class Cell:
     exercise: str | None
 
 
-def read_file(path):
-    """The bytes of a regular file of at most 20 MB. Raises Unreadable; never follows a link, never blocks."""
+def read_file(path: str | os.PathLike[str]) -> bytes:
+    """The bytes of a regular file of at most 20 MB. Raises UnreadableError; never follows a link, never blocks."""
     try:
         descriptor = os.open(path, os.O_RDONLY | SAFELY)
         try:
             found = os.fstat(descriptor)
             if not stat.S_ISREG(found.st_mode):
-                raise Unreadable("it is no regular file")
+                raise UnreadableError("it is no regular file")
             if found.st_size > MAX_BYTES:
-                raise Unreadable(f"{found.st_size / 1e6:.0f} MB are more than the {MAX_BYTES >> 20} MB allowed")
+                size = f"{found.st_size / 1e6:.0f} MB"
+                raise UnreadableError(f"{size} are more than the {MAX_BYTES >> 20} MB allowed")
             with open(descriptor, "rb", closefd=False) as file:
                 return file.read(MAX_BYTES)
         finally:
             os.close(descriptor)
     except OSError as error:
-        raise Unreadable("it is a link" if os.path.islink(path) else f"{error.strerror}") from None
+        raise UnreadableError("it is a link" if os.path.islink(path) else f"{error.strerror}") from None
 
 
-def parse(data):
+def parse(data: bytes) -> tuple[list[Cell], str | None]:
     """The code cells of a notebook, (cells, name of its chapter or None), from the bytes of its file."""
     if not data.strip():
-        raise Unreadable("the file is empty")
+        raise UnreadableError("the file is empty")
     try:
         notebook = json.loads(data.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
-        raise Unreadable(f"it is not UTF-8 text (byte {error.start})") from None
+        raise UnreadableError(f"it is not UTF-8 text (byte {error.start})") from None
     except RecursionError:
-        raise Unreadable("its JSON is nested too deep") from None
+        raise UnreadableError("its JSON is nested too deep") from None
     except ValueError as error:
-        raise Unreadable(f"it is not JSON: {str(error)[:80]}") from None
+        raise UnreadableError(f"it is not JSON: {str(error)[:80]}") from None
     if not isinstance(notebook, dict):
-        raise Unreadable("it is JSON, but no notebook")
+        raise UnreadableError("it is JSON, but no notebook")
     found = notebook.get("cells")
     if found is None and isinstance(sheets := notebook.get("worksheets"), list):  # nbformat 3
         found = [c for s in sheets if isinstance(s, dict) and isinstance(s.get("cells"), list) for c in s["cells"]]
     if not isinstance(found, list) or len(found) > MAX_CELLS:
-        raise Unreadable("it has no list of cells" if not isinstance(found, list) else "it has too many cells")
+        raise UnreadableError("it has no list of cells" if not isinstance(found, list) else "it has too many cells")
     cells = [cell for number, raw in enumerate(found, 1) if (cell := _cell(raw, number))]
     return cells, _chapter(notebook, cells)
 
 
-def _cell(raw, number):
+def _cell(raw: Any, number: int) -> Cell | None:
     if not isinstance(raw, dict):
-        raise Unreadable(f"cell {number} is no cell")
+        raise UnreadableError(f"cell {number} is no cell")
     if raw.get("cell_type") != "code":
         return None
     source = raw.get("source", raw.get("input", ""))
     if isinstance(source, list) and all(isinstance(line, str) for line in source):
         source = "".join(source)
     if not isinstance(source, str):
-        raise Unreadable(f"cell {number} has a source that is no text")
+        raise UnreadableError(f"cell {number} has a source that is no text")
     mark = raw.get("metadata")
     mark = mark.get("coursekit") if isinstance(mark, dict) else None
     mark = mark if isinstance(mark, dict) else {}
-    told = [mark.get(key) if isinstance(mark.get(key), str) else None for key in ("role", "exercise")]
-    return Cell(source.encode("utf-8", "replace").decode(), *told)  # a lone surrogate would stop the compiler
+    role, exercise = (mark.get(key) if isinstance(mark.get(key), str) else None for key in ("role", "exercise"))
+    # A lone surrogate would stop the compiler.
+    return Cell(source.encode("utf-8", "replace").decode(), role, exercise)
 
 
-def _chapter(notebook, cells):
+def _chapter(notebook: dict[str, Any], cells: list[Cell]) -> str | None:
     """Which chapter this is: by its exercises' marks, its checks, the functions it defines, its own word."""
     text = "\n".join(cell.source for cell in cells)
     votes = Counter(EXERCISES[c.exercise].notebook for c in cells if c.exercise in EXERCISES)
     votes.update(EXERCISES[i].notebook for i in CHECK.findall(text) if i in EXERCISES)
     votes.update(e.notebook for e in EXERCISES.values() if definitions(e.function, text))
     if votes:
-        return max(sorted(votes), key=votes.get)
+        return max(sorted(votes), key=lambda name: votes[name])
     own = notebook.get("metadata")
     own = own.get("coursekit") if isinstance(own, dict) else None
     name = own.get("notebook") if isinstance(own, dict) else None
     return name if name in {e.notebook for e in EXERCISES.values()} else None
 
 
-def definitions(function, text):
+def definitions(function: str, text: str) -> int:
     """How often text defines or assigns this name at the left margin."""
     return len(re.findall(rf"^(?:(?:async )?def {function}\b|{function} *=[^=])", text, re.M))

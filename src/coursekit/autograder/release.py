@@ -4,17 +4,21 @@ The public book shows every solution behind a fold, so secrecy is no goal; a rel
 the answer out of sight until the learner has one.
 """
 
+from __future__ import annotations
+
 import csv
 import io
 import json
 import re
+from collections.abc import Collection
+from pathlib import Path
 
 from coursekit.autograder.book import role
 from coursekit.exercises import EXERCISES
 from coursekit.saved import write_text
 
 
-def released(path):
+def released(path: Path) -> str:
     """A chapter's text without solution cells; checks lose their stored verdict, which speaks of the solution."""
     notebook = json.loads(path.read_text(encoding="utf-8"))
     notebook["cells"] = [cell for cell in notebook["cells"] if role(cell) != "solution"]
@@ -24,7 +28,7 @@ def released(path):
     return json.dumps(notebook, indent=1, ensure_ascii=False) + "\n"
 
 
-def points_table(names):
+def points_table(names: Collection[str]) -> str:
     """CSV: chapter, exercise, title, points."""
     table = io.StringIO()
     rows = [(e.notebook, e.id, e.title, e.points) for e in EXERCISES.values() if e.notebook in names]
@@ -32,7 +36,7 @@ def points_table(names):
     return table.getvalue()
 
 
-def bring_files(text, path, folder):
+def bring_files(text: str, path: Path, folder: Path) -> None:
     """Copy the measured results that the chapter reads and the diagrams that it shows to their places beside it."""
     source = path.parent.parent / "experiments" / "results"
     if "../experiments/results" in text:

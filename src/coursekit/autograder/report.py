@@ -1,16 +1,23 @@
 """Pages in HTML: feedback for one learner, and what a class found hard."""
 
+from __future__ import annotations
+
 import base64
 import io
 import textwrap
 from collections import Counter
+from collections.abc import Iterable, Sequence
 from html import escape
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from coursekit.autograder.learners import file_name
-from coursekit.autograder.submission import FAULT
+from coursekit.autograder.submission import FAULT, Record
 from coursekit.exercises import EXERCISES
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 STYLE = """body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#222}
 table{border-collapse:collapse;display:block;overflow-x:auto}th{border-bottom:1px solid #888}
@@ -21,31 +28,31 @@ td:last-child{white-space:normal}"""
 SIGNS = {"correct": "✓", "wrong": "✗", "not attempted": "○"}
 
 
-def learner_page(record):
+def learner_page(record: Record) -> str:
     """Points, the first failing case that `check` shows, and the misconception by name; no hidden case."""
-    points = "not graded" if record["points"] is None else f"{record['points']} of {record['possible']} points"
-    parts = [f"<p><b>{points}</b> · {escape(record['status'])}</p>"]
-    if record["status"] == FAULT:
+    points = "not graded" if record.points is None else f"{record.points} of {record.possible} points"
+    parts = [f"<p><b>{points}</b> · {escape(record.status)}</p>"]
+    if record.status == FAULT:
         parts.append("<p>The grader failed, not you. Your instructor will grade this again.</p>")
-    elif record["reason"]:
-        parts.append(f"<p>{escape(record['reason'])}</p>")
-    for verdict in record["exercises"].values():
-        title = f"{SIGNS[verdict['status']]} {EXERCISES[verdict['exercise']].title}"
-        parts.append(f"<h2>{escape(title)} ({verdict['points']}/{verdict['possible']})</h2>")
-        parts.append(f"<pre>{escape(chr(10).join(verdict['lines']))}</pre>")
-    if record["flags"] and not record["reason"]:
-        parts.append("<h2>Notes</h2><ul>" + "".join(f"<li>{escape(f)}</li>" for f in record["flags"]) + "</ul>")
-    return page(f"Feedback for {record['name']}", parts)
+    elif record.reason:
+        parts.append(f"<p>{escape(record.reason)}</p>")
+    for verdict in record.exercises.values():
+        title = f"{SIGNS[verdict.status]} {EXERCISES[verdict.exercise].title}"
+        parts.append(f"<h2>{escape(title)} ({verdict.points}/{verdict.possible})</h2>")
+        parts.append(f"<pre>{escape(chr(10).join(verdict.lines))}</pre>")
+    if record.flags and not record.reason:
+        parts.append("<h2>Notes</h2><ul>" + "".join(f"<li>{escape(f)}</li>" for f in record.flags) + "</ul>")
+    return page(f"Feedback for {record.name}", parts)
 
 
-def class_page(records):
+def class_page(records: Sequence[Record]) -> str:
     """Points per exercise, common misconceptions, time, and a row for each learner."""
-    statuses = Counter(r["status"] for r in records)
-    points = [r["points"] for r in records if r["points"] is not None]
-    walls = " / ".join(sorted({r["isolation"] for r in records}))
+    statuses = Counter(r.status for r in records)
+    points = [r.points for r in records if r.points is not None]
+    isolation = " / ".join(sorted({r.isolation for r in records}))
     parts = [f"<p>{len(records)} learners: " + escape(", ".join(f"{n} {s}" for s, n in statuses.items())) + ". ",
-             f"Median {np.median(points):g} of {records[0]['possible']} points. " if points else "",
-             f"Sandbox: {escape(walls)}.</p>", _picture(records), "<h2>Misconceptions</h2>"]
+             f"Median {np.median(points):g} of {records[0].possible} points. " if points else "",
+             f"Sandbox: {escape(isolation)}.</p>", _picture(records), "<h2>Misconceptions</h2>"]
     rows = [f"<tr><td>{n}</td><td><code>{i}</code></td><td>{escape(name)}</td></tr>"
             for (i, name), n in misconceptions(records).most_common(15)]
     parts += ["<table><tr><th>learners<th>exercise<th>what they wrote</tr>", *rows, "</table>"] if rows else [
@@ -54,27 +61,27 @@ def class_page(records):
     return page("Class report", [*parts, *map(_row, records), "</table>"])
 
 
-def _row(record):
-    notes = "; ".join(record["flags"]) or record["reason"] or ""
-    link = f'<a href="feedback/{escape(file_name(record["learner"]))}.html">{escape(record["learner"])}</a>'
-    return (f"<tr><td>{link}</td><td>{escape(record['name'])}</td>"
-            f"<td>{'' if record['points'] is None else record['points']}</td><td>{escape(record['status'])}</td>"
-            f"<td>{record['seconds']:.1f}</td><td>{escape(notes[:160])}{'…' * (len(notes) > 160)}</td></tr>")
+def _row(record: Record) -> str:
+    notes = "; ".join(record.flags) or record.reason or ""
+    link = f'<a href="feedback/{escape(file_name(record.learner))}.html">{escape(record.learner)}</a>'
+    return (f"<tr><td>{link}</td><td>{escape(record.name)}</td>"
+            f"<td>{'' if record.points is None else record.points}</td><td>{escape(record.status)}</td>"
+            f"<td>{record.seconds:.1f}</td><td>{escape(notes[:160])}{'…' * (len(notes) > 160)}</td></tr>")
 
 
-def misconceptions(records):
+def misconceptions(records: Iterable[Record]) -> Counter[tuple[str, str]]:
     """Counter of (exercise id, name of a misconception)."""
-    return Counter((v["exercise"], v["misconception"]) for r in records for v in r["exercises"].values()
-                   if v["misconception"])
+    return Counter((v.exercise, v.misconception) for r in records for v in r.exercises.values()
+                   if v.misconception)
 
 
-def plot_points(ax, records):
+def plot_points(ax: Axes, records: Sequence[Record]) -> None:
     """One bar for each exercise: the share of learners who were right, wrong, and who did not try."""
-    ids = list(dict.fromkeys(i for r in records for i in r["exercises"]))
+    ids = list(dict.fromkeys(i for r in records for i in r.exercises))
     left = np.zeros(len(ids))
     for status, colour, hatch in (("correct", "#009E73", ""), ("wrong", "#D55E00", "//"),
                                   ("not attempted", "#CCCCCC", "")):
-        share = np.array([np.mean([r["exercises"][i]["status"] == status for r in records if i in r["exercises"]])
+        share = np.array([np.mean([r.exercises[i].status == status for r in records if i in r.exercises])
                           for i in ids])
         ax.barh(ids, share, left=left, color=colour, hatch=hatch, edgecolor="white", label=status)
         left += share
@@ -83,7 +90,7 @@ def plot_points(ax, records):
     ax.legend(ncols=3, loc="lower center", bbox_to_anchor=(0.5, 1.0), frameon=False)
 
 
-def plot_misconceptions(ax, records):
+def plot_misconceptions(ax: Axes, records: Sequence[Record]) -> None:
     """One bar for each of the ten most common misconceptions: how many learners had it."""
     common = misconceptions(records).most_common(10)
     ax.barh(["\n".join(textwrap.wrap(f"{i}: {name}", 34, max_lines=2)) for (i, name), _ in common],
@@ -92,16 +99,16 @@ def plot_misconceptions(ax, records):
     ax.set(xlabel="learners", ylabel="misconception")
 
 
-def plot_seconds(ax, records):
+def plot_seconds(ax: Axes, records: Sequence[Record]) -> None:
     """How many submissions took how long."""
-    ax.hist([r["seconds"] for r in records], bins=20, color="#56B4E9", edgecolor="white")
+    ax.hist([r.seconds for r in records], bins=20, color="#56B4E9", edgecolor="white")
     ax.set(xlabel="time for one submission (s)", ylabel="submissions")
 
 
-def _picture(records):
+def _picture(records: Sequence[Record]) -> str:
     from matplotlib.figure import Figure
 
-    rows = max((len(r["exercises"]) for r in records), default=0)
+    rows = max((len(r.exercises) for r in records), default=0)
     plots = {plot_points: 1 + 0.3 * rows, plot_seconds: 2}
     if common := misconceptions(records):
         plots[plot_misconceptions] = 1 + 0.45 * min(10, len(common))
@@ -115,7 +122,7 @@ def _picture(records):
             f'src="data:image/png;base64,{base64.b64encode(data.getvalue()).decode()}"></div>')
 
 
-def page(title, parts):
+def page(title: str, parts: Iterable[str]) -> str:
     return (f'<!doctype html><html lang="en"><meta charset="utf-8">'
             f'<meta name="viewport" content="width=device-width,initial-scale=1"><title>{escape(title)}</title>'
             f"<style>{STYLE}</style><h1>{escape(title)}</h1>{''.join(parts)}</html>\n")

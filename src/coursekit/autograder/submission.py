@@ -1,48 +1,28 @@
-"""Grade one submission: from the bytes of its files to a record of points. The same code here and on a cluster."""
+"""Grade one submission: from its files to a Record. The same code here and on a cluster."""
+
+from __future__ import annotations
 
 import hashlib
-import threading
 import time
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from coursekit.autograder import package, sandbox
-from coursekit.autograder.book import answers, cells, role
-from coursekit.autograder.outcome import Outcome
-from coursekit.autograder.reader import Cell, Unreadable, definitions, parse
-from coursekit.autograder.session import DEFINES, Session
-from coursekit.autograder.verdict import judge
-from coursekit.exercises import EXERCISES
+from coursekit.autograder import package
+from coursekit.autograder.book import Chapter
+from coursekit.autograder.isolation import Isolation
+from coursekit.autograder.reader import Cell, File, UnreadableError, UnreadableFile, definitions, parse
+from coursekit.autograder.sandbox import GraderError, Limits, SandboxPool
+from coursekit.autograder.session import Session
+from coursekit.autograder.verdict import Verdict, judge
+
+if TYPE_CHECKING:
+    from coursekit.autograder.outcome import Outcome
+    from coursekit.exercises.base import Case, Exercise
 
 PUBLIC = 0  # the seed of the cases that `check` shows
-STATUSES = ("graded", "crashed", "timeout", "unreadable", "not graded (grader fault)")
+STATUSES = ("graded", "crashed", "timeout", "unreadable", "not graded (grader fault)")  # later ones prevail
 FAULT = STATUSES[-1]
-_mine = threading.local()
-
-
-@dataclass(frozen=True)
-class Chapter:
-    """What the grader knows of a notebook of the course."""
-
-    name: str
-    imports: str
-    book: tuple[str, ...]  # sources of its code cells
-    answers: tuple[tuple[str, str], ...]  # (exercise id, source of the instructor's solution)
-
-    @property
-    def exercises(self):
-        return [EXERCISES[i] for i, _ in self.answers]
-
-    def is_own(self, cell):
-        """Whether a cell is the learner's own work: not the book's, and no figure with its numbers changed."""
-        return cell.source.strip() not in self.book and not (cell.role == "chapter"
-                                                            and not DEFINES.search(cell.source))
-
-
-def chapter(path):
-    """The Chapter of one of our own notebooks."""
-    found = [cell for cell in cells(path) if cell["cell_type"] == "code"]
-    imports = next(cell["source"] for cell in found if role(cell) == "imports")
-    return Chapter(path.stem, imports, tuple(c["source"].strip() for c in found), tuple(answers(path).items()))
 
 
 @dataclass(frozen=True)
@@ -51,145 +31,167 @@ class Settings:
 
     chapters: tuple[Chapter, ...]
     seed: int
-    kind: str
-    forks: bool
-    isolation: str
-    limits: sandbox.Limits
+    isolation: Isolation
+    limits: Limits
     version: str
 
-    def key(self, files):
+    def key(self, files: Sequence[File | UnreadableFile]) -> str:
         """A hash of everything that the grade of these files depends on."""
-        parts = [self.seed, self.version, self.limits, self.chapters,
-                 [(name, data if isinstance(data, str) else _hash(data)) for name, data in files]]
-        return _hash(repr(parts).encode())
+        handed_in = [(f.name, _hash(f.data) if isinstance(f, File) else f.reason) for f in files]
+        return _hash(repr([self.seed, self.version, self.limits, self.chapters, handed_in]).encode())
+
+    def pool(self) -> SandboxPool:
+        """Sandboxes for these settings, none yet; to be closed."""
+        return SandboxPool(self.isolation.kind, self.isolation.forks, self.limits)
 
 
-def _hash(data):
-    return hashlib.sha256(data).hexdigest()
+@dataclass(kw_only=True)
+class Record:
+    """The grade of one submission, as a file GRADES/learners/ID.json keeps it.
+
+    status: one of STATUSES, how the grading went; whether an answer is right is the status of its Verdict.
+    reason: why nothing could be graded. points: None where the grader failed. exercises: by id. flags: what an
+    instructor should know. hash: the key of the submission and the settings.
+    """
+
+    learner: str = ""
+    name: str = ""
+    hash: str = ""
+    status: str = "unreadable"
+    reason: str | None = None
+    points: int | None = 0
+    possible: int
+    exercises: dict[str, Verdict] = field(default_factory=dict)
+    flags: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+    isolation: str
+
+    @classmethod
+    def blank(cls, settings: Settings) -> Record:
+        """Nothing readable yet, no points."""
+        possible = sum(e.points for chapter in settings.chapters for e in chapter.exercises)
+        return cls(possible=possible, isolation=settings.isolation.description)
+
+    @classmethod
+    def fault(cls, reason: str, settings: Settings) -> Record:
+        """Of a submission that the grader could not grade."""
+        blank = cls.blank(settings)
+        blank.status, blank.reason, blank.points = FAULT, reason, None
+        return blank
+
+    def payload(self) -> dict[str, Any]:
+        """As plain JSON data."""
+        return asdict(self) | {"exercises": {i: verdict.payload() for i, verdict in self.exercises.items()}}
+
+    @classmethod
+    def from_payload(cls, payload: dict[str, Any]) -> Record:
+        """The Record that `payload` gave. Raises TypeError, KeyError or AttributeError for anything else."""
+        exercises = {i: Verdict.from_payload(verdict) for i, verdict in payload["exercises"].items()}
+        return cls(**payload | {"exercises": exercises})
 
 
-def grade_submission(files, settings):
-    """The record of one submission, a plain dictionary; whatever happens, there is one.
+class NotebookGrade(NamedTuple):
+    """Of one notebook. flags: what an instructor should know. events: what ended a worker."""
 
-    Args: files: list of (name, bytes of a file, or the reason in words why it can't be read), the newest last.
+    verdicts: list[Verdict]
+    flags: list[str]
+    events: list[str]
+
+
+def grade_submission(files: Sequence[File | UnreadableFile], settings: Settings, pool: SandboxPool) -> Record:
+    """The Record of one submission; whatever happens, there is one.
+
+    Args: files: what a learner handed in, the newest last. pool: of these settings.
     """
     begin = time.monotonic()
     for _ in range(2):
         try:
             if settings.version != package.version():
-                raise sandbox.Fault("this machine has another version of the course")
-            record = _grade(files, settings)
+                raise GraderError("this machine has another version of the course")
+            record = _grade(files, settings, pool)
             break
         except Exception as error:  # ours, since nothing of a learner's runs in this process: try once more
-            close_sandboxes()
-            told = str(error) if isinstance(error, sandbox.Fault) else f"{type(error).__name__}: {error}"
-            record = fault(told, settings)
-    return record | {"seconds": round(time.monotonic() - begin, 3), "isolation": settings.isolation}
-
-
-def fault(told, settings):
-    """The record of a submission that the grader could not grade."""
-    return _blank(settings) | {"status": FAULT, "reason": told, "points": None, "seconds": 0.0,
-                               "isolation": settings.isolation}
-
-
-def _blank(settings):
-    known = [e for chapter in settings.chapters for e in chapter.exercises]
-    return {"status": "unreadable", "reason": None, "points": 0, "possible": sum(e.points for e in known),
-            "exercises": {}, "flags": []}
-
-
-def _grade(files, settings):
-    record, events, notebooks = _blank(settings), [], {}
-    for name, data in files:
-        try:
-            if isinstance(data, str):
-                raise Unreadable(data)
-            found, which = parse(data)
-            if which is None:
-                raise Unreadable("it holds no exercise of this course")
-            if which in notebooks:
-                record["flags"].append(f"several notebooks for {which}: {name} was graded")
-            notebooks[which] = found
-        except Unreadable as error:
-            events.append("unreadable")
-            record["flags"].append(f"{name}: {error}")
-    for known in settings.chapters:
-        if known.name in notebooks:
-            verdicts, flags, ended = grade_notebook(notebooks[known.name], known, settings)
-            events += ["graded", *ended]
-        else:
-            verdicts = [_absent(e) for e in known.exercises]
-            flags = [f"no notebook for {known.name}"] if files else ["nothing handed in"]
-        record["flags"] += flags
-        record["exercises"] |= {v["exercise"]: v for v in verdicts}
-    record["points"] = sum(v["points"] for v in record["exercises"].values())
-    record["status"] = max(events, key=STATUSES.index) if events else "unreadable"
-    if "graded" not in events:
-        record["reason"] = "; ".join(record["flags"])
+            reason = str(error) if isinstance(error, GraderError) else f"{type(error).__name__}: {error}"
+            record = Record.fault(reason, settings)
+    record.seconds = round(time.monotonic() - begin, 3)
     return record
 
 
-def grade_notebook(found, known, settings):
-    """(payloads of the verdicts, flags, what ended a worker) for one notebook's cells; known: its Chapter."""
+def _grade(files: Sequence[File | UnreadableFile], settings: Settings, pool: SandboxPool) -> Record:
+    record = Record.blank(settings)
+    events: list[str] = []
+    notebooks: dict[str, list[Cell]] = {}
+    for file in files:
+        try:
+            if isinstance(file, UnreadableFile):
+                raise UnreadableError(file.reason)
+            found, which = parse(file.data)
+            if which is None:
+                raise UnreadableError("it holds no exercise of this course")
+            if which in notebooks:
+                record.flags.append(f"several notebooks for {which}: {file.name} was graded")
+            notebooks[which] = found
+        except UnreadableError as error:
+            events.append("unreadable")
+            record.flags.append(f"{file.name}: {error}")
+    for chapter in settings.chapters:
+        if chapter.name in notebooks:
+            grade = grade_notebook(notebooks[chapter.name], chapter, settings.seed, pool)
+            events += ["graded", *grade.events]
+        else:
+            missing = f"no notebook for {chapter.name}" if files else "nothing handed in"
+            grade = NotebookGrade([Verdict.absent(e) for e in chapter.exercises], [missing], [])
+        record.flags += grade.flags
+        record.exercises |= {verdict.exercise: verdict for verdict in grade.verdicts}
+    record.points = sum(verdict.points for verdict in record.exercises.values())
+    record.status = max(events, key=STATUSES.index) if events else "unreadable"
+    if "graded" not in events:
+        record.reason = "; ".join(record.flags)
+    return record
+
+
+def grade_notebook(cells: Sequence[Cell], chapter: Chapter, seed: int, pool: SandboxPool) -> NotebookGrade:
+    """Grade the cells of one notebook on the public cases and the hidden ones of this seed."""
+    modules = package.imported_modules(chapter.imports) if pool.forks else ["numpy"]
+    folder = package.copy(package.refused(chapter), fonts=True)
     verdicts, flags = [], []
-    with Session(_sandbox(known, settings), known, found) as session:
+    with pool.lend(folder, modules) as sandbox, Session(sandbox, chapter, cells) as session:
         text = "\n".join(c.source for c in session.cells)
-        for exercise in known.exercises:
-            public, hidden = exercise.cases(PUBLIC), exercise.cases(settings.seed)
+        for exercise in chapter.exercises:
+            public, hidden = exercise.cases(PUBLIC), exercise.cases(seed)
             outcomes = session.call(exercise, public + hidden)
             verdicts.append(_verdict(exercise, public, hidden, outcomes))
             if (times := definitions(exercise.function, text)) > 1:
                 flags.append(f"{exercise.function} is defined {times} times: the last one counts")
         broken = [f"a cell {error}" for error in dict.fromkeys(session.errors.values()) if error]
         flags += broken[:5] + [f"and {len(broken) - 5} cells more"] * (len(broken) > 5)
-    return verdicts, flags, sorted(session.events)
+    return NotebookGrade(verdicts, flags, sorted(session.events))
 
 
-def _verdict(exercise, public, hidden, outcomes):
-    """The payload of both verdicts in one; what it says never shows a hidden case."""
+def _verdict(exercise: Exercise, public: list[Case], hidden: list[Case], outcomes: list[Outcome] | None) -> Verdict:
+    """Both verdicts in one; what it says never shows a hidden case."""
     if outcomes is None:
-        return _absent(exercise)
-    shown, unseen = (judge(exercise, cases, part) for cases, part in
-                     ((public, outcomes[:len(public)]), (hidden, outcomes[len(public):])))
+        return Verdict.absent(exercise)
+    shown = judge(exercise, public, outcomes[:len(public)])
+    unseen = judge(exercise, hidden, outcomes[len(public):])
     if shown.status != "correct" or unseen.status == "correct":
-        return shown.payload()
-    lines = [f"✗ {exercise.id}: right on every case that `check` shows, wrong on others"]
-    lines += list(unseen.lines[-1:]) if unseen.misconception else []
-    return unseen.payload() | {"status": "wrong", "passed": shown.passed, "cases": shown.cases, "lines": lines}
+        return shown
+    lines = (f"✗ {exercise.id}: right on every case that `check` shows, wrong on others",
+             *(unseen.lines[-1:] if unseen.misconception else ()))
+    return replace(unseen, status="wrong", passed=shown.passed, cases=shown.cases, lines=lines)
 
 
-def _absent(exercise):
-    cases = exercise.cases(PUBLIC)
-    return judge(exercise, cases, [Outcome(error="not there", not_attempted=True)] * len(cases)).payload()
+def check_instructor(settings: Settings, pool: SandboxPool) -> None:
+    """Grade the instructor's own answers. Raises GraderError unless they get full marks: then no grade would be
+    fair."""
+    for chapter in settings.chapters:
+        solved = [Cell(source, None, None) for _, source in chapter.answers]
+        for verdict in grade_notebook(solved, chapter, settings.seed, pool).verdicts:
+            if verdict.status != "correct":
+                lines = " ".join(" ".join(verdict.lines).split())
+                raise GraderError(f"the instructor's own answer to {verdict.exercise} fails in the sandbox, so no "
+                                  f"submission was graded. {lines}")
 
 
-def _sandbox(known, settings):
-    """This thread's sandbox for a chapter: a thread keeps one for each chapter that it meets."""
-    mine = _mine.__dict__.setdefault("sandboxes", {})
-    if (known, settings) not in mine:
-        modules = package.imported_modules(known.imports) if settings.forks else ["numpy"]
-        folder = package.copy(package.refused(known), fonts=True)
-        mine[known, settings] = sandbox.Sandbox(settings.kind, settings.forks, folder, modules, settings.limits,
-                                                settings)
-    return mine[known, settings]
-
-
-def close_sandboxes():
-    """End this thread's sandboxes."""
-    while _mine.__dict__.get("sandboxes"):
-        _mine.sandboxes.popitem()[1].kill()
-
-
-def check_instructor(settings, close=False):
-    """Grade the instructor's own answers. Raises Fault unless they get full marks: then no grade would be fair.
-    close: leave no sandbox to this thread."""
-    for known in settings.chapters:
-        solved = [Cell(source, None, None) for _, source in known.answers]
-        for verdict in grade_notebook(solved, known, settings)[0]:
-            if verdict["status"] != "correct":
-                told = " ".join(" ".join(verdict["lines"]).split())
-                raise sandbox.Fault(f"the instructor's own answer to {verdict['exercise']} fails in the "
-                                    f"sandbox, so no submission was graded. {told}")
-    if close:
-        close_sandboxes()
+def _hash(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()

@@ -33,6 +33,11 @@ class Verdict:
         """As plain JSON data."""
         return asdict(self) | {"lines": list(self.lines)}
 
+    @classmethod
+    def from_payload(cls, payload):
+        """The Verdict that `payload` gave."""
+        return cls(**payload | {"lines": tuple(payload["lines"])})
+
 
 def tally(results):
     """'exercises: 2 correct, 1 wrong, 4 not attempted, 5/14 points'"""

@@ -5,11 +5,16 @@ short text, or {"list" | "tuple" | "dict" | "array" | "tensor" | "strange": ...}
 that it reads: sizes, depths, dtypes and shapes are checked before an array is made.
 """
 
+from __future__ import annotations
+
 import json
 import math
 import select
+import socket
 import struct
 import time
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -17,52 +22,48 @@ DTYPES = {"|b1", "|i1", "|u1", "<i2", "<u2", "<i4", "<u4", "<i8", "<u8", "<f2", 
 MAX_BYTES, MAX_ITEMS, MAX_DEPTH, MAX_TEXT = 8 << 20, 20_000, 8, 1000
 
 
-class Garbled(Exception):
+class ProtocolError(Exception):
     """What came is no message of ours."""
-
-
-class Late(Exception):
-    """Nothing came in time."""
 
 
 class Strange:
     """Stands for a value that is neither a number nor made of numbers."""
 
-    def __init__(self, told):
+    def __init__(self, told: str) -> None:
         self.told = told
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return self.told
 
 
-def send(sock, message):
+def send(sock: socket.socket, message: Mapping[str, Any]) -> None:
     """Send a dictionary. Raises OSError: nobody listens; whatever its values raise when they are read."""
     writer = _Writer()
     text = json.dumps({key: writer.value(value, 0) for key, value in message.items()}).encode("ascii")
     sock.sendall(struct.pack(">II", len(text), writer.bytes) + text + b"".join(writer.arrays))
 
 
-def receive(sock, seconds=None, tensors=False):
+def receive(sock: socket.socket, seconds: float | None = None, tensors: bool = False) -> dict[str, Any]:
     """The next message, a dictionary. tensors: torch tensors arrive as such, else as arrays.
-    Raises Late, Garbled, or EOFError when the other side is gone."""
+    Raises TimeoutError, ProtocolError, or EOFError when the other side is gone."""
     deadline = None if seconds is None else time.monotonic() + seconds
     sizes = struct.unpack(">II", _exactly(sock, 8, deadline))
     if sum(sizes) > MAX_BYTES:
-        raise Garbled(f"a message of {sum(sizes)} bytes")
+        raise ProtocolError(f"a message of {sum(sizes)} bytes")
     text, data = _exactly(sock, sizes[0], deadline), _exactly(sock, sizes[1], deadline)
     try:
         reader = _Reader(data, tensors)
         return {key: reader.value(value, 0) for key, value in json.loads(text.decode("ascii")).items()}
     except (ValueError, TypeError, AttributeError, RecursionError, OverflowError, MemoryError) as error:
-        raise Garbled(f"{type(error).__name__}") from None
+        raise ProtocolError(f"{type(error).__name__}") from None
 
 
-def _exactly(sock, count, deadline):
+def _exactly(sock: socket.socket, count: int, deadline: float | None) -> bytes:
     parts, missing = [], count
     while missing:
         left = None if deadline is None else deadline - time.monotonic()
         if left is not None and (left <= 0 or not select.select([sock], [], [], left)[0]):
-            raise Late  # even where more is there: a flood has no end
+            raise TimeoutError  # even where more is there: a flood has no end
         part = sock.recv(min(missing, 1 << 20))
         if not part:
             raise EOFError
@@ -74,10 +75,11 @@ def _exactly(sock, count, deadline):
 class _Writer:
     """Turns values into JSON and the bytes of arrays; counts, since a list may hold itself."""
 
-    def __init__(self):
-        self.arrays, self.bytes, self.items = [], 0, 0
+    def __init__(self) -> None:
+        self.arrays: list[bytes] = []
+        self.bytes, self.items = 0, 0
 
-    def value(self, value, depth):
+    def value(self, value: Any, depth: int) -> Any:
         self.items += 1
         if self.items > MAX_ITEMS:
             raise ValueError(f"more than {MAX_ITEMS} items")
@@ -96,7 +98,7 @@ class _Writer:
             return {"dict": [[str(k), self.value(v, depth + 1)] for k, v in value.items()]}
         return self.array(value)
 
-    def array(self, value):
+    def array(self, value: Any) -> dict[str, Any]:
         kind = "tensor" if hasattr(value, "detach") else "array"
         array = np.asarray(value.detach().cpu().numpy() if kind == "tensor" else value)
         if array.dtype.kind not in "biuf":
@@ -110,7 +112,7 @@ class _Writer:
         return {kind: [array.dtype.str, list(array.shape), self.bytes - array.nbytes]}
 
 
-def _told(value):
+def _told(value: Any) -> str:
     if isinstance(value, Strange):
         return value.told
     try:
@@ -119,7 +121,7 @@ def _told(value):
         return f"{type(value).__name__} (its repr raises {type(error).__name__})"
 
 
-def _writable(text):
+def _writable(text: str) -> str:
     """text without the lone surrogates of JSON's escapes, which no file can hold."""
     return text.encode("utf-8", "replace").decode()
 
@@ -127,10 +129,10 @@ def _writable(text):
 class _Reader:
     """Builds values from JSON and the bytes of arrays; counts what it builds."""
 
-    def __init__(self, data, tensors):
+    def __init__(self, data: bytes, tensors: bool) -> None:
         self.data, self.tensors, self.items, self.bytes = data, tensors, 0, 0
 
-    def value(self, plain, depth):
+    def value(self, plain: Any, depth: int) -> Any:
         self.items += 1
         if self.items > MAX_ITEMS or depth > MAX_DEPTH + 1:
             raise ValueError("too much of it")
@@ -151,7 +153,7 @@ class _Reader:
             return torch.as_tensor(array)
         return array[()] if array.ndim == 0 else array
 
-    def array(self, dtype, shape, start):
+    def array(self, dtype: str, shape: list[int], start: int) -> np.ndarray:
         if dtype not in DTYPES or len(shape) > MAX_DEPTH or not all(type(n) is int and 0 <= n for n in shape):
             raise ValueError("no array of ours")
         count = math.prod(shape)

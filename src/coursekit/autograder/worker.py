@@ -5,6 +5,8 @@ imports what the chapter needs once and then forks a child for every submission:
 mount, ipc and network namespaces, its own /tmp, and no /proc.
 """
 
+from __future__ import annotations
+
 import ctypes
 import gc
 import importlib
@@ -16,6 +18,7 @@ import signal
 import socket
 import sys
 import traceback
+from typing import Any, NoReturn
 
 import coursekit
 from coursekit.autograder import confine, wire
@@ -26,7 +29,7 @@ DUMPABLE, CAPBSET_DROP, NO_NEW_PRIVS = 4, 24, 38
 SILENT = 8 | 2 | 4  # MS_NOEXEC, MS_NOSUID, MS_NODEV
 
 
-def main(descriptor):
+def main(descriptor: int) -> None:
     """Read the settings, get ready, and serve until the grader closes the socket."""
     control = socket.socket(fileno=descriptor)
     settings = wire.receive(control)
@@ -55,7 +58,7 @@ def main(descriptor):
         serve(control)
 
 
-def serve(sock):
+def serve(sock: socket.socket) -> NoReturn:
     """Answer the grader's requests: {"cell": source, "name"} and {"function", "inputs"}."""
     names = {"__name__": "__main__", "__builtins__": __builtins__, "display": _nothing, "get_ipython": _nothing}
     while True:
@@ -69,11 +72,11 @@ def serve(sock):
         except OSError:
             os._exit(0)
         except BaseException as error:  # the value raises when it is read
-            told = f"{type(reply.get('value')).__name__} that can't be read: {describe(error)}"
-            wire.send(sock, {"value": wire.Strange(told), "id": request["id"]})
+            unread = f"{type(reply.get('value')).__name__} that can't be read: {describe(error)}"
+            wire.send(sock, {"value": wire.Strange(unread), "id": request["id"]})
 
 
-def run_cell(request, names):
+def run_cell(request: dict[str, Any], names: dict[str, Any]) -> dict[str, Any]:
     """Execute a cell; what it prints goes nowhere. Returns {"error": text or None}."""
     source = request["cell"]
     try:
@@ -90,7 +93,7 @@ def run_cell(request, names):
     return {"error": None}
 
 
-def call(request, names):
+def call(request: dict[str, Any], names: dict[str, Any]) -> dict[str, Any]:
     """Call a function by its name. Returns {"value"} or {"error", "not_attempted"} or {"missing"}."""
     function = names.get(request["function"])
     if not callable(function):
@@ -101,7 +104,7 @@ def call(request, names):
         return {"error": describe(error), "not_attempted": from_stub(error, function)}
 
 
-def limit(settings):
+def limit(settings: dict[str, Any]) -> None:
     """The limits of one submission: paths and system calls, address space, file size, processes and threads,
     open files, no core dumps."""
     if settings["places"]:
@@ -114,7 +117,7 @@ def limit(settings):
         resource.setrlimit(kind, (most, most))
 
 
-def silence():
+def silence() -> None:
     """From here on nothing that is printed goes anywhere."""
     nowhere = os.open(os.devnull, os.O_RDWR)
     for stream in (0, 1, 2):
@@ -122,7 +125,7 @@ def silence():
     os.close(nowhere)
 
 
-def serve_forks(control, settings):
+def serve_forks(control: socket.socket, settings: dict[str, Any]) -> None:
     """For each socket that arrives fork a child that serves it; end it when the grader says so."""
     while True:
         data, descriptors, _, _ = socket.recv_fds(control, 1, 1)
@@ -142,7 +145,7 @@ def serve_forks(control, settings):
             control.send(b".")
 
 
-def _spawn(descriptor, control, settings):
+def _spawn(descriptor: int, control: socket.socket, settings: dict[str, Any]) -> int | None:
     """Fork a child in namespaces of its own; returns a pidfd, or None where that is forbidden."""
     reader, writer = os.pipe()
     middle = os.fork()  # a process enters a new pid namespace only through its children
@@ -166,7 +169,7 @@ def _spawn(descriptor, control, settings):
     return child
 
 
-def _unshare():
+def _unshare() -> None:
     uid, gid = os.getuid(), os.getgid()
     confine.call("unshare", NEWUSER | NEWPID | NEWNS | NEWIPC | NEWNET)
     for name, text in (("setgroups", "deny"), ("uid_map", f"1000 {uid} 1"), ("gid_map", f"1000 {gid} 1")):
@@ -174,7 +177,7 @@ def _unshare():
             file.write(text)
 
 
-def _enclose(descriptor, control, writer, settings):
+def _enclose(descriptor: int, control: socket.socket, writer: int, settings: dict[str, Any]) -> NoReturn:
     """In the child: private folders, no way back, limits; then serve."""
     try:
         for folder in (b"/tmp", b"/dev/shm", b"/proc"):
@@ -194,7 +197,7 @@ def _enclose(descriptor, control, writer, settings):
     os._exit(1)
 
 
-def _nothing(*arguments, **named):
+def _nothing(*arguments: Any, **named: Any) -> None:
     """Stands in for what only a notebook has."""
 
 

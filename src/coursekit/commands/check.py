@@ -23,13 +23,13 @@ def run(options):
         raise ValueError(f"{path} is no notebook: its name must end in .ipynb")
     need("jupyter_client", "ipykernel")
     from coursekit.autograder.notebook import Notebook
-    from coursekit.autograder.reader import Unreadable
+    from coursekit.autograder.reader import UnreadableError
     from coursekit.autograder.verdict import tally
 
     try:
         with Notebook(path.resolve(), options.timeout) as notebook:
             verdicts = [notebook.verdict(*check) for check in notebook.checks()]
-    except (Unreadable, OSError) as error:
+    except (UnreadableError, OSError) as error:
         raise ValueError(f"{path} can't be graded: {error}") from None
     results = list({verdict["exercise"]: verdict for verdict in verdicts}.values())  # the last one counts
     if not results:

@@ -107,7 +107,7 @@ def check_resume(options, path, saved):
 @contextlib.contextmanager
 def resumable(path, resumed):
     """Within it, Ctrl-C says what --resume can do. Yields a list, to which the number of each saved update goes."""
-    saved = []
+    saved: list[int] = []
     try:
         yield saved
     except KeyboardInterrupt:

@@ -1,13 +1,12 @@
 """`coursekit grade SUBMISSIONS --out GRADES`: a class, from files to grades and feedback."""
 
-import contextlib
 import os
 import secrets
 import sys
 from pathlib import Path
 
-from coursekit.autograder import classroom, package, report, sandbox, submission, walls
-from coursekit.autograder.book import chapters
+from coursekit.autograder import classroom, isolation, package, report, sandbox, submission
+from coursekit.autograder.book import chapter, chapters
 from coursekit.autograder.grades_csv import FORMATS, csv_text
 from coursekit.autograder.learners import learners
 from coursekit.commands.common import SEEDS, at_least, need, seconds, target_folder
@@ -26,7 +25,8 @@ def add_command(commands):
                         help="of the hidden cases (default: drawn once, kept in GRADES)")
     parser.add_argument("--format", choices=FORMATS, default="plain", help="columns of grades.csv")
     parser.add_argument("--regrade", action="store_true", help="grade again what is graded already")
-    parser.add_argument("--sandbox", choices=("auto", *walls.KINDS), default="auto", help="the walls (auto)")
+    parser.add_argument("--sandbox", choices=("auto", *isolation.KINDS), default="auto",
+                        help="how submissions are isolated (auto)")
     parser.add_argument("--fresh", action="store_true", help="a new sandbox for each notebook, no fork server")
     parser.add_argument("--call-seconds", type=seconds, default=20, help="for one call or cell (20)")
     parser.add_argument("--seconds", type=seconds, default=300, help="for one notebook (300)")
@@ -38,8 +38,8 @@ def run(options):
     """Grade and report. Returns 0 even where learners failed."""
     try:
         return _grade(options)
-    except sandbox.Fault as fault:
-        raise ValueError(str(fault)) from None
+    except sandbox.GraderError as error:
+        raise ValueError(str(error)) from None
 
 
 def _grade(options):
@@ -51,24 +51,23 @@ def _grade(options):
         options.extra = "cluster"
         need("distributed")
     settings = _settings(options)
-    print(f"sandbox: {settings.isolation}", file=sys.stderr)
-    with _grader(options, settings) as grader:
-        records = classroom.grade_class(people, settings, options, *grader)
+    print(f"sandbox: {settings.isolation.description}", file=sys.stderr)
+    with _backend(options, settings) as backend:
+        records = classroom.grade_class(people, settings, options.out, backend, options.regrade)
     write_text(options.out / "grades.csv", csv_text(records, settings, options.format))
     write_text(options.out / "index.html", report.class_page(records))
-    counts = {s: sum(r["status"] == s for r in records) for s in submission.STATUSES}
+    counts = {s: sum(r.status == s for r in records) for s in submission.STATUSES}
     print(", ".join(f"{n} {status}" for status, n in counts.items() if n) + f"; see {options.out}/index.html")
     return 0
 
 
 def _settings(options):
     """The Settings of this run."""
-    books = tuple(submission.chapter(path) for path in chapters(options.book, options.chapters).values())
+    books = tuple(chapter(path) for path in chapters(options.book, options.chapters).values())
     limits = sandbox.Limits(call=options.call_seconds, submission=options.seconds)
-    kind, forks, isolation = sandbox.choose(options.sandbox, package.copy(package.refused(books[0]), True),
-                                            options.fresh)
+    found = sandbox.choose(options.sandbox, package.copy(package.refused(books[0]), True), options.fresh)
     seed = _seed(options.out / "seed", options.seed)
-    return submission.Settings(books, seed, kind, forks, isolation, limits, package.version())
+    return submission.Settings(books, seed, found, limits, package.version())
 
 
 def _seed(path, asked):
@@ -83,16 +82,9 @@ def _seed(path, asked):
     return seed
 
 
-@contextlib.contextmanager
-def _grader(options, settings):
-    """(function from files and settings to a record, how many at a time, function that ends them)."""
+def _backend(options, settings):
+    """The Backend that grades this class, as a context."""
     if options.cluster:
         from coursekit.autograder.cluster import connect
-        with connect(options.cluster, settings) as grader:
-            yield grader
-        return
-    try:
-        sandbox.resume(settings)
-        yield submission.grade_submission, options.j, lambda: sandbox.halt(settings), submission.check_instructor
-    finally:
-        sandbox.halt(settings)
+        return connect(options.cluster, settings)
+    return classroom.local(settings, options.j)

@@ -70,7 +70,8 @@ def _train(options, out, plot, saved):
 def _line(history):
     import numpy as np
 
-    m, recent = history[-1], sum((h["returns"] for h in history[-5:]), [])
+    m = history[-1]
+    recent = [total for h in history[-5:] for total in h["returns"]]
     mean = f"{np.mean(recent):6.1f}" if recent else "   ---"
     return (f"update {m['update'] + 1:3d}  steps {sum(h['steps'] for h in history):8,}  return {mean}  "
             f"entropy {m['entropy']:.2f}  KL {m['k3']:.4f}  clipped {m['clip_fraction']:.2f}  "

@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from coursekit.autograder import confine, memory_watch, package, sandbox, submission, walls
-from coursekit.autograder.book import answers, cells, chapters, role
+from coursekit.autograder import confine, isolation, memory_watch, package, sandbox, submission
+from coursekit.autograder.book import answers, cells, chapter, chapters, role
+from coursekit.autograder.isolation import Isolation
+from coursekit.autograder.reader import File
 
 pytestmark = pytest.mark.slow
 
@@ -101,12 +103,10 @@ def notebook(solved, *extra):
 
 
 def grade(kind, forks, data, **limits):
-    settings = submission.Settings((submission.chapter(CHAPTER),), 7, kind, forks, "", sandbox.Limits(**limits),
-                                package.version())
-    try:
-        return submission.grade_submission([("a.ipynb", data)], settings)
-    finally:
-        submission.close_sandboxes()
+    settings = submission.Settings((chapter(CHAPTER),), 7, Isolation(kind, forks, ""), sandbox.Limits(**limits),
+                                   package.version())
+    with settings.pool() as pool:
+        return submission.grade_submission([File("a.ipynb", data)], settings, pool)
 
 
 KINDS = [("bwrap", True), ("bwrap", False), ("container", False)]
@@ -116,8 +116,8 @@ KINDS = [("bwrap", True), ("bwrap", False), ("container", False)]
 def kind(request, monkeypatch):
     try:
         sandbox.choose(request.param[0], package.copy(frozenset()))
-    except sandbox.Fault:
-        if request.param[0] == "bwrap" or not walls.holds_in_container():
+    except sandbox.GraderError:
+        if request.param[0] == "bwrap" or not isolation.holds_in_container():
             pytest.skip("that isolation does not work here")
         monkeypatch.setattr(os, "getuid", lambda: 1000)  # our own user can read Python
     return request.param
@@ -139,33 +139,34 @@ def gae_recursion(*a):
 
 def test_processes_that_hold_too_much_together_are_ended_and_the_rest_keeps_its_points(kind):
     found = grade(*kind, notebook({"gae.targets": ANSWERS["gae.targets"]}, HOGS), memory=1 << 30, call=60)
-    told = "\n".join(found["exercises"]["gae.recursion"]["lines"])
-    assert "its processes held more than 1 GB of memory together" in told, told
-    assert found["points"] == 2 and found["status"] == "crashed"
+    lines = "\n".join(found.exercises["gae.recursion"].lines)
+    assert "its processes held more than 1 GB of memory together" in lines, lines
+    assert found.points == 2 and found.status == "crashed"
 
 
 def test_full_marks_fit_within_every_limit(kind):
-    assert grade(*kind, notebook(ANSWERS))["points"] == 12
+    assert grade(*kind, notebook(ANSWERS)).points == 12
 
 
 def test_starting_again_counts_as_the_learners_time():
     """Forty cells that end their process, each of which costs a new sandbox."""
     try:
         sandbox.choose("bwrap", package.copy(frozenset()))
-    except sandbox.Fault as fault:
-        pytest.skip(str(fault))
+    except sandbox.GraderError as error:
+        pytest.skip(str(error))
     found = grade("bwrap", False, notebook({}, *["import os; os._exit(0)"] * 40), submission=1.5)
-    assert found["status"] == "timeout" and found["seconds"] < 1.5 + 4
+    assert found.status == "timeout" and found.seconds < 1.5 + 4
 
 
 def test_in_a_container_the_record_says_what_holds_and_why_not_more(monkeypatch):
     monkeypatch.setattr(shutil, "which", lambda name: None)
-    monkeypatch.setattr(walls, "in_container", lambda: True)
-    monkeypatch.setattr(walls, "holds_in_container", lambda: True)
-    monkeypatch.setattr(walls, "unreadable", lambda folder: None)
-    kind, forks, words = sandbox.choose("auto", package.copy(frozenset()))
-    assert (kind, forks) == ("container", False) and "the container around the grader" in words
-    assert "bubblewrap is not installed" in words
+    monkeypatch.setattr(isolation, "in_container", lambda: True)
+    monkeypatch.setattr(isolation, "holds_in_container", lambda: True)
+    monkeypatch.setattr(isolation, "unreadable", lambda folder: None)
+    found = sandbox.choose("auto", package.copy(frozenset()))
+    assert (found.kind, found.forks) == ("container", False)
+    assert "the container around the grader" in found.description
+    assert "bubblewrap is not installed" in found.description
 
 
 @pytest.mark.parametrize("user, version, holds, words", [
@@ -178,15 +179,15 @@ def test_auto_takes_a_container_only_if_answers_and_grader_are_safe(user, versio
     monkeypatch.setattr(os, "getuid", lambda: user)
     monkeypatch.setattr(confine, "landlock", lambda: version)
     monkeypatch.setattr(shutil, "which", lambda name: None)
-    monkeypatch.setattr(walls, "in_container", lambda: True)
-    monkeypatch.setattr(walls, "unreadable", lambda folder: None)
-    assert words in walls.words("container")
+    monkeypatch.setattr(isolation, "in_container", lambda: True)
+    monkeypatch.setattr(isolation, "unreadable", lambda folder: None)
+    assert words in isolation.describe("container")
     if holds:
-        assert sandbox.choose("auto", package.copy(frozenset()))[0] == "container"
+        assert sandbox.choose("auto", package.copy(frozenset())).kind == "container"
     else:
-        with pytest.raises(sandbox.Fault, match="no sandbox: bubblewrap is not installed"):
+        with pytest.raises(sandbox.GraderError, match="no sandbox: bubblewrap is not installed"):
             sandbox.choose("auto", package.copy(frozenset()))
-    assert sandbox.choose("container", package.copy(frozenset()))[0] == "container"  # who asks gets it
+    assert sandbox.choose("container", package.copy(frozenset())).kind == "container"  # who asks gets it
 
 
 def test_a_python_that_no_other_user_can_reach_is_told_with_the_way_out(monkeypatch, tmp_path):
@@ -194,8 +195,8 @@ def test_a_python_that_no_other_user_can_reach_is_told_with_the_way_out(monkeypa
     closed = tmp_path / "closed"
     (closed / "bin").mkdir(parents=True)
     closed.chmod(0o700)
-    monkeypatch.setattr(walls, "_readable", lambda: [str(closed / "bin")])
-    with pytest.raises(sandbox.Fault, match="can't enter .*, where Python is: chmod o\\+x"):
+    monkeypatch.setattr(isolation, "_readable", lambda: [str(closed / "bin")])
+    with pytest.raises(sandbox.GraderError, match="can't enter .*, where Python is: chmod o\\+x"):
         sandbox.choose("container", package.copy(frozenset()))
 
 
@@ -216,7 +217,7 @@ def alive(pids):
 def test_a_grader_killed_at_once_leaves_no_process(kind):
     """Neither the sandbox nor what a submission started in it, in a session of its own where it can."""
     leaves = "import os, time\nif os.fork() == 0:\n    os.setsid()\nwhile True: time.sleep(1)"
-    program = ("import sys, test_walls as t; "
+    program = ("import sys, test_isolation as t; "
                f"t.grade({kind[0]!r}, {kind[1]}, t.notebook({{}}, {leaves!r}), call=60)")
     environment = os.environ | {"PYTHONPATH": ":".join(filter(None, [str(Path(__file__).parent), *sys.path]))}
     if os.getuid() == 1000:
@@ -255,16 +256,27 @@ def test_a_sandbox_that_nobody_asks_any_more_ends_by_itself(kind, monkeypatch):
         box.kill()
 
 
-def test_a_run_that_was_halted_gets_no_sandbox_until_it_goes_on(kind):
-    box, other = (sandbox.Sandbox(*kind, package.copy(frozenset()), run=run) for run in ("mine", "theirs"))
-    try:
-        box.open(), other.open()
-        sandbox.halt("mine")
-        assert box.process is None and other.process.poll() is None
-        with pytest.raises(sandbox.Fault, match="the grader was stopped"):
+def test_a_pool_that_is_closed_ends_its_sandboxes_and_starts_no_more(kind):
+    folder = package.copy(frozenset())
+    mine, other = sandbox.SandboxPool(*kind, sandbox.Limits()), sandbox.SandboxPool(*kind, sandbox.Limits())
+    with mine, other, mine.lend(folder, ()) as box, other.lend(folder, ()) as theirs:
+        box.open(), theirs.open()
+        mine.close()
+        assert box.process is None and theirs.process.poll() is None
+        with pytest.raises(sandbox.GraderError, match="the grader was stopped"):
             box.open()
-        sandbox.resume("mine")
-        box.open()
-    finally:
-        sandbox.resume("mine")
-        box.kill(), other.kill()
+        with pytest.raises(sandbox.GraderError, match="the grader was stopped"), mine.lend(folder, ()) as another:
+            another.open()
+
+
+def test_a_pool_lends_to_one_at_a_time_and_what_waits_first(kind):
+    folder = package.copy(frozenset())
+    with sandbox.SandboxPool(*kind, sandbox.Limits()) as pool:
+        with pool.lend(folder, ()) as one, pool.lend(folder, ()) as two, pool.lend(folder, ("numpy",)) as third:
+            assert len({one, two, third}) == 3
+        with pool.lend(folder, ()) as again:
+            assert again in (one, two)
+        with pytest.raises(ZeroDivisionError), pool.lend(folder, ()) as broken:
+            broken.open()
+            raise ZeroDivisionError
+        assert broken.process is None  # nobody knows what state it is in
