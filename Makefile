@@ -1,10 +1,12 @@
 # `make book` and `make test` need nothing but Python 3.11 or newer.
 PYTHON ?= python3
-# On Linux the plain torch brings several GB of CUDA. For the small CPU build:
-#   make book TORCH_INDEX=https://download.pytorch.org/whl/cpu
+# The index that torch is installed from. Empty: PyTorch's CPU builds on a Linux without an NVIDIA driver, if their
+# index answers; otherwise the index that pip is set up with, as for every other package.
 TORCH_INDEX ?=
 PORT ?= 8000
 BIN := .venv/bin
+PIP := $(BIN)/python -m pip install -q --disable-pip-version-check
+TORCH := $(shell grep '^torch==' requirements.txt)
 NOTEBOOKS := $(wildcard book/*.ipynb)
 BROWSER_TESTS := $(wildcard tests/test_browser.py tests/test_tryit_*.py)
 
@@ -20,7 +22,7 @@ help:
 	@echo "make serve  serve the built book at http://localhost:$(PORT)"
 	@echo "make clean  remove what was built (not .venv)"
 	@echo "parts of make test: make lint, notebooks, test-grader; now and then: make coverage, mutants, links, newest"
-	@echo "Variables: PYTHON=python3.12   TORCH_INDEX=https://download.pytorch.org/whl/cpu   PORT=8000"
+	@echo "Variables: PYTHON=python3.12   TORCH_INDEX=https://download.pytorch.org/whl/cu130   PORT=8000"
 
 book: .venv/.book
 	@echo "== building the book"
@@ -95,15 +97,17 @@ clean:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
 	  { echo "coursekit needs Python 3.11 or newer, and $(PYTHON) is not; try: make $(MAKECMDGOALS) PYTHON=python3.11"; exit 1; }
 	@echo "== making .venv"
-	$(PYTHON) -m venv .venv
+	@$(PYTHON) -m venv .venv || { rm -rf .venv; exit 1; }
 
 .venv/.book: .venv/bin/python requirements.txt pyproject.toml
-	@echo "== installing requirements.txt into .venv"
-	$(if $(TORCH_INDEX),$(BIN)/python -m pip install -q --disable-pip-version-check torch==2.13.0 --index-url $(TORCH_INDEX))
-	$(BIN)/python -m pip install -q --disable-pip-version-check -r requirements.txt
+	@echo "== installing requirements.txt into .venv: a few minutes"
+	@index="$(TORCH_INDEX)"; if test -n "$$index"; then $(PIP) $(TORCH) --index-url "$$index"; exit; fi; \
+	  index=`$(BIN)/python tools/torch_index.py`; \
+	  test -z "$$index" || $(PIP) $(TORCH) --index-url "$$index" 2>/dev/null || true
+	$(PIP) -r requirements.txt
 	@touch $@
 
 .venv/.dev: .venv/.book requirements-dev.txt
 	@echo "== installing requirements-dev.txt into .venv"
-	$(BIN)/python -m pip install -q --disable-pip-version-check -r requirements-dev.txt
+	$(PIP) -r requirements-dev.txt
 	@touch $@
