@@ -6,8 +6,10 @@ import numpy as np
 
 from coursekit._scans import gae_by_parts
 
-COMPILED = 2**17  # elements from which the compiled kernel is loaded
-OUTSIDE = 2**20  # elements from which an array and its TD errors do not fit in the cache together
+# elements from which the compiled kernel is loaded
+COMPILED = 2**17
+# elements from which an array and its TD errors do not fit in the cache together
+OUTSIDE = 2**20
 
 
 def fused_gae(rewards):

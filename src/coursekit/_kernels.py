@@ -16,7 +16,7 @@ def gae(rewards, values, next_values, terminated, truncated, gamma, factor):
     """(..., T) advantages in the memory order of `rewards`. Arguments as `advantages.gae`, checked; factor = γλ."""
     order, width = memory_order(rewards)
     given = rewards, values, next_values, terminated, truncated
-    given = [np.ascontiguousarray(x.transpose(order)) for x in given]  # perhaps the caller's own: not written to
+    given = [np.ascontiguousarray(x.transpose(order)) for x in given]  # may be the caller's: read only
     result = np.empty_like(given[0])
     shape = -1, rewards.shape[-1] * width
     number = rewards.dtype.type
@@ -65,8 +65,9 @@ def _in_rows(rewards, values, next_values, terminated, truncated, gamma, factor,
         for stop in range(rewards.shape[1], 0, -TILE):
             start = max(0, stop - TILE)
             tile = slice(start, stop)
-            r, v, after, out = rewards[row, tile], values[row, tile], next_values[row, tile], advantages[row, tile]
+            r, v, after = rewards[row, tile], values[row, tile], next_values[row, tile]
             died, cut = terminated[row, tile], truncated[row, tile]
+            out = advantages[row, tile]
             for t in range(stop - start):
                 future = gamma * after[t]
                 if died[t]:

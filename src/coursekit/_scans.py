@@ -23,11 +23,14 @@ import math
 
 import numpy as np
 
-BLOCK = 2**15  # elements that go through all rounds of doubling at once: they stay in the second-level cache
-WIDE = 1024  # numbers of a step from which one round of Python a step costs less than log2(T) rounds over all
-TRANSPOSE_STEP = 2**13  # bytes of a step, and
-TRANSPOSE_ROW = 2**9  # bytes of a row, from which it pays to transpose rows that are contiguous in time
-PART = 2**18  # elements whose TD errors and sums are worked out together, in the cache
+# elements that go through all rounds of doubling at once: they stay in the second-level cache
+BLOCK = 2**15
+# numbers of a step from which one round of Python a step costs less than log2(T) rounds over all
+WIDE = 1024
+# bytes of a step and bytes of a row from which it pays to transpose rows that are contiguous in time
+TRANSPOSE_STEP, TRANSPOSE_ROW = 2**13, 2**9
+# elements whose TD errors and sums are worked out together, in the cache
+PART = 2**18
 
 
 def zeroed(x, where):
@@ -67,7 +70,8 @@ def _lends_its_memory(x):
     """True for a tensor whose memory numpy can work on, and that nobody differentiates, maps or traces."""
     import torch
 
-    if type(x) is not torch.Tensor or x.device.type != "cpu" or x.dtype not in (torch.float32, torch.float64):
+    floats = torch.float32, torch.float64
+    if type(x) is not torch.Tensor or x.device.type != "cpu" or x.dtype not in floats:
         return False
     mapped = torch._C._functorch.is_functorch_wrapped_tensor(x)
     forward = torch.autograd.forward_ad.unpack_dual(x).tangent is not None
@@ -83,9 +87,10 @@ def memory_order(x):
 def gae_by_parts(rewards, values, next_values, terminated, truncated, gamma, factor):
     """`advantages.gae` for numpy, part by part of memory from its end: the sums find the TD errors in the cache."""
     order, _ = memory_order(rewards)
-    axis = next((axis for axis in order if rewards.shape[axis] > 1), order[0])  # parts are slices of this axis
+    axis = next((axis for axis in order if rewards.shape[axis] > 1), order[0])  # parts are its slices
     time = rewards.ndim - 1
-    at_once = axis != time and _worth_transposing(rewards)  # all sums at the end, for they take blocks of all rows
+    # transposed sums take blocks of all rows: then all sums come at the end
+    at_once = axis != time and _worth_transposing(rewards)
     result, ended = np.empty_like(rewards), np.empty_like(terminated)
     out, ends, *given = (np.moveaxis(x, axis, 0) for x in (
         result, ended, rewards, values, next_values, terminated, truncated))
@@ -114,7 +119,7 @@ def _in_place(x, ended, factor):
     steps = x.shape[-1]
     column = column.reshape(-1, width)
     ended[..., -1] = True
-    ended = ended.transpose(order).reshape(-1, width)  # copies where the flags lie in another order
+    ended = ended.transpose(order).reshape(-1, width)  # a copy if the flags lie in another order
     if width >= WIDE:
         _step_by_step(column, ended, factor)
     elif _worth_transposing(x):
@@ -127,7 +132,7 @@ def _in_place(x, ended, factor):
 def _step_by_step(x, ended, factor):
     carried = np.empty_like(x[0])
     zero = np.zeros((), x.dtype)
-    factor = x.dtype.type(factor)  # in the type of x, since a Python number would be converted in every round
+    factor = x.dtype.type(factor)  # a Python number would be converted in every round
     for here, after, stops in zip(x[-2::-1], x[:0:-1], ended[-2::-1]):
         np.multiply(after, factor, out=carried)
         np.copyto(carried, zero, where=stops)
@@ -151,7 +156,7 @@ def _transposed(x, ended, factor):
     by_step, spare = ([np.empty((n, m + 64, width), a.dtype)[:, :m] for a in (x, ended)]
                       for n, m in ((length + 1, rows), (tall, length + 1)))
     for stop in range(steps, 1, -length):
-        part = slice(max(0, stop - length - 1), stop)  # its last step is summed already, or the last of all
+        part = slice(max(0, stop - length - 1), stop)  # the sum of its last step is known
         y, stops = (a[:part.stop - part.start] for a in by_step)
         for tile in tiles:
             for given, near, far in zip((x, ended), spare, (y, stops)):
@@ -171,7 +176,8 @@ def _block_by_block(x, ended, factor, length, reach):
         if stop < len(x):
             x[stop - 1] += zeroed(x[stop] * factor, ended[stop - 1])
         with np.errstate(invalid="ignore", over="ignore"):
-            finite = x.itemsize > 2 and math.isfinite(x[start:stop].sum())  # half precision may overflow
+            # a sum in half precision may overflow
+            finite = x.itemsize > 2 and math.isfinite(x[start:stop].sum())
         if finite:
             _weighted_doubling(x[start:stop], ended[start:stop], factor, reach, spare)
         else:  # a weight of 0 would not stop a NaN

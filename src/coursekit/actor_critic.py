@@ -1,7 +1,7 @@
-"""The two nets of classic PPO, and what they are seen to do: sampled play, greedy play, a strip of film.
+"""The two nets of classic PPO, their play (sampled, or greedy), and a strip of film of an episode.
 
-Acting is done in numpy, on the very memory that the optimiser changes: for nets this small, torch's calls cost more
-than its arithmetic.
+Acting is done in numpy, on the memory of torch's weights: for nets this small, torch's calls cost more than its
+arithmetic.
 """
 
 import os
@@ -12,7 +12,7 @@ import torch
 
 
 class Agent(torch.nn.Module):
-    """An actor that scores the actions and a critic that promises rewards, two hidden layers of 64 each."""
+    """An actor that gives logits of the actions and a critic that gives values, two hidden layers of 64 each."""
 
     def __init__(self, inputs, actions):
         super().__init__()
@@ -45,32 +45,38 @@ def evaluate(agent, env_name, *, episodes=100, seed=0):
     """Greedy play: the returns of one episode in each of `episodes` copies, (episodes,), units of reward."""
     env = gymnasium.make_vec(env_name, episodes)
     observations, _ = env.reset(seed=seed)
-    returns, going = np.zeros(episodes), np.ones(episodes, bool)
-    while going.any():
+    returns = np.zeros(episodes)
+    running = np.ones(episodes, bool)  # a copy's first episode alone counts
+    while running.any():
         observations, rewards, terminated, truncated, _ = env.step(agent.greedy(observations))
-        returns += rewards * going
-        going &= ~(terminated | truncated)
+        returns += rewards * running
+        running &= ~(terminated | truncated)
     env.close()
     return returns
 
 
 def film(agent, env_name, *, frames=6, seed=0):
     """One greedy episode as `frames` pictures, evenly spaced, the last step included: [(step, (H, W, 3) bytes)]."""
-    os.environ.setdefault("SDL_VIDEODRIVER", "dummy")  # pictures in memory need no screen,
-    os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")  # and no greeting
+    os.environ.setdefault("SDL_VIDEODRIVER", "dummy")  # pygame draws into memory, and needs no screen
+    os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
     env = gymnasium.make(env_name, render_mode="rgb_array")
 
     def play(wanted=()):
-        observation, ended, step, pictures = env.reset(seed=seed)[0], False, 0, []
+        """The length of the episode, and pictures of the wanted steps."""
+        observation, _ = env.reset(seed=seed)
+        ended, step, pictures = False, 0, []
         while not ended:
             if step in wanted:
                 pictures.append((step, env.render()))
-            observation, _, terminated, truncated, _ = env.step(int(agent.greedy(observation[None])[0]))
-            ended, step = terminated or truncated, step + 1
+            action = int(agent.greedy(observation[None])[0])
+            observation, _, terminated, truncated, _ = env.step(action)
+            ended = terminated or truncated
+            step += 1
         return step, pictures
 
     length, _ = play()
-    _, pictures = play(set(np.linspace(0, length - 1, frames).round().astype(int).tolist()))
+    wanted = np.linspace(0, length - 1, frames).round().astype(int)
+    _, pictures = play(set(wanted.tolist()))
     env.close()
     return pictures
 
@@ -80,11 +86,13 @@ def _net(inputs, outputs, scale):
     for layer, gain in zip(layers, (2**0.5, 2**0.5, scale)):
         torch.nn.init.orthogonal_(layer.weight, gain)
         torch.nn.init.zeros_(layer.bias)
-    return torch.nn.Sequential(layers[0], torch.nn.Tanh(), layers[1], torch.nn.Tanh(), layers[2])
+    first, second, last = layers
+    return torch.nn.Sequential(first, torch.nn.Tanh(), second, torch.nn.Tanh(), last)
 
 
 def _forward(net, x):
-    *hidden, last = ((layer.weight.detach().numpy().T, layer.bias.detach().numpy()) for layer in net[::2])
-    for weight, bias in hidden:
-        x = np.tanh(x @ weight + bias)
-    return x @ last[0] + last[1]
+    *hidden, (weight, bias) = (
+        (layer.weight.detach().numpy().T, layer.bias.detach().numpy()) for layer in net[::2])
+    for w, b in hidden:
+        x = np.tanh(x @ w + b)
+    return x @ weight + bias

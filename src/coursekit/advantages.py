@@ -61,7 +61,8 @@ def mc_advantages(rewards, values, next_values, terminated, truncated, *, gamma)
     Args, Returns, Raises: as `gae`, without lam. Source: Sutton and Barto 2018, section 13.4.
     """
     _check_values(rewards, values)
-    return mc_returns(rewards, next_values, terminated, truncated, gamma=gamma) - values
+    returns = mc_returns(rewards, next_values, terminated, truncated, gamma=gamma)
+    return returns - values
 
 
 def n_step_returns(rewards, next_values, terminated, truncated, *, gamma, n):
@@ -82,7 +83,7 @@ def n_step_returns(rewards, next_values, terminated, truncated, *, gamma, n):
     last = _last_of_episode(xp, terminated | truncated)
     one_step = returns = rewards + gamma * xp.where(terminated, 0.0, next_values)
     for _ in range(min(n, rewards.shape[-1]) - 1):
-        following = xp.roll(returns, -1, axis=-1)  # the last column gets the first one, but is not read
+        following = xp.roll(returns, -1, axis=-1)  # its last column is wrong, and not read
         returns = xp.where(last, one_step, rewards + gamma * following)
     return returns
 
@@ -93,7 +94,8 @@ def n_step_advantages(rewards, values, next_values, terminated, truncated, *, ga
     Args, Returns, Raises: as `n_step_returns` and `gae`. Source: Schulman et al. 2016, eqs. 11-15.
     """
     _check_values(rewards, values)
-    return n_step_returns(rewards, next_values, terminated, truncated, gamma=gamma, n=n) - values
+    returns = n_step_returns(rewards, next_values, terminated, truncated, gamma=gamma, n=n)
+    return returns - values
 
 
 def lambda_returns(rewards, next_values, terminated, truncated, *, gamma, lam):
@@ -185,13 +187,15 @@ def _last_of_episode(xp, ended):
 def _gae_arrays(rewards, values, next_values, terminated, truncated):
     return as_arrays(
         floating=["rewards", "values", "next_values"], boolean=["terminated", "truncated"],
-        rewards=rewards, values=values, next_values=next_values, terminated=terminated, truncated=truncated)
+        rewards=rewards, values=values, next_values=next_values,
+        terminated=terminated, truncated=truncated)
 
 
 def _returns_arrays(rewards, next_values, terminated, truncated):
     return as_arrays(
         floating=["rewards", "next_values"], boolean=["terminated", "truncated"],
-        rewards=rewards, next_values=next_values, terminated=terminated, truncated=truncated)
+        rewards=rewards, next_values=next_values,
+        terminated=terminated, truncated=truncated)
 
 
 def _check_values(rewards, values):

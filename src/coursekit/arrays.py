@@ -1,7 +1,7 @@
-"""Which array library, checks at the door, and means that respect a mask.
+"""Which array library, checks of arguments, and means that respect a mask.
 
-Every formula of the course is written once for numpy and torch. The checks look at shapes, dtypes and
-ranges, never at contents: a NaN is the caller's business until a mask says that it must not count.
+Every formula of the course is written once for numpy and torch. The checks look at shapes, dtypes and ranges, never
+at contents: a NaN is the caller's affair unless a mask says that it must not count.
 """
 
 import math
@@ -27,16 +27,20 @@ def as_arrays(floating=(), boolean=(), **named):
     try:
         xp = array_namespace(*arrays.values())
     except TypeError:
-        kinds = ", ".join(f"{name} is {type(a).__module__.split('.')[0]}" for name, a in arrays.items())
+        kinds = ", ".join(
+            f"{name} is {type(array).__module__.split('.')[0]}" for name, array in arrays.items())
         raise ValueError(f"one array library at a time, got a mix ({kinds}); convert them to one") from None
     for name, array in arrays.items():
         if array.ndim == 0 or 0 in array.shape:
-            raise ValueError(f"{name} must be (..., T) with at least one step, got shape {tuple(array.shape)}")
+            raise ValueError(
+                f"{name} must be (..., T) with at least one step, got shape {tuple(array.shape)}")
         if array.shape != reference.shape:
-            raise ValueError(f"{name} must have the shape of {first}, {tuple(reference.shape)}, got "
-                             f"{tuple(array.shape)}; pass one entry for every step")
+            raise ValueError(
+                f"{name} must have the shape of {first}, {tuple(reference.shape)}, "
+                f"got {tuple(array.shape)}; pass one entry for every step")
         if not isinstance(array, np.ndarray) and device(array) != device(reference):
-            raise ValueError(f"{name} is on {device(array)}, {first} on {device(reference)}; move one of them")
+            raise ValueError(
+                f"{name} is on {device(array)}, {first} on {device(reference)}; move one of them")
         if name in boolean and not _is(xp, array.dtype, "bool"):
             raise ValueError(f"{name} must be boolean, got {_dtype(array)}; pass {name} != 0")
         if name in floating:
@@ -60,13 +64,14 @@ def fraction(**named):
 def positive_int(**named):
     """Return one integer of at least 1. Raises ValueError for anything else."""
     (name, value), = named.items()
-    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)) or value < 1:
+    is_int = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+    if not is_int or value < 1:
         raise ValueError(f"{name} must be an integer of at least 1, got {value!r}")
     return int(value)
 
 
 def masked_mean(x, mask=None, *, count=None):
-    """Mean over the entries where mask is True; what lies elsewhere, NaN included, does not count.
+    """Mean over the entries where mask is True; the others, NaN included, do not count.
 
         mean = sum_{i: mask_i} x_i / |mask|
 
@@ -83,12 +88,12 @@ def masked_mean(x, mask=None, *, count=None):
 
 
 def whiten(x, mask=None, *, eps=1e-8, total=lambda part: part):
-    """Shift and scale x to mean 0 and standard deviation 1 over the entries that count; 0 elsewhere.
+    """Standardise x: mean 0 and standard deviation 1 over the entries that count, 0 elsewhere.
 
         y = (x − mean) / (sd + eps),   sd with the N − 1 denominator
 
     Whiten advantages after the value targets are computed from them, never before. Where all entries are equal up
-    to rounding there is nothing to scale: 0 everywhere.
+    to rounding the result is 0 everywhere.
 
     Args:
         x: floats of any shape. mask: bools of the same shape, or None. eps: added to sd, in units of x.
@@ -107,7 +112,7 @@ def whiten(x, mask=None, *, eps=1e-8, total=lambda part: part):
     centred = xp.where(mask, x - mean, 0.0)
     variance = total(xp.sum(centred * centred)) / (count - 1)
     flat = variance <= (8 * xp.finfo(x.dtype).eps * mean) ** 2
-    sd = xp.sqrt(xp.where(flat, 1.0, variance))  # 1: a finite gradient where there is none to speak of
+    sd = xp.sqrt(xp.where(flat, 1.0, variance))  # where flat, 1: the gradient of √0 is infinite
     return xp.where(flat, 0.0, centred / (sd + eps))
 
 
@@ -133,9 +138,9 @@ def _check_float(xp, name, array, first, reference):
         raise ValueError(f"{name} is {_dtype(array)} but {first} is {_dtype(reference)}; convert one of them")
 
 
-@cache
+@cache  # ten calls of 1 µs are a third of gae's time on a short rollout
 def _is(xp, dtype, kind):
-    return xp.isdtype(dtype, kind)  # 1 µs: ten of them would be a third of gae's time on a short rollout
+    return xp.isdtype(dtype, kind)
 
 
 def _dtype(array):

@@ -28,8 +28,10 @@ class Chain:
 
     def __post_init__(self):
         states, actions, _ = self.transitions.shape
-        wanted = {"transitions": (states, actions, states), "rewards": (states, actions, states),
-                  "terminal": (states,), "start": (states,)}
+        wanted = {"transitions": (states, actions, states),
+                  "rewards": (states, actions, states),
+                  "terminal": (states,),
+                  "start": (states,)}
         for name, shape in wanted.items():
             if getattr(self, name).shape != shape:
                 raise ValueError(f"{name} must have shape {shape}, got {getattr(self, name).shape}")
@@ -67,14 +69,19 @@ def random_walk(states=19):
     for action, move in enumerate((-1, 1)):
         there = np.where((here == 0) | (here == total - 1), here, here + move)
         transitions[here, action, there] = 1.0
-    rewards[1, :, 0], rewards[-2, :, -1] = -1.0, 1.0
-    return Chain(transitions, rewards, np.isin(here, (0, total - 1)), np.eye(total)[total // 2])
+    rewards[1, :, 0] = -1.0
+    rewards[-2, :, -1] = 1.0
+    terminal = np.isin(here, (0, total - 1))
+    start = np.eye(total)[total // 2]
+    return Chain(transitions, rewards, terminal, start)
 
 
 def cycle(states=5):
     """Go round for ever, reward 1 a step: worth 1/(1 − γ) everywhere, and no step is better than another."""
     transitions = np.roll(np.eye(states), 1, axis=1)[:, None, :]
-    return Chain(transitions, np.ones_like(transitions), np.zeros(states, bool), np.eye(states)[0])
+    rewards = np.ones_like(transitions)
+    never = np.zeros(states, bool)
+    return Chain(transitions, rewards, terminal=never, start=np.eye(states)[0])
 
 
 def garnet(rng, states=20, actions=4, branching=3, reward_sd=0.5):
@@ -88,7 +95,9 @@ def garnet(rng, states=20, actions=4, branching=3, reward_sd=0.5):
             successors = rng.choice(states, branching, replace=False)
             transitions[state, action, successors] = rng.dirichlet(np.ones(branching))
     rewards = np.repeat(rng.normal(size=(states, actions, 1)), states, axis=2)
-    return Chain(transitions, rewards, np.zeros(states, bool), np.full(states, 1 / states), reward_sd)
+    never = np.zeros(states, bool)
+    start = np.full(states, 1 / states)
+    return Chain(transitions, rewards, terminal=never, start=start, reward_sd=reward_sd)
 
 
 def exact_values(chain, policy, *, gamma):
@@ -113,7 +122,8 @@ def exact_q(chain, policy, *, gamma):
 
 def exact_advantages(chain, policy, *, gamma):
     """A = Q − V, (S, A): how much better an action is than the policy's average.   (book: eq-advantage)"""
-    return exact_q(chain, policy, gamma=gamma) - exact_values(chain, policy, gamma=gamma)[:, None]
+    values = exact_values(chain, policy, gamma=gamma)
+    return exact_q(chain, policy, gamma=gamma) - values[:, None]
 
 
 def occupancy(chain, policy):
@@ -121,8 +131,8 @@ def occupancy(chain, policy):
     chain.check(policy)
     moves = _policy_transitions(chain, policy)
     restart = np.outer(1 - moves.sum(-1), chain.start)
-    patience = 1 - 1e-9  # the long run, also where some states are never reached
-    share = np.linalg.solve(np.eye(len(moves)) - patience * (moves + restart).T, chain.start)
+    almost_1 = 1 - 1e-9  # with 1 there is no solution; this is the long run to nine digits
+    share = np.linalg.solve(np.eye(len(moves)) - almost_1 * (moves + restart).T, chain.start)
     share = np.where(chain.terminal, 0.0, share)
     return share / share.sum()
 
@@ -147,7 +157,7 @@ def gae_moments(chain, policy, critic, *, gamma, lam):
 
         m₁ = E[δ] + c·P_π·m₁,   m₂ = E[δ²] + 2c·E[δ·m₁(s')] + c²·P_π·m₂,   c = γλ
 
-    Args: critic: (S,) values that the estimator believes; what it says of terminal states is ignored.
+    Args: critic: (S,) values that the estimator uses; those of terminal states are ignored.
         gamma, lam: floats in [0, 1]. lam=0 is TD, lam=1 is Monte Carlo.
     Returns: Moments. Raises: ValueError: γλ = 1 in a chain that never ends.
     """
@@ -164,8 +174,9 @@ def n_step_moments(chain, policy, critic, *, gamma, n):
     Args, Returns: as gae_moments; n: int >= 1.
     """
     chain.check(policy, critic)
-    n, gamma, critic = positive_int(n=n), fraction(gamma=gamma), np.where(chain.terminal, 0.0, critic)
-    first, second = critic, critic**2  # moments of the return with no reward left to collect
+    n, gamma = positive_int(n=n), fraction(gamma=gamma)
+    critic = np.where(chain.terminal, 0.0, critic)
+    first, second = critic, critic**2  # moments of the return after 0 steps: it is V itself
     for _ in range(n):
         by_action = _step_moments(chain, chain.rewards, gamma, first, second)
         first, second = ((policy * moment).sum(-1) for moment in by_action)
@@ -190,9 +201,10 @@ def gae_bias(chain, policy, critic, *, gamma, lam):
 
 
 def gradient_bias(bias, policy):
-    """The part of the bias that turns the policy gradient: what is left without its mean over actions.
+    """The action-dependent part of a bias, (S, A): what is left without its mean over the policy's actions.
 
-    An error that is the same for every action of a state acts as a baseline, and a baseline is free.
+    An error that is the same for every action of a state acts as a baseline and leaves the expected policy gradient
+    as it is; this part changes the gradient's direction.
     """
     return bias - (policy * bias).sum(-1, keepdims=True)
 
@@ -213,13 +225,14 @@ def _moments(chain, policy, critic, gamma, deltas, decay):
 def _step_moments(chain, gains, decay, first, second):
     """First two moments of gain + decay·X(s') for each (s, a), from those of X(s): (S, A) each."""
     mean = (chain.transitions * (gains + decay * first)).sum(-1)
-    square = (chain.transitions * (gains**2 + 2 * decay * gains * first + decay**2 * second)).sum(-1)
-    going_on = ~chain.terminal[:, None]
-    return going_on * mean, going_on * (square + chain.reward_sd**2)
+    squares = gains**2 + 2 * decay * gains * first + decay**2 * second
+    square = (chain.transitions * squares).sum(-1) + chain.reward_sd**2
+    goes_on = ~chain.terminal[:, None]
+    return goes_on * mean, goes_on * square
 
 
 def _policy_transitions(chain, policy):
-    """P_π with the rows and columns of terminal states emptied: where the policy goes while alive."""
+    """P_π, (S, S), with 0 in the rows and columns of terminal states."""
     moves = (policy[:, :, None] * chain.transitions).sum(1)
     alive = ~chain.terminal
     return moves * alive[:, None] * alive[None, :]
@@ -228,9 +241,11 @@ def _policy_transitions(chain, policy):
 def _always_ends(chain, policy):
     """Whether an end can be reached from every state."""
     leads = (policy[:, :, None] * chain.transitions).sum(1) > 0
-    ends, before = chain.terminal, -1
+    ends = chain.terminal
+    before = -1
     while ends.sum() > before:
-        before, ends = ends.sum(), ends | (leads & ends).any(1)
+        before = ends.sum()
+        ends = ends | (leads & ends).any(1)
     return ends.all()
 
 

@@ -45,14 +45,16 @@ class Config:
     max_grad_norm: float = 0.5  # to which each net's gradient is cut
 
     def __post_init__(self):
-        for name in ("updates", "num_envs", "num_steps", "epochs", "minibatch", "lr", "clip", "max_grad_norm"):
+        positive = ("updates", "num_envs", "num_steps", "epochs", "minibatch", "lr", "clip", "max_grad_norm")
+        for name in positive:
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be positive, got {getattr(self, name)!r}")
 
 
 CARTPOLE = Config("CartPole-v1", updates=50)
-LUNARLANDER = Config("LunarLander-v3", updates=100, num_envs=16, num_steps=1024, minibatch=256, gamma=0.999,
-                     lam=0.98, lr=1e-3, ent_coef=0.003)
+LUNARLANDER = Config(
+    "LunarLander-v3", updates=100, num_envs=16, num_steps=1024, minibatch=256,
+    gamma=0.999, lam=0.98, lr=1e-3, ent_coef=0.003)
 
 
 class Minibatch(NamedTuple):
@@ -108,8 +110,11 @@ def train(run, *, updates=None):
     with bar(updates, initial=run.update) as shown:
         while run.update < updates:
             rng = run.generator()
-            rollout = collect_env(run.play, run.agent.sampler(rng), run.agent.critic_of, steps=config.num_steps)
-            metrics = {"update": run.update, "steps": int(rollout.valid.sum()), "returns": run.play.finished}
+            policy, critic = run.agent.sampler(rng), run.agent.critic_of
+            rollout = collect_env(run.play, policy, critic, steps=config.num_steps)
+            metrics = {"update": run.update,
+                       "steps": int(rollout.valid.sum()),
+                       "returns": run.play.finished}
             run.play.finished = []
             for group in run.optimiser.param_groups:
                 group["lr"] = config.lr * (1 - run.update / config.updates)
@@ -139,8 +144,12 @@ def estimate(rollout, config):
     steps, valid = rollout.steps, rollout.valid
     advantages = gae(*steps, gamma=config.gamma, lam=config.lam)  # (N, T)
     columns = Minibatch(
-        observations=rollout.observations, actions=rollout.actions, old_logprobs=rollout.logprobs,
-        advantages=whiten(advantages, valid), old_values=steps.values, returns=advantages + steps.values)
+        observations=rollout.observations,
+        actions=rollout.actions,
+        old_logprobs=rollout.logprobs,
+        advantages=whiten(advantages, valid),
+        old_values=steps.values,
+        returns=advantages + steps.values)
     return Minibatch(*(torch.from_numpy(x[valid]) for x in columns))
 
 
@@ -148,9 +157,11 @@ def losses(agent, batch, config):
     """The loss of PPO, 0-d, and a dict of its parts: policy_loss, value_loss and entropy (nats)."""
     logits = agent.actor(batch.observations)  # (M, actions)
     logprobs = _logprobs(logits, batch.actions)  # (M,)
-    policy_loss = clipped_policy_loss(logprobs, batch.old_logprobs, batch.advantages, clip=config.clip)
+    policy_loss = clipped_policy_loss(
+        logprobs, batch.old_logprobs, batch.advantages, clip=config.clip)
     values = agent.values(batch.observations)  # (M,)
-    value_loss = clipped_value_loss(values, batch.old_values, batch.returns, clip=config.value_clip)
+    value_loss = clipped_value_loss(
+        values, batch.old_values, batch.returns, clip=config.value_clip)
     mean_entropy = entropy(logits).mean()
     loss = policy_loss + value_loss - config.ent_coef * mean_entropy
     return loss, {"policy_loss": policy_loss, "value_loss": value_loss, "entropy": mean_entropy}

@@ -14,7 +14,8 @@ from coursekit.classic_ppo import Config, start
 from coursekit.env_rollouts import begin
 from coursekit.saved import read, with_prefix, write
 
-STATE = ("state", "steps", "prev_done")  # what gymnasium's CartPoleVectorEnv remembers, besides its generator
+# what gymnasium's CartPoleVectorEnv remembers, besides its generator
+STATE = ("state", "steps", "prev_done")
 
 
 def save_run(run, history, path):
@@ -26,9 +27,12 @@ def save_run(run, history, path):
     """
     env = run.play.env.unwrapped
     tensors = {f"agent.{name}": weight for name, weight in run.agent.state_dict().items()}
-    tensors |= {f"adam.{number}.{name}": x for number, moments in run.optimiser.state_dict()["state"].items()
-                for name, x in moments.items()}
-    metadata = {"update": run.update, "seed": run.seed, "config": asdict(run.config), "history": history,
+    adam = run.optimiser.state_dict()["state"]
+    tensors |= {f"adam.{number}.{name}": x for number, moments in adam.items() for name, x in moments.items()}
+    metadata = {"update": run.update,
+                "seed": run.seed,
+                "config": asdict(run.config),
+                "history": history,
                 "env": _described(run.play.env)}
     if _savable(env):
         arrays = {name: getattr(env, name) for name in STATE}

@@ -73,24 +73,25 @@ def draw_world(length, *, seed=0, **options):
 
 
 def play(world, probabilities, episodes, rng):
-    """Write answers. Returns tokens (N, T), ints, and rewards (N, T): 0 but in the last column."""
+    """Sample answers: tokens (N, T), ints, and rewards (N, T), which are 0 except in the last column."""
     world.check(probabilities)
     bounds = np.cumsum(probabilities, -1)[:, :-1]
     uniform = rng.random((positive_int(episodes=episodes), world.length, 1))
     tokens = (uniform >= bounds).sum(-1)
     rewards = np.zeros(tokens.shape)
-    rewards[:, -1] = world.right(tokens) @ world.weights + world.noise * rng.normal(size=episodes)
+    noise = world.noise * rng.normal(size=episodes)
+    rewards[:, -1] = world.right(tokens) @ world.weights + noise
     return tokens, rewards
 
 
 def expected_score(world, probabilities):
-    """Expected reward of a policy: Σ_i w_i·p_i, p_i the chance to be right at decision i"""
+    """Expected reward of a policy: Σ_i w_i·p_i, with p_i its chance to be right at decision i."""
     world.check(probabilities)
     return float(probabilities[list(world.positions), 0] @ world.weights)
 
 
 def drift(world, probabilities, start):
-    """KL(policy‖start), nats, summed over the tokens that do not matter: change that buys nothing.
+    """KL(policy‖start), nats, summed over the tokens that do not matter: change that earns no reward.
 
     Args: probabilities, start: (T, words), start > 0 wherever probabilities are."""
     for policy in (probabilities, start):
@@ -98,19 +99,21 @@ def drift(world, probabilities, start):
     used = probabilities > 0
     ratios = np.where(used, probabilities, 1.0) / np.where(used, start, 1.0)
     per_token = (probabilities * np.log(ratios)).sum(-1)
-    return max(float(np.delete(per_token, list(world.positions)).sum()), 0.0)  # rounding may fall below 0
+    others = np.delete(per_token, list(world.positions))
+    return max(float(others.sum()), 0.0)  # rounding may fall below 0
 
 
 def exact_values(world, probabilities, tokens, *, gamma=1.0):
-    """V before each token: what was earned so far, and what the decisions to come will earn on average.
+    """V before each token: the reward earned so far, and what the decisions to come will earn on average.
 
         V_t = γ^(T−1−t) · Σ_i w_i·( [right_i] where i < t, p_i where i >= t )
 
     Args: tokens: (N, T). gamma: discount in [0, 1]. Returns: (N, T), units of reward.
     """
-    surprises = exact_advantages(world, probabilities, tokens)
-    known = expected_score(world, probabilities) + np.cumsum(surprises, 1) - surprises  # before token t
-    return discounts(world, gamma) * known
+    advantages = exact_advantages(world, probabilities, tokens)
+    start = expected_score(world, probabilities)
+    values = start + np.cumsum(advantages, 1) - advantages  # of the tokens before t
+    return discounts(world, gamma) * values
 
 
 def exact_advantages(world, probabilities, tokens, *, gamma=1.0):
@@ -120,13 +123,14 @@ def exact_advantages(world, probabilities, tokens, *, gamma=1.0):
     """
     world.check(probabilities)
     columns = list(world.positions)
-    surprise = (world.right(tokens) - probabilities[columns, 0]) * world.weights
-    return discounts(world, gamma) * _at(world, columns, surprise)
+    advantages = (world.right(tokens) - probabilities[columns, 0]) * world.weights
+    return discounts(world, gamma) * _at(world, columns, advantages)
 
 
 def discounts(world, gamma):
     """γ^(T−1−t): what a unit of the last reward is worth at each token, (T,)."""
-    return fraction(gamma=gamma) ** np.arange(world.length - 1, -1, -1.0)
+    still_to_come = np.arange(world.length - 1, -1, -1.0)
+    return fraction(gamma=gamma) ** still_to_come
 
 
 def after(values):
@@ -138,30 +142,33 @@ def answer_gae(rewards, values, *, lam, gamma=1.0):
     """GAE on complete answers: all end by themselves, at their last token. (N, T) each; see advantages.gae."""
     terminated = np.zeros(np.shape(rewards), bool)
     terminated[:, -1] = True
-    return gae(rewards, values, after(values), terminated, np.zeros_like(terminated), gamma=gamma, lam=lam)
+    never = np.zeros_like(terminated)
+    return gae(rewards, values, after(values), terminated, never, gamma=gamma, lam=lam)
 
 
 def fit_critic(world, tokens, rewards, *, ridge=1.0, positions=None):
-    """Learn V by ridge regression of the return on what was right and what was wrong so far, at all time steps.
+    """Learn V by ridge regression of the return on which decisions were right or wrong so far, at all time steps.
 
         V_t = v₀ + Σ_{i<t} (a_i where right, b_i where wrong)
 
-    The sums over the N·T rows have a closed form, since a feature that is set stays set to the end.
+    The sums over the N·T rows have a closed form, since a feature that is 1 stays 1 to the end.
 
     Args:
         tokens, rewards: (N, T), Monte-Carlo episodes. ridge: > 0, on a and b, in time steps.
-        positions: where to look. None: at the decisions, which a critic of text isn't told; range(T): everywhere.
+        positions: where to look. None: at the decisions, which a critic of text cannot know; range(T): everywhere.
     Returns:
         A function: tokens (N, T) → values (N, T), units of reward, undiscounted.
     """
     columns, scores = _look(world, tokens, rewards, ridge, positions)
     right = np.asarray(tokens)[:, columns] == 0
     features = np.concatenate([np.ones((len(right), 1)), right, ~right], axis=1)
-    since = np.concatenate([[-1], columns, columns])  # set from the step after this one; the constant always
-    steps = world.length - 1 - np.maximum.outer(since, since)
+    since = np.concatenate([[-1], columns, columns])  # the step after which a feature is known
+    steps = world.length - 1 - np.maximum.outer(since, since)  # number of time steps that know both
     penalty = ridge * np.diag(since >= 0)
-    start, a, b = np.split(np.linalg.solve(features.T @ features * steps + penalty,
-                                           features.T @ scores * np.diag(steps)), [1, 1 + len(columns)])
+    squares = features.T @ features * steps
+    products = features.T @ scores * np.diag(steps)
+    weights = np.linalg.solve(squares + penalty, products)
+    start, a, b = np.split(weights, [1, 1 + len(columns)])
 
     def critic(tokens):
         gains = _at(world, columns, np.where(np.asarray(tokens)[:, columns] == 0, a, b))
@@ -170,12 +177,12 @@ def fit_critic(world, tokens, rewards, *, ridge=1.0, positions=None):
 
 
 def fit_redistribution(world, tokens, rewards, *, ridge=1.0, positions=None):
-    """Learn to predict the reward of a whole answer, then pay each token for what it adds to the prediction.
+    """Learn to predict the reward of a whole answer, then reward each token with what it adds to the prediction.
 
-        paid_t = g(tokens to t) − g(tokens before t),   g(nothing) = 0
+        r_t = g(tokens to t) − g(tokens before t),   g(nothing) = 0
 
-    g is a ridge regression on which words are right; words not written yet count as their mean. The first token
-    is paid the mean reward on top, so that an answer's payments sum to its prediction.
+    g is a ridge regression on which words are right; words not sampled yet count as their mean. The first token
+    gets the mean reward on top, so that an answer's rewards sum to its prediction.
 
     Args: tokens, rewards: (N, T). ridge: > 0, in episodes. positions: as fit_critic.
     Returns: A function: tokens (N, T) → rewards (N, T).
@@ -183,37 +190,40 @@ def fit_redistribution(world, tokens, rewards, *, ridge=1.0, positions=None):
     """
     columns, scores = _look(world, tokens, rewards, ridge, positions)
     right = np.asarray(tokens)[:, columns] == 0
-    usual, mean = right.mean(0), scores.mean()
-    centred = right - usual
-    gains = np.linalg.solve(centred.T @ centred + ridge * np.eye(len(columns)), centred.T @ (scores - mean))
+    rates, mean = right.mean(0), scores.mean()
+    centred = right - rates
+    penalty = ridge * np.eye(len(columns))
+    gains = np.linalg.solve(centred.T @ centred + penalty, centred.T @ (scores - mean))
 
-    def pay(tokens):
-        paid = _at(world, columns, ((np.asarray(tokens)[:, columns] == 0) - usual) * gains)
-        paid[:, 0] += mean
-        return paid
-    return pay
+    def token_rewards(tokens):
+        right = np.asarray(tokens)[:, columns] == 0
+        redistributed = _at(world, columns, (right - rates) * gains)
+        redistributed[:, 0] += mean
+        return redistributed
+    return token_rewards
 
 
 def redistribute(world, tokens, rewards, **options):
-    """Rewards (N, T) that pay each token of these answers its part; options and source: fit_redistribution."""
+    """Rewards (N, T) that give each token of these answers its part; options and source: fit_redistribution."""
     return fit_redistribution(world, tokens, rewards, **options)(tokens)
 
 
 def shape(rewards, potentials, next_potentials, *, gamma):
-    """Pay for progress: r'_t = r_t + γ·Φ(s_{t+1}) − Φ(s_t)
+    """Reward progress: r'_t = r_t + γ·Φ(s_{t+1}) − Φ(s_t)
 
     The sum telescopes: every policy's return changes by −Φ(start). With Φ = V these are the TD errors.
     Args: (N, T) floats; next_potentials is 0 after the last token, see `after`.
-    Raises: ValueError: it isn't: what is left there is a reward, and may change which policy is best.
+    Raises: ValueError: it is not 0 there. The rest would be a reward and could change which policy is best.
     Source: Ng, Harada and Russell 1999.
     """
     if np.any(np.asarray(next_potentials)[..., -1] != 0):
         raise ValueError("next_potentials must be 0 after the last token; pass after(potentials)")
-    return td_errors(rewards, potentials, next_potentials, np.zeros(np.shape(rewards), bool), gamma=gamma)
+    never = np.zeros(np.shape(rewards), bool)
+    return td_errors(rewards, potentials, next_potentials, never, gamma=gamma)
 
 
 def measure(advantages, exact, world):
-    """Hold an estimate of credit against the truth, both (N, T).
+    """Compare an estimate of credit with the truth, both (N, T).
 
     Returns: dict of floats. share: part of Σ|Â| that lies on the decisions. On the decisions: correlation of Â with
         A, 0 where Â does not vary; slope of Â on A, the part of the credit that arrives. noise: rms of Â − A over
@@ -221,13 +231,13 @@ def measure(advantages, exact, world):
     """
     columns = list(world.positions)
     estimate, truth = advantages[:, columns], exact[:, columns]
-    covariance = np.mean(estimate * (truth - truth.mean()))
     if not truth.any():
         raise ValueError("exact must not be 0 on all decisions: a policy that never varies has no credit to give")
+    covariance = np.mean(estimate * (truth - truth.mean()))
+    deviations = estimate.std() * truth.std()
     sizes = np.abs(advantages)
-    spread = estimate.std() * truth.std()
     return {"share": float(sizes[:, columns].sum() / max(sizes.sum(), 1e-300)),
-            "correlation": float(covariance / spread) if spread > 0 else 0.0,
+            "correlation": float(covariance / deviations) if deviations > 0 else 0.0,
             "slope": float(covariance / truth.var()),
             "noise": float(np.sqrt(np.mean((advantages - exact) ** 2) / np.mean(truth**2)))}
 
@@ -247,4 +257,5 @@ def _look(world, tokens, rewards, ridge, positions):
                          "pass one entry for every token")
     if not ridge > 0:
         raise ValueError(f"ridge must be positive, got {ridge!r}; a decision in the last token has no data")
-    return np.array(world.positions if positions is None else positions, int), np.asarray(rewards).sum(1)
+    columns = world.positions if positions is None else positions
+    return np.array(columns, int), np.asarray(rewards).sum(1)

@@ -5,7 +5,14 @@ from collections import deque
 import numpy as np
 
 from coursekit.arrays import as_arrays, positive_int, whiten
-from coursekit.credit import answer_gae, drift, expected_score, fit_critic, fit_redistribution, play
+from coursekit.credit import (
+    answer_gae,
+    drift,
+    expected_score,
+    fit_critic,
+    fit_redistribution,
+    play,
+)
 
 
 def policy_gradient(probabilities, tokens, advantages):
@@ -32,32 +39,40 @@ def plain_return(world, tokens, rewards, recent):
 
 
 def mean_baseline(world, tokens, rewards, recent):
-    """Every token gets the answer's reward less the batch's mean. (Whitening does the same to the plain return.)"""
+    """Every token gets the answer's reward minus the batch's mean, as whitening does to the plain return too."""
     returns = plain_return(world, tokens, rewards, recent)
     return returns - returns.mean(0)
 
 
 def no_critic(world, tokens, rewards, recent):
-    """GAE with λ = .95 around the one value that needs no critic, the batch's mean reward."""
-    return answer_gae(rewards, np.full(tokens.shape, rewards.sum(1).mean()), lam=0.95)
+    """GAE with λ = 0.95 and the one value that needs no critic, the batch's mean reward."""
+    values = np.full(tokens.shape, rewards.sum(1).mean())
+    return answer_gae(rewards, values, lam=0.95)
 
 
 def learned_critic(lam):
-    """GAE with this λ around a critic fitted to the recent episodes."""
+    """GAE with this λ and a critic fitted to the recent episodes."""
     def credit(world, tokens, rewards, recent):
-        return answer_gae(rewards, fit_critic(world, *recent)(tokens), lam=lam)
+        critic = fit_critic(world, *recent)
+        return answer_gae(rewards, critic(tokens), lam=lam)
     return credit
 
 
 def redistribution(world, tokens, rewards, recent):
-    """The redistributed reward of each token, less its mean over the batch: nothing else is still to come."""
-    paid = fit_redistribution(world, *recent)(tokens)
-    return paid - paid.mean(0)
+    """The redistributed reward of each token minus its mean over the batch; later rewards are not its own."""
+    redistributed = fit_redistribution(world, *recent)(tokens)
+    return redistributed - redistributed.mean(0)
 
 
-METHODS = {"return": plain_return, "mean baseline": mean_baseline, "GAE .95, no critic": no_critic,
-           "GAE 1": learned_critic(1.0), "GAE .95": learned_critic(0.95), "GAE 0": learned_critic(0.0),
-           "redistribution": redistribution}
+METHODS = {
+    "return": plain_return,
+    "mean baseline": mean_baseline,
+    "GAE .95, no critic": no_critic,
+    "GAE 1": learned_critic(1.0),
+    "GAE .95": learned_critic(0.95),
+    "GAE 0": learned_critic(0.0),
+    "redistribution": redistribution,
+}
 
 
 def learn(world, method, *, lr, batch, updates, rng, memory=5, scale=whiten, step=None):
@@ -79,13 +94,17 @@ def learn(world, method, *, lr, batch, updates, rng, memory=5, scale=whiten, ste
         raise ValueError(f"method must be a function or one of {', '.join(METHODS)}; got {method!r}")
     if positive_int(batch=batch) < 2:
         raise ValueError(f"batch must be at least 2, since advantages are whitened over it, got {batch}")
-    logits, start, seen = np.zeros((world.length, world.words)), world.uniform_policy(), deque(maxlen=memory)
+    logits = np.zeros((world.length, world.words))
+    start = world.uniform_policy()
+    batches = deque(maxlen=memory)
     for update in range(updates + 1):
         probabilities = np.exp(logits - logits.max(-1, keepdims=True))
         probabilities /= probabilities.sum(-1, keepdims=True)
         yield {"episodes": update * batch, "score": expected_score(world, probabilities),
                "drift": drift(world, probabilities, start), "probabilities": probabilities}
-        seen.append(play(world, probabilities, batch, rng))
-        recent = [np.concatenate(arrays) for arrays in zip(*seen)]
-        gradient = policy_gradient(probabilities, seen[-1][0], scale(credit(world, *seen[-1], recent)))
+        tokens, rewards = play(world, probabilities, batch, rng)
+        batches.append((tokens, rewards))
+        recent = [np.concatenate(arrays) for arrays in zip(*batches)]
+        advantages = scale(credit(world, tokens, rewards, recent))
+        gradient = policy_gradient(probabilities, tokens, advantages)
         logits = logits + (lr * gradient if step is None else step(gradient))

@@ -63,13 +63,15 @@ def collect_env(play, policy, critic, *, steps):
         rewards, terminated, truncated, final = _step(play, mode, actions)
         rows.append((observations, actions, logprobs, valid, rewards, terminated, truncated))
         finals.append(final)
-    observations, actions, logprobs, valid, rewards, terminated, truncated = map(np.stack, zip(*rows))  # (T, N)
+    columns = map(np.stack, zip(*rows))  # (T, N, ...)
+    observations, actions, logprobs, valid, rewards, terminated, truncated = columns
     seen = np.concatenate([observations, play.observations[None]])  # (T + 1, N, ...)
     values = critic(seen.reshape(-1, *seen.shape[2:])).reshape(seen.shape[:2])
     next_values = np.where(terminated, 0.0, values[1:])
     if mode is not AutoresetMode.NEXT_STEP and truncated.any():
         next_values[truncated] = critic(np.concatenate(finals))
-    floats = (np.where(valid, x, 0.0).astype(values.dtype) for x in (rewards, values[:-1], next_values))
+    floats = rewards, values[:-1], next_values
+    floats = (np.where(valid, x, 0.0).astype(values.dtype) for x in floats)
     steps = Steps(*(x.swapaxes(0, 1) for x in (*floats, terminated, truncated)))
     return Rollout(steps, *(x.swapaxes(0, 1) for x in (observations, actions, logprobs, valid)))
 
@@ -97,7 +99,8 @@ def _step(play, mode, actions):
         if mode is AutoresetMode.SAME_STEP:
             final = np.array(list(info["final_obs"][truncated])).reshape(final.shape)
         elif mode is AutoresetMode.DISABLED:
-            observations, _ = play.env.reset(options={"reset_mask": ended})  # a new dict: the call empties it
+            options = {"reset_mask": ended}  # a new dict each time, since the call empties it
+            observations, _ = play.env.reset(options=options)
     play.dead = ended if mode is AutoresetMode.NEXT_STEP else np.zeros_like(ended)
     play.observations = observations
     return rewards, terminated, truncated, final

@@ -3,7 +3,8 @@
 import numpy as np
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")  # Okabe-Ito
-MARKERS, DASHES = "os^Dv*P", ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1)))
+MARKERS = "os^Dv*P"
+DASHES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1)))
 
 
 def style(axes):
@@ -22,7 +23,7 @@ def plot_advantages(ax, advantages_by_name):
 
 
 def plot_curves(ax, x, curves, *, xlabel, ylabel, dots=None):
-    """One line per curve over x, told apart by dash as well; dots: {name: (x, y, half-widths)} on top."""
+    """One line per curve over x, each with its own colour and dash; dots: {name: (x, y, half-widths)} on top."""
     for (name, y), colour, dash in zip(curves.items(), COLOURS, DASHES):
         ax.plot(x, y, color=colour, linestyle=dash, label=name)
         if dots and name in dots:
@@ -33,8 +34,10 @@ def plot_curves(ax, x, curves, *, xlabel, ylabel, dots=None):
 
 
 def plot_bands(ax, x, runs_by_name, *, xlabel, ylabel):
-    """Mean over runs as a line, smallest to largest run as a band. runs: (seeds, len(x)) per name. Lines are told
-    apart by marker where points are few, else by dash."""
+    """Mean over runs as a line, smallest to largest run as a band. runs: (seeds, len(x)) per name.
+
+    Lines differ by marker as well where points are few, else by dash.
+    """
     for (name, runs), colour, marker, dash in zip(runs_by_name.items(), COLOURS, MARKERS, DASHES):
         looks = dict(marker=marker, markersize=4) if len(x) <= 40 else dict(linestyle=dash)
         runs = np.asarray(runs)
@@ -45,12 +48,17 @@ def plot_bands(ax, x, runs_by_name, *, xlabel, ylabel):
 
 
 def plot_growth(ax, table, names=None):
-    """Time against elements, both on log scales, one line per method. table: dicts of steps, rows and seconds, a
-    dict by method (benchmarks/gae.py); names: which methods, in which order."""
-    names = list(dict.fromkeys(name for row in table for name in row["seconds"])) if names is None else names
+    """Time against elements, both on log scales, one line per method.
+
+    Args: table: dicts of steps, rows and seconds, a dict by method (benchmarks/gae.py). names: which methods, in
+    which order; None: all.
+    """
+    if names is None:
+        names = list(dict.fromkeys(name for row in table for name in row["seconds"]))
     for i, name in enumerate(names):
-        points = [(row["steps"] * row["rows"], row["seconds"][name]) for row in table if name in row["seconds"]]
-        ax.loglog(*zip(*points), color=COLOURS[i % len(COLOURS)], marker=MARKERS[i % len(MARKERS)], markersize=4,
+        rows = [row for row in table if name in row["seconds"]]
+        ax.loglog([row["steps"] * row["rows"] for row in rows], [row["seconds"][name] for row in rows],
+                  color=COLOURS[i % len(COLOURS)], marker=MARKERS[i % len(MARKERS)], markersize=4,
                   linestyle=DASHES[i // len(COLOURS)], label=name)
     ax.set(xlabel="elements (steps of one row)", ylabel="CPU time (s)")
     ax.legend(fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
@@ -67,8 +75,10 @@ def plot_film(ax, pictures, name):
 
 
 def plot_tokens(ax, tokens, rows):
-    """A reply as a strip: one column a token, one row a quantity, numbers in the cells. rows: {name: (T,) floats};
-    colour runs from blue (below 0) over white to red, on one scale for all rows."""
+    """A reply as a strip: one column a token, one row a quantity, numbers in the cells. rows: {name: (T,) floats}.
+
+    Colour runs from blue (below 0) over white to red, on one scale for all rows.
+    """
     table = np.array([np.asarray(row, float) for row in rows.values()])
     reach = np.abs(table).max()
     ax.imshow(table, cmap="RdBu_r", vmin=-1.3 * reach, vmax=1.3 * reach, aspect="auto")

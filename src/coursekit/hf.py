@@ -26,12 +26,13 @@ def to_gpt2(lm):
     """A TinyLM as a transformers GPT2LMHeadModel with the same logits; its value and score heads stay behind.
 
     Pass it attention_mask, and with left-padded prompts position_ids = (mask.cumsum(-1) - 1).clamp(min=0):
-    transformers numbers positions from the first column, padding included, unless it is told.
+    without them transformers numbers positions from the first column, padding included.
     """
     sizes = lm.sizes
-    config = GPT2Config(vocab_size=sizes["vocabulary"], n_positions=sizes["context"], n_embd=sizes["width"],
-                        n_layer=sizes["layers"], n_head=sizes["heads"], resid_pdrop=0.0, embd_pdrop=0.0,
-                        attn_pdrop=0.0, bos_token_id=None, eos_token_id=None)
+    config = GPT2Config(
+        vocab_size=sizes["vocabulary"], n_positions=sizes["context"], n_embd=sizes["width"],
+        n_layer=sizes["layers"], n_head=sizes["heads"], resid_pdrop=0.0, embd_pdrop=0.0,
+        attn_pdrop=0.0, bos_token_id=None, eos_token_id=None)
     model = GPT2LMHeadModel(config)
     _copy_weights(lm.state_dict(), model.transformer.state_dict(), sizes["layers"], from_ours=True)
     return model.eval()
@@ -42,11 +43,12 @@ def from_gpt2(model):
 
     Raises: ValueError where the model departs from GPT-2's block (activation, width of the MLP, attention scale).
     """
-    config, plain = model.config, GPT2Config()
+    config, default = model.config, GPT2Config()
     for name in ("activation_function", "layer_norm_epsilon", "scale_attn_weights", "tie_word_embeddings",
                  "scale_attn_by_inverse_layer_idx", "add_cross_attention"):
-        if getattr(config, name) != getattr(plain, name):
-            raise ValueError(f"model must have GPT-2's {name}, {getattr(plain, name)}, got {getattr(config, name)}")
+        found, wanted = getattr(config, name), getattr(default, name)
+        if found != wanted:
+            raise ValueError(f"model must have GPT-2's {name}, {wanted}, got {found}")
     if config.n_inner not in (None, 4 * config.n_embd):
         raise ValueError(f"model must have an MLP of 4 × {config.n_embd}, got n_inner {config.n_inner}")
     lm = TinyLM(config.vocab_size, width=config.n_embd, layers=config.n_layer, heads=config.n_head,
@@ -60,12 +62,16 @@ def _copy_weights(ours, theirs, layers, *, from_ours):
     names = OUTER | {f"blocks.{i}.{a}": f"h.{i}.{b}" for i in range(layers) for a, b in INNER.items()}
     for our_name, their_name in names.items():
         for kind in ("weight", "bias"):
-            if (our_weight := ours.get(f"{our_name}.{kind}")) is None:  # embeddings have no bias
+            our_weight = ours.get(f"{our_name}.{kind}")
+            if our_weight is None:  # embeddings have no bias
                 continue
             their_weight = theirs[f"{their_name}.{kind}"]
-            their_weight = their_weight.T if ".c_" in their_name and kind == "weight" else their_weight
-            target, source = (their_weight, our_weight) if from_ours else (our_weight, their_weight)
-            target.copy_(source)
+            if ".c_" in their_name and kind == "weight":
+                their_weight = their_weight.T
+            if from_ours:
+                their_weight.copy_(our_weight)
+            else:
+                our_weight.copy_(their_weight)
 
 
 def train_rm(name, path, out, *, epochs=1, batch=8, lr=2e-5, longest=1024, seed=0):
@@ -85,10 +91,11 @@ def train_rm(name, path, out, *, epochs=1, batch=8, lr=2e-5, longest=1024, seed=
     skipped, count = _count(path)
     if count < 10:
         raise ValueError(f"{path} holds {count} pairs that differ; training needs at least 10")
-    kept, device = count - count // 10, "cuda" if torch.cuda.is_available() else "cpu"
+    kept = count - count // 10
     model, tokenizer = _load(name, longest)
-    model.to(device).train()
-    optimiser, rng = torch.optim.AdamW(model.parameters(), lr=lr), np.random.default_rng(seed)
+    model.to("cuda" if torch.cuda.is_available() else "cpu").train()
+    optimiser = torch.optim.AdamW(model.parameters(), lr=lr)
+    rng = np.random.default_rng(seed)
     with bar(epochs * kept, unit=" pairs") as shown:
         for _ in range(epochs):
             for pairs in _batches(islice(_differing(path), kept), batch, rng):
@@ -105,12 +112,13 @@ def train_rm(name, path, out, *, epochs=1, batch=8, lr=2e-5, longest=1024, seed=
     with atomic(out) as partial:
         model.save_pretrained(partial)
         tokenizer.save_pretrained(partial)
-    return kept, skipped, torch.cat([chosen - rejected for chosen, rejected in scores]).double().cpu().numpy()
+    margins = torch.cat([chosen - rejected for chosen, rejected in scores])
+    return kept, skipped, margins.double().cpu().numpy()
 
 
 def score_pairs(model, tokenizer, pairs):
     """Scores of (prompt, chosen, rejected) texts: two (N,) float32 tensors, chosen and rejected, in log-odds."""
-    texts = [f"{prompt} {reply}".strip() for side in (1, 2) for prompt, reply in ((p[0], p[side]) for p in pairs)]
+    texts = [f"{pair[0]} {pair[side]}".strip() for side in (1, 2) for pair in pairs]
     tokens = tokenizer(texts, padding=True, truncation=True, return_tensors="pt").to(model.device)
     return model(**tokens).logits[:, 0].float().chunk(2)
 
@@ -133,8 +141,8 @@ def _load(name, longest):
             raise ValueError(f"the tokenizer of {name} has neither a padding nor an end token; give it one")
         tokenizer.pad_token = tokenizer.eos_token
     model.config.pad_token_id = tokenizer.pad_token_id  # the score is read before the padding
-    takes = getattr(model.config, "max_position_embeddings", None) or longest
-    tokenizer.model_max_length = min(tokenizer.model_max_length, takes, longest)
+    limit = getattr(model.config, "max_position_embeddings", None) or longest
+    tokenizer.model_max_length = min(tokenizer.model_max_length, limit, longest)
     return model, tokenizer
 
 
@@ -143,7 +151,7 @@ def _differing(path):
 
 
 def _count(path):
-    """Pairs whose texts are equal, and the others: (skipped, kept). Reads all of the file, and so checks it."""
+    """Numbers of pairs whose texts are equal, and of the others. Reads all of the file, and so checks it."""
     counts = [0, 0]
     for _, chosen, rejected in load_pairs(Path(path)):
         counts[chosen != rejected] += 1

@@ -32,7 +32,7 @@ class Transformer(nn.Module):
     def __init__(self, model):
         super().__init__()
         self.trunk = model.eval().base_model
-        self.outer = (model,)  # in a tuple, since a Module would list all weights of an attribute a second time
+        self.outer = (model,)  # a tuple hides it from Module, which would list its weights once more
         width = model.config.get_text_config().hidden_size
         head = model.get_output_embeddings()
         tied = head is not None and head.weight is model.get_input_embeddings().weight
@@ -87,7 +87,8 @@ class Transformer(nn.Module):
         """Load a language model, or a reward model (classifier=True), by name or from a folder, with its heads if
         `save_pretrained` left them there. Raises: ValueError: no such model."""
         auto = AutoModelForSequenceClassification if classifier else AutoModelForCausalLM
-        model = cls(pretrained(auto, name, dtype=dtype, **({"num_labels": 1} if classifier else {})))
+        options = {"num_labels": 1} if classifier else {}
+        model = cls(pretrained(auto, name, dtype=dtype, **options))
         if (heads := Path(name) / HEADS).is_file():
             model.load_state_dict(load_file(heads), strict=False)
         return model

@@ -22,9 +22,12 @@ class Block(nn.Module):
     def __init__(self, width, heads):
         super().__init__()
         self.heads = heads
-        self.norm_1, self.norm_2 = nn.LayerNorm(width), nn.LayerNorm(width)
-        self.attend, self.project = nn.Linear(width, 3 * width), nn.Linear(width, width)
-        self.widen, self.narrow = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
+        self.norm_1 = nn.LayerNorm(width)
+        self.norm_2 = nn.LayerNorm(width)
+        self.attend = nn.Linear(width, 3 * width)
+        self.project = nn.Linear(width, width)
+        self.widen = nn.Linear(width, 4 * width)
+        self.narrow = nn.Linear(4 * width, width)
 
     def forward(self, x, to_packed, to_grid, bias, past=None):
         """The new x, and the keys and values of all positions.
@@ -61,13 +64,16 @@ class TinyLM(nn.Module):
 
     def __init__(self, vocabulary, *, width=64, layers=2, heads=4, context=96, seed=0):
         super().__init__()
-        self.sizes = dict(vocabulary=vocabulary, width=width, layers=layers, heads=heads, context=context)
+        self.sizes = dict(
+            vocabulary=vocabulary, width=width, layers=layers, heads=heads, context=context)
         with torch.random.fork_rng():
             torch.manual_seed(seed)
-            self.embed, self.position = nn.Embedding(vocabulary, width), nn.Embedding(context, width)
+            self.embed = nn.Embedding(vocabulary, width)
+            self.position = nn.Embedding(context, width)
             self.blocks = nn.ModuleList(Block(width, heads) for _ in range(layers))
             self.norm = nn.LayerNorm(width)
-            self.value_head, self.score_head = nn.Linear(width, 1), nn.Linear(width, 1)
+            self.value_head = nn.Linear(width, 1)
+            self.score_head = nn.Linear(width, 1)
             self._initialise()
 
     def _initialise(self):
@@ -104,7 +110,8 @@ class TinyLM(nn.Module):
         for i, block in enumerate(self.blocks):
             x, pair = block(x, to_packed, to_grid, bias, cache[i] if cache else None)
             new.append(pair)
-        x = self.norm(x).index_select(0, to_grid.flatten()).view(*to_grid.shape, -1)  # (B, T, width)
+        x = self.norm(x).index_select(0, to_grid.flatten())  # (B·T, width)
+        x = x.view(*to_grid.shape, -1)  # (B, T, width)
         return torch.where(real[..., None], x, 0.0), new
 
     def logits(self, hidden):
@@ -138,8 +145,9 @@ def attention_bias(attention_mask, steps):
     that holds only −∞ is NaN.
     """
     keys = attention_mask.shape[1]
-    causal = torch.ones(steps, keys, dtype=torch.bool, device=attention_mask.device).tril(keys - steps)
-    own = torch.eye(keys, dtype=torch.bool, device=attention_mask.device)[keys - steps:]
+    bools = dict(dtype=torch.bool, device=attention_mask.device)
+    causal = torch.ones(steps, keys, **bools).tril(keys - steps)  # (T, K)
+    own = torch.eye(keys, **bools)[keys - steps:]  # (T, K)
     allowed = (causal & attention_mask[:, None, :]) | own  # (B, T, K)
     return torch.where(allowed, 0.0, -math.inf)[:, None]
 
@@ -148,10 +156,13 @@ def pad(rows, *, side, value=0):
     """Lists of token numbers to (B, T) tokens and mask, padded on the "left" (prompts) or "right" (responses)."""
     longest = max(map(len, rows))
     fill = [[value] * (longest - len(row)) for row in rows]
-    tokens = torch.tensor([f + r if side == "left" else r + f for r, f in zip(rows, fill)])
     lengths = torch.tensor([len(row) for row in rows])[:, None]
     steps = torch.arange(longest)
-    return tokens, steps >= longest - lengths if side == "left" else steps < lengths
+    if side == "left":
+        tokens = torch.tensor([pads + row for row, pads in zip(rows, fill)])
+        return tokens, steps >= longest - lengths
+    tokens = torch.tensor([row + pads for row, pads in zip(rows, fill)])
+    return tokens, steps < lengths
 
 
 @torch.no_grad()
@@ -196,11 +207,14 @@ def token_logprobs(logits, tokens):
     Raises:
         ValueError: shapes that do not fit, or T < 2.
     """
-    if tuple(logits.shape[:-1]) != tuple(tokens.shape) or tokens.ndim != 2 or tokens.shape[1] < 2:
-        raise ValueError(f"logits must be (B, T, V) for tokens (B, T) with T >= 2, got {tuple(logits.shape)} and "
-                         f"{tuple(tokens.shape)}; pass the logits of the whole text, unshifted")
-    losses = F.cross_entropy(logits[:, :-1].flatten(0, 1), tokens[:, 1:].flatten(), reduction="none")
-    return -losses.view(len(tokens), -1)
+    fits = tuple(logits.shape[:-1]) == tuple(tokens.shape) and tokens.ndim == 2
+    if not fits or tokens.shape[1] < 2:
+        raise ValueError(
+            f"logits must be (B, T, V) for tokens (B, T) with T >= 2, got {tuple(logits.shape)} and "
+            f"{tuple(tokens.shape)}; pass the logits of the whole text, unshifted")
+    before, after = logits[:, :-1].flatten(0, 1), tokens[:, 1:].flatten()  # (B·(T − 1), V), (B·(T − 1),)
+    losses = F.cross_entropy(before, after, reduction="none")
+    return -losses.view(len(tokens), -1)  # (B, T − 1)
 
 
 def response_logprobs(model, tokens, attention_mask, width, temperature=1.0):

@@ -7,7 +7,8 @@ import math
 from dataclasses import dataclass
 
 GB = 1e9
-PRECISIONS = {  # bytes of a parameter's weight, gradient and Adam states (main copy if there is one, m, v)
+# bytes of a parameter's weight, gradient and Adam states (main copy if there is one, m, v)
+PRECISIONS = {
     "float32": (4, 4, 4 + 4),
     "mixed": (2, 2, 4 + 4 + 4),
     "mixed, float32 gradients": (2, 4, 4 + 4 + 4),
@@ -34,7 +35,7 @@ LLAMA_70B = Architecture(68.98e9, layers=80, width=8192, key_value_heads=8)
 
 @dataclass(frozen=True)
 class Role:
-    """One model of a run. trained: has gradients and Adam states. samples: writes with a KV cache.
+    """One model of a run. trained: has gradients and Adam states. samples: needs a KV cache.
     shares_base: under LoRA its frozen weights are those of another role, and counted there."""
 
     model: Architecture
@@ -46,8 +47,10 @@ class Role:
 def four_roles(policy, reward=None):
     """Actor and reference of one architecture, critic and reward model of another, or of the same."""
     reward = reward or policy
-    return {"actor": Role(policy, trained=True, samples=True, shares_base=True), "reference": Role(policy),
-            "critic": Role(reward, trained=True, shares_base=True), "reward": Role(reward)}
+    return {"actor": Role(policy, trained=True, samples=True, shares_base=True),
+            "reference": Role(policy),
+            "critic": Role(reward, trained=True, shares_base=True),
+            "reward": Role(reward)}
 
 
 def states(role, *, precision="mixed", lora=None):
@@ -66,23 +69,26 @@ def states(role, *, precision="mixed", lora=None):
         raise ValueError(f"lora must be a share between 0 and 1, got {lora!r}; 0.01 is usual")
     weight, gradient, adam = PRECISIONS[precision]
     base = role.model.parameters
-    moving = base * (lora or 1) if role.trained else 0
-    kept = 0 if not role.trained or lora is None else moving
-    if lora is not None and role.trained and role.shares_base:
+    adapters = base * lora if role.trained and lora is not None else 0
+    trained = (adapters or base) if role.trained else 0
+    if adapters and role.shares_base:
         base = 0
-    return {"weights": (base + kept) * weight, "gradients": moving * gradient, "adam": moving * adam}
+    return {"weights": (base + adapters) * weight,
+            "gradients": trained * gradient,
+            "adam": trained * adam}
 
 
 def kv_cache(model, sequences, tokens, *, size=2):
-    """Keys and values of all layers while replies are written.
+    """Keys and values of all layers while responses are sampled.
 
         2 · layers · key-value heads · head width · sequences · tokens · size bytes
     """
-    return 2 * model.layers * model.key_value_heads * model.head_width * sequences * tokens * size
+    numbers = 2 * model.layers * model.key_value_heads * model.head_width
+    return numbers * sequences * tokens * size
 
 
 def activations(model, sequences, tokens, *, size=2, checkpointing=True):
-    """What the forward pass leaves behind for the backward pass.
+    """What the forward pass keeps for the backward pass.
 
         checkpointing:  layers · sequences · tokens · width · size            each layer's input; the rest is redone
         all kept:       layers · sequences · tokens · width · 17 · size       with attention that stores no scores
@@ -92,16 +98,16 @@ def activations(model, sequences, tokens, *, size=2, checkpointing=True):
     return model.layers * sequences * tokens * model.width * size * (1 if checkpointing else 17)
 
 
-def budget(roles, *, precision="mixed", cards=1, sharded=True, offload=False, lora=None, sampling=(0, 0),
-           training=(0, 0), checkpointing=True):
+def budget(roles, *, precision="mixed", cards=1, sharded=True, offload=False, lora=None,
+           sampling=(0, 0), training=(0, 0), checkpointing=True):
     """Bytes on each card, for one model or several.
 
         states / cards if sharded (FSDP, ZeRO-3), else whole on every card (DDP);  KV cache and activations / cards
 
     Args:
         roles: {name: Role}, as `four_roles` makes them. precision, lora: as `states`. cards: how many share.
-        offload: Adam's states lie in the host's memory; they leave the table and stand in the row "host".
-        sampling, training: (sequences, tokens each) that all cards together write, or learn from at a time.
+        offload: Adam's states lie in the host's memory; the row "host" counts them instead of their role's.
+        sampling, training: (sequences, tokens each) that all cards together sample, or train on at a time.
         checkpointing: as `activations`.
     Returns:
         {name: {term: bytes}} for every role, "all", and "host" (a dict with adam alone) if offloaded.
@@ -110,14 +116,17 @@ def budget(roles, *, precision="mixed", cards=1, sharded=True, offload=False, lo
     """
     if cards < 1:
         raise ValueError(f"cards must be at least 1, got {cards!r}")
-    size, table, host = PRECISIONS.get(precision, (2,))[0], {}, 0
+    size = PRECISIONS.get(precision, (2,))[0]  # bytes of a number in activations and cache, as in weights
+    table, host = {}, 0
     for name, role in roles.items():
-        row = {term: x / (cards if sharded else 1)
-               for term, x in states(role, precision=precision, lora=lora).items()}
+        row = states(role, precision=precision, lora=lora)
+        if sharded:
+            row = {term: x / cards for term, x in row.items()}
         if offload:
-            host, row["adam"] = host + row["adam"], 0
-        row["activations"] = role.trained * activations(role.model, *training, size=size,
-                                                        checkpointing=checkpointing) / cards
+            host += row["adam"]
+            row["adam"] = 0
+        kept = activations(role.model, *training, size=size, checkpointing=checkpointing)
+        row["activations"] = role.trained * kept / cards
         row["kv_cache"] = role.samples * kv_cache(role.model, *sampling, size=size) / cards
         table[name] = row
     table["all"] = {term: sum(row[term] for row in table.values()) for term in TERMS}
@@ -134,7 +143,7 @@ def cards_needed(size, *, card=80 * GB, usable=0.85, working=0.0):
 
         ⌈ size·(1 + working) / (card·usable) ⌉
 
-    Args: size: bytes. card: bytes. usable: share left by the runtime and fragments. working: room for activations,
+    Args: size, card: bytes. usable: share that the runtime and fragments leave. working: room for activations,
     KV cache and buffers, as a share of size.
     """
     return math.ceil(size * (1 + working) / (card * usable))

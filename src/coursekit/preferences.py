@@ -1,4 +1,4 @@
-"""Bradley-Terry without torch: probabilities, pairs, annotators, and what accuracy can be hoped for.
+"""Bradley-Terry without torch: probabilities, pairs, annotators, and the accuracy that is possible.
 
 A comparison says only which of two answers to one prompt was preferred. Scores are in the model's own unit;
 differences of scores under the same prompt are log-odds.
@@ -54,8 +54,9 @@ class Pairs:
 
     def take(self, rows):
         """The comparisons of these row numbers."""
-        return Pairs(*([texts[i] for i in rows] for texts in (self.prompts, self.chosen, self.rejected)),
-                     None if self.gaps is None else self.gaps[rows])
+        columns = self.prompts, self.chosen, self.rejected
+        gaps = None if self.gaps is None else self.gaps[rows]
+        return Pairs(*([texts[i] for i in rows] for texts in columns), gaps)
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,8 @@ class Annotator:
         odds = np.atleast_1d(np.asarray(gold_gap, float) / self.temperature
                              + self.length_bias * np.asarray(words_gap, float)
                              + self.tone_bias * np.asarray(boasts_gap, float))
-        return self.lapse / 2 + (1 - self.lapse) * bradley_terry_probability(odds, np.zeros_like(odds))
+        attentive = bradley_terry_probability(odds, np.zeros_like(odds))
+        return self.lapse / 2 + (1 - self.lapse) * attentive
 
 
 def label_pairs(rng, prompts, first, second, gold_first, gold_second, annotator=None, *, boast=None):
@@ -84,10 +86,13 @@ def label_pairs(rng, prompts, first, second, gold_first, gold_second, annotator=
     annotator = annotator or Annotator()
     gap = np.asarray(gold_first, float) - np.asarray(gold_second, float)
     words = np.array([len(a.split()) - len(b.split()) for a, b in zip(first, second)], float)
-    boasts = np.array([a.count(boast) - b.count(boast) if boast else 0 for a, b in zip(first, second)], float)
+    boasts = np.zeros(len(gap))
+    if boast:
+        boasts += [a.count(boast) - b.count(boast) for a, b in zip(first, second)]
     wins = rng.random(len(gap)) < annotator.probability(gap, words, boasts)
-    return Pairs(list(prompts), [a if w else b for a, b, w in zip(first, second, wins)],
-                 [b if w else a for a, b, w in zip(first, second, wins)], np.where(wins, gap, -gap))
+    chosen = [a if win else b for a, b, win in zip(first, second, wins)]
+    rejected = [b if win else a for a, b, win in zip(first, second, wins)]
+    return Pairs(list(prompts), chosen, rejected, gaps=np.where(wins, gap, -gap))
 
 
 def accuracy(chosen_scores, rejected_scores):
@@ -103,12 +108,14 @@ def wilson_interval(share, count):
     Source: Wilson 1927.
     """
     z = 1.959964
-    centre, width = share + z * z / (2 * count), z * (share * (1 - share) / count + (z / (2 * count)) ** 2) ** 0.5
-    return (centre - width) / (1 + z * z / count), (centre + width) / (1 + z * z / count)
+    centre = share + z * z / (2 * count)
+    width = z * (share * (1 - share) / count + (z / (2 * count)) ** 2) ** 0.5
+    scale = 1 + z * z / count
+    return (centre - width) / scale, (centre + width) / scale
 
 
 def noise_ceiling(probabilities):
-    """The accuracy of whoever knows every probability: E max(p, 1 − p). Nobody does better on fresh labels."""
+    """The accuracy of a model that knows every probability: E max(p, 1 − p). None does better on fresh labels."""
     probabilities = np.asarray(probabilities, float)
     return float(np.maximum(probabilities, 1 - probabilities).mean())
 
@@ -128,8 +135,9 @@ def reliability(probabilities, outcomes, *, bins=10):
     which = np.minimum((probabilities * bins).astype(int), bins - 1)
     count = np.bincount(which, minlength=bins)
     kept = count > 0
-    return (np.bincount(which, probabilities, bins)[kept] / count[kept],
-            np.bincount(which, outcomes, bins)[kept] / count[kept], count[kept])
+    predicted, happened = (
+        np.bincount(which, x, bins)[kept] / count[kept] for x in (probabilities, outcomes))
+    return predicted, happened, count[kept]
 
 
 def calibration_error(chosen_scores, rejected_scores, *, bins=10):
@@ -138,9 +146,10 @@ def calibration_error(chosen_scores, rejected_scores, *, bins=10):
     Source: Naeini et al. 2015 (ECE).
     """
     wins = bradley_terry_probability(np.asarray(chosen_scores), np.asarray(rejected_scores))
-    said, came, count = reliability(np.concatenate([wins, 1 - wins]),
-                                    np.concatenate([np.ones(len(wins)), np.zeros(len(wins))]), bins=bins)
-    return float((count * np.abs(said - came)).sum() / count.sum())
+    probabilities = np.concatenate([wins, 1 - wins])
+    outcomes = np.arange(len(probabilities)) < len(wins)
+    predicted, happened, count = reliability(probabilities, outcomes, bins=bins)
+    return float((count * np.abs(predicted - happened)).sum() / count.sum())
 
 
 def best_of_n_kl(n):
@@ -205,8 +214,9 @@ def load_pairs(path):
 
     Raises: ValueError naming file and line of a record that is none of these; also where there is no record.
     """
-    path, number = Path(path), 0
+    path = Path(path)
     opener = gzip.open if path.suffix == ".gz" else open
+    number = 0
     try:
         with opener(path, "rt", encoding="utf-8") as file:
             for number, line in enumerate(file, 1):
@@ -227,8 +237,8 @@ def _read_pair(line, where):
         raise ValueError(f"{where}: not JSON ({error.msg}); each line must be one record") from None
     if not isinstance(record, dict) or not {"chosen", "rejected"} <= record.keys():
         raise ValueError(f'{where}: a record needs "chosen" and "rejected"')
-    chosen, rejected, prompt = (_as_text(record.get(key, ""), where, key)
-                                for key in ("chosen", "rejected", "prompt"))
+    chosen, rejected, prompt = (
+        _as_text(record.get(key, ""), where, key) for key in ("chosen", "rejected", "prompt"))
     if not prompt:
         prompt = _shared_start(chosen, rejected)
         chosen, rejected = chosen[len(prompt):], rejected[len(prompt):]
@@ -238,7 +248,8 @@ def _read_pair(line, where):
 def _as_text(value, where, key):
     if isinstance(value, str):
         return value
-    if isinstance(value, list) and all(isinstance(m, dict) and isinstance(m.get("content"), str) for m in value):
+    if isinstance(value, list) and all(
+            isinstance(m, dict) and isinstance(m.get("content"), str) for m in value):
         return "".join(f"\n\n{str(m.get('role', '')).capitalize()}: {m['content']}" for m in value)
     raise ValueError(f'{where}: "{key}" must be text or a list of messages with "content"')
 

@@ -25,8 +25,12 @@ def save_run(run, history, path):
     if distributed.rank() > 0:
         return
     tensors = {f"model.{key}": weight for key, weight in weights.items()}
-    tensors |= {f"adam.{key}.{name}": x for key, moments in adam["state"].items() for name, x in moments.items()}
-    metadata = {"update": run.update, "seed": run.seed, "config": asdict(run.config), "history": history,
+    tensors |= {f"adam.{key}.{name}": x
+                for key, moments in adam["state"].items() for name, x in moments.items()}
+    metadata = {"update": run.update,
+                "seed": run.seed,
+                "config": asdict(run.config),
+                "history": history,
                 "frozen": frozen}
     write(tensors, metadata, path)
 
@@ -45,9 +49,11 @@ def load_run(models, path):
     for key, moment in with_prefix(tensors, "adam").items():
         parameter, name = key.rsplit(".", 1)
         state.setdefault(parameter, {})[name] = moment
-    groups = get_state_dict(_learning(models), run.optimiser)[1]["param_groups"]  # with FULL, rank 0's alone
-    set_state_dict(_learning(models), run.optimiser, model_state_dict=with_prefix(tensors, "model"),
-                   optim_state_dict={"state": state, "param_groups": groups}, options=FULL)
+    # without FULL: with it rank 0 alone would get groups
+    groups = get_state_dict(_learning(models), run.optimiser)[1]["param_groups"]
+    set_state_dict(
+        _learning(models), run.optimiser, model_state_dict=with_prefix(tensors, "model"),
+        optim_state_dict={"state": state, "param_groups": groups}, options=FULL)
     run.update = metadata["update"]
     return run, metadata["history"]
 
@@ -61,5 +67,6 @@ def fingerprint(models):
     digest = hashlib.sha256()
     for model in (models.reference, models.reward):
         for weight in model.state_dict().values():
-            digest.update(distributed.full_tensor(weight).cpu().contiguous().view(torch.uint8).numpy().tobytes())
+            weight = distributed.full_tensor(weight).cpu().contiguous()
+            digest.update(weight.view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()[:16]

@@ -1,6 +1,7 @@
 """From pairs to a scalar reward, with torch: the Bradley-Terry loss, training, ensembles, normalisation."""
 
 import copy
+import math
 
 import numpy as np
 import torch
@@ -34,15 +35,16 @@ def bradley_terry_loss(chosen_scores, rejected_scores, *, margin=0.0, label_smoo
     tensor(0.4100)
     """
     _, (chosen_scores, rejected_scores) = as_arrays(
-        floating=["chosen_scores", "rejected_scores"], chosen_scores=chosen_scores, rejected_scores=rejected_scores)
+        floating=["chosen_scores", "rejected_scores"],
+        chosen_scores=chosen_scores, rejected_scores=rejected_scores)
     if not isinstance(chosen_scores, torch.Tensor):
         raise ValueError("chosen_scores must be a torch tensor, since a loss needs gradients; "
                          "pass torch.as_tensor(chosen_scores)")
     if not 0 <= label_smoothing < 0.5:
         raise ValueError(f"label_smoothing must lie in [0, 0.5), got {label_smoothing!r}")
     difference = chosen_scores - rejected_scores - margin
-    losses = -(1 - label_smoothing) * F.logsigmoid(difference) - label_smoothing * F.logsigmoid(-difference)
-    return masked_mean(losses)
+    right, wrong = F.logsigmoid(difference), F.logsigmoid(-difference)
+    return masked_mean(-(1 - label_smoothing) * right - label_smoothing * wrong)
 
 
 def tokenise(prompts, replies):
@@ -55,14 +57,15 @@ def score(model, prompts, replies, *, batch=256):
     """Score replies. Returns a (N,) float64 numpy array, in the model's own unit."""
     scores = []
     for i in range(0, len(prompts), batch):
-        tokens, mask = tokenise(prompts[i:i + batch], replies[i:i + batch])
-        scores.append(model.scores(model(tokens, mask)[0], mask))
+        tokens, attention_mask = tokenise(prompts[i:i + batch], replies[i:i + batch])  # (B, T)
+        hidden, _ = model(tokens, attention_mask)
+        scores.append(model.scores(hidden, attention_mask))
     return torch.cat(scores).double().numpy()
 
 
-def train_reward_model(model, pairs, *, epochs=3, batch=64, lr=3e-3, seed=0, held_out=None, patience=None,
-                       progress=None):
-    """Teach a language model with a score head which of two replies people prefer.
+def train_reward_model(model, pairs, *, epochs=3, batch=64, lr=3e-3, seed=0,
+                       held_out=None, patience=None, progress=None):
+    """Train a language model with a score head to say which of two replies people prefer.
 
     Args:
         model: TinyLM, trained on text; it is copied, not changed. pairs: preferences.Pairs.
@@ -77,15 +80,17 @@ def train_reward_model(model, pairs, *, epochs=3, batch=64, lr=3e-3, seed=0, hel
     """
     if len(pairs.prompts) == 0:
         raise ValueError("pairs must hold at least one comparison, got none")
-    model, rng = model.copy(), np.random.default_rng(seed)
-    steps = epochs * -(-len(pairs.prompts) // batch)
+    model = model.copy()
+    rng = np.random.default_rng(seed)
+    steps = math.ceil(len(pairs.prompts) / batch)  # of an epoch
     optimiser = torch.optim.AdamW(model.parameters(), lr=lr, fused=True)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
-    history, best = [], (np.inf, None)
-    shown = bar(steps, progress=progress)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, epochs * steps)
+    history = []
+    best_loss, best_weights, best_epoch = np.inf, None, 0
+    shown = bar(epochs * steps, progress=progress)
     for epoch in range(epochs):
         losses = []
-        for rows in np.array_split(rng.permutation(len(pairs.prompts)), -(-len(pairs.prompts) // batch)):
+        for rows in np.array_split(rng.permutation(len(pairs.prompts)), steps):
             loss = _pair_loss(model, pairs.take(rows))
             optimiser.zero_grad()
             loss.backward()
@@ -99,26 +104,28 @@ def train_reward_model(model, pairs, *, epochs=3, batch=64, lr=3e-3, seed=0, hel
             chosen, rejected = score_pairs(model, held_out)
             loss = bradley_terry_loss(torch.as_tensor(chosen), torch.as_tensor(rejected)).item()
             history[-1] |= {"held_out_loss": loss, "held_out_accuracy": accuracy(chosen, rejected)}
-            if loss < best[0]:
-                best = (loss, copy.deepcopy(model.state_dict()), epoch)
-            elif patience is not None and epoch - best[2] >= patience:
+            if loss < best_loss:
+                best_loss, best_weights, best_epoch = loss, copy.deepcopy(model.state_dict()), epoch
+            elif patience is not None and epoch - best_epoch >= patience:
                 break
     shown.close()
-    if patience is not None and best[1] is not None:
-        model.load_state_dict(best[1])
+    if patience is not None and best_weights is not None:
+        model.load_state_dict(best_weights)
     return model, history
 
 
 def score_pairs(model, pairs):
     """(chosen_scores, rejected_scores), (N,) numpy arrays each."""
-    return score(model, pairs.prompts, pairs.chosen), score(model, pairs.prompts, pairs.rejected)
+    chosen = score(model, pairs.prompts, pairs.chosen)
+    rejected = score(model, pairs.prompts, pairs.rejected)
+    return chosen, rejected
 
 
 def normalise(model, prompts, replies):
     """Shift and scale the score head, in place, so that these replies score mean 0 and standard deviation 1.
 
-    The zero of Bradley-Terry scores is arbitrary and their unit depends on the annotators' noise; a policy that is
-    paid in them needs both fixed. Source: Ziegler et al. 2019.
+    The zero of Bradley-Terry scores is arbitrary and their unit depends on the annotators' noise; a policy whose
+    reward they are needs both fixed. Source: Ziegler et al. 2019.
     """
     scores = score(model, prompts, replies)
     with torch.no_grad():
@@ -130,7 +137,7 @@ def normalise(model, prompts, replies):
 def ensemble(scores, how="mean"):
     """Combine the scores of M models, (M, N), to (N,): "mean", "min", or "lower" (mean − standard deviation).
 
-    Disagreement marks answers that the training pairs say little about. Source: Coste et al. 2024.
+    The models disagree on answers about which the training pairs say little. Source: Coste et al. 2024.
     """
     scores = np.asarray(scores, float)
     if scores.ndim != 2:
@@ -144,6 +151,8 @@ def ensemble(scores, how="mean"):
 
 def _pair_loss(model, pairs):
     """One pass over chosen and rejected together."""
-    tokens, mask = tokenise([*pairs.prompts, *pairs.prompts], [*pairs.chosen, *pairs.rejected])
-    chosen, rejected = model.scores(model(tokens, mask)[0], mask).chunk(2)
+    tokens, attention_mask = tokenise(
+        [*pairs.prompts, *pairs.prompts], [*pairs.chosen, *pairs.rejected])
+    hidden, _ = model(tokens, attention_mask)  # (2B, T, width)
+    chosen, rejected = model.scores(hidden, attention_mask).chunk(2)  # (B,) each
     return bradley_terry_loss(chosen, rejected)

@@ -69,7 +69,8 @@ class Config:
     kl_horizon: float = 1000.0  # responses over which beta adapts by 20 % at most
 
     def __post_init__(self):
-        for name in ("batch", "minibatch", "epochs", "lr", "clip", "temperature", "max_tokens", "kl_horizon"):
+        positive = ("batch", "minibatch", "epochs", "lr", "clip", "temperature", "max_tokens", "kl_horizon")
+        for name in positive:
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be positive, got {getattr(self, name)!r}")
 
@@ -98,7 +99,8 @@ class Batch:
     @property
     def responses(self):
         """The responses as lists of token numbers, <end> included, padding not."""
-        return [row[real].tolist() for row, real in zip(self.tokens[:, -self.width:], self.response_mask)]
+        tokens = self.tokens[:, -self.width:]  # (B, R)
+        return [row[real].tolist() for row, real in zip(tokens, self.response_mask)]
 
     def take(self, rows):
         """These rows, cut to their longest prompt and response: a column of padding alone costs no time."""
@@ -126,19 +128,21 @@ def collect(models, prompts, prompt_mask, config, *, end, generator, check=False
     Returns: Batch. Raises: RuntimeError: recomputed log-probabilities differ (dropout, padding, temperature?).
     """
     with distributed.unsharded(models.actor):
-        responses, response_mask, old_logprobs = sample(
-            models.actor, prompts, prompt_mask, max_tokens=config.max_tokens, end=end, generator=generator,
-            temperature=config.temperature)
+        responses, response_mask, old_logprobs = sample(  # (B, R) each
+            models.actor, prompts, prompt_mask, max_tokens=config.max_tokens, end=end,
+            generator=generator, temperature=config.temperature)
     tokens = torch.cat([prompts, responses], 1)  # (B, P + R)
     attention_mask = torch.cat([prompt_mask, response_mask], 1)
     if check:
-        width = response_mask.shape[1]
-        again, _ = response_logprobs(models.actor, tokens, attention_mask, width, config.temperature)
+        text = tokens, attention_mask, response_mask.shape[1]
+        again, _ = response_logprobs(models.actor, *text, config.temperature)
         worst = (again - old_logprobs).abs()[response_mask].max().item()
         if worst > 1e-4:
-            raise RuntimeError(f"log-probabilities at sampling and recomputed ones differ by {worst:.2g}: switch "
-                               "dropout off, and look at padding, position ids and temperature")
-    return make_experience(models, tokens, attention_mask, response_mask, old_logprobs, config, end=end)
+            raise RuntimeError(
+                f"log-probabilities at sampling and recomputed ones differ by {worst:.2g}: "
+                "switch dropout off, and look at padding, position ids and temperature")
+    return make_experience(
+        models, tokens, attention_mask, response_mask, old_logprobs, config, end=end)
 
 
 @torch.no_grad()
@@ -150,21 +154,30 @@ def make_experience(models, tokens, attention_mask, response_mask, old_logprobs,
         0 at padding. end: token.
     Returns: Batch; advantages are whitened over the real tokens of all ranks.
     """
-    width = response_mask.shape[1]
-    ref_logprobs, _ = response_logprobs(models.reference, tokens, attention_mask, width, config.temperature)
+    width = response_mask.shape[1]  # R
+    text = tokens, attention_mask, width
+    ref_logprobs, _ = response_logprobs(models.reference, *text, config.temperature)  # (B, R)
     kl = torch.where(response_mask, kl_estimates(old_logprobs, ref_logprobs), 0.0)  # (B, R)
     hidden, _ = models.reward(tokens, attention_mask)
     scores = models.reward.scores(hidden, attention_mask)  # (B,)
     ended = ((tokens[:, -width:] == end) & response_mask).any(-1)  # (B,)
     penalised = scores - config.missing_eos_penalty * ~ended
     rewards = token_rewards(penalised, kl, response_mask, beta=config.beta)  # (B, R)
-    values = response_values(models.critic, tokens, attention_mask, width)
+    values = response_values(models.critic, *text)  # (B, R)
     steps = token_steps(rewards, values, response_mask)
     advantages = gae(*steps, gamma=config.gamma, lam=config.lam)  # (B, R)
     return Batch(
-        tokens=tokens, attention_mask=attention_mask, response_mask=response_mask, old_logprobs=old_logprobs,
-        kl=kl, values=steps.values, rewards=rewards, returns=advantages + steps.values,
-        advantages=whiten(advantages, response_mask, total=distributed.total), scores=scores, ended=ended)
+        tokens=tokens,
+        attention_mask=attention_mask,
+        response_mask=response_mask,
+        old_logprobs=old_logprobs,
+        kl=kl,
+        values=steps.values,
+        rewards=rewards,
+        advantages=whiten(advantages, response_mask, total=distributed.total),
+        returns=advantages + steps.values,
+        scores=scores,
+        ended=ended)
 
 
 def response_values(critic, tokens, attention_mask, width):
@@ -184,14 +197,16 @@ def learn(models, optimiser, batch, config, *, rng):
         for rows in np.array_split(rng.permutation(len(batch.tokens)), parts):
             metrics = update(models, optimiser, batch.take(torch.as_tensor(rows)), config)
             history.append(metrics)
-            if config.target_kl is not None and distributed.mean(metrics["k3"]) > config.target_kl:
+            limit = config.target_kl
+            if limit is not None and distributed.mean(metrics["k3"]) > limit:
                 return _means(history)
     return _means(history)
 
 
 def _means(history):
     """The mean of each metric over the updates made, and their number."""
-    means = {name: float(np.mean([metrics[name] for metrics in history])) for name in history[0]}
+    means = {name: float(np.mean([metrics[name] for metrics in history]))
+             for name in history[0]}
     return means | {"updates": len(history)}
 
 
@@ -199,13 +214,16 @@ def update(models, optimiser, minibatch, config):
     """One step of both optimised models on one minibatch. Returns a dict of metrics."""
     mask = minibatch.response_mask  # (B, R)
     text = minibatch.tokens, minibatch.attention_mask, minibatch.width
-    count = distributed.mean(mask.sum())  # with it the mean of the ranks' gradients is that of all tokens
+    # the mean over ranks of gradients of sums, each divided by this, is the gradient of the mean over all tokens
+    count = distributed.mean(mask.sum())
     logprobs, logits = response_logprobs(models.actor, *text, config.temperature)  # (B, R), (B, R, V)
-    policy_loss = clipped_policy_loss(logprobs, minibatch.old_logprobs, minibatch.advantages, clip=config.clip,
-                                      mask=mask, count=count)
+    policy_loss = clipped_policy_loss(
+        logprobs, minibatch.old_logprobs, minibatch.advantages,
+        clip=config.clip, mask=mask, count=count)
     values = response_values(models.critic, *text)  # (B, R)
-    value_loss = clipped_value_loss(values, minibatch.values, minibatch.returns, clip=config.value_clip,
-                                    mask=mask, count=count)
+    value_loss = clipped_value_loss(
+        values, minibatch.values, minibatch.returns,
+        clip=config.value_clip, mask=mask, count=count)
     optimiser.zero_grad()
     (policy_loss + value_loss).backward()
     for model in (models.actor, models.critic):
@@ -237,8 +255,10 @@ class Run:
 
 def start(models, config, *, seed=0):
     """A new Run: Adam over actor and critic, eps as in Ziegler et al. 2019's code."""
-    learning = [p for m in (models.actor, models.critic) for p in m.parameters() if p.requires_grad]
-    return Run(models, config, torch.optim.Adam(learning, lr=config.lr, eps=1e-5, fused=True), seed)
+    parameters = [*models.actor.parameters(), *models.critic.parameters()]
+    trained = [p for p in parameters if p.requires_grad]
+    optimiser = torch.optim.Adam(trained, lr=config.lr, eps=1e-5, fused=True)
+    return Run(models, config, optimiser, seed)
 
 
 def train(run, sample_prompts, *, updates, end, gold_fn=None, progress=None):
@@ -258,14 +278,16 @@ def train(run, sample_prompts, *, updates, end, gold_fn=None, progress=None):
             config = run.config
             rng, generator = run.generators()
             contexts, prompts, prompt_mask = sample_prompts(rng, config.batch)
-            batch = collect(run.models, prompts, prompt_mask, config, end=end, generator=generator,
-                            check=run.update == 0)
+            batch = collect(
+                run.models, prompts, prompt_mask, config, end=end, generator=generator,
+                check=run.update == 0)
             metrics = batch_metrics(batch) | {"update": run.update, "beta": config.beta}
             if gold_fn:
                 metrics["gold"] = float(np.mean(gold_fn(contexts, batch.responses)))
             if config.kl_target is not None:
-                beta = adapted_beta(config.beta, distributed.mean(metrics["kl"]), target=config.kl_target,
-                                    horizon=config.kl_horizon, responses=config.batch * distributed.ranks())
+                beta = adapted_beta(
+                    config.beta, distributed.mean(metrics["kl"]), target=config.kl_target,
+                    horizon=config.kl_horizon, responses=config.batch * distributed.ranks())
                 run.config = replace(config, beta=beta)
             metrics |= learn(run.models, run.optimiser, batch, config, rng=rng)
             run.update += 1
@@ -275,8 +297,9 @@ def train(run, sample_prompts, *, updates, end, gold_fn=None, progress=None):
 
 def batch_metrics(batch):
     """What a batch shows before anything is learned from it: a dict of floats."""
+    mask = batch.response_mask
     return {"proxy": batch.scores.mean().item(),
             "kl": batch.kl.sum(-1).mean().item(),
-            "length": batch.response_mask.sum(-1).double().mean().item(),
+            "length": mask.sum(-1).double().mean().item(),
             "ended": batch.ended.double().mean().item(),
-            "explained_variance": explained_variance(batch.values, batch.returns, mask=batch.response_mask)}
+            "explained_variance": explained_variance(batch.values, batch.returns, mask=mask)}

@@ -53,7 +53,8 @@ def collect(chain, policy, critic, *, steps, num_envs=1, rng, time_limit=None):
     steps, num_envs = positive_int(steps=steps), positive_int(num_envs=num_envs)
     time_limit = None if time_limit is None else positive_int(time_limit=time_limit)
     if not isinstance(rng, np.random.Generator):
-        raise ValueError(f"rng must be a numpy Generator, got {type(rng).__name__}; pass np.random.default_rng(0)")
+        raise ValueError(
+            f"rng must be a numpy Generator, got {type(rng).__name__}; pass np.random.default_rng(0)")
     critic = np.where(chain.terminal, 0.0, critic)
     record = {name: np.empty((steps, num_envs), dtype) for name, dtype in _COLUMNS.items()}
     start, choose, move = (p.cumsum(-1) for p in (chain.start[None], policy, chain.transitions))
@@ -66,16 +67,17 @@ def collect(chain, policy, critic, *, steps, num_envs=1, rng, time_limit=None):
         age += 1
         terminated = chain.terminal[successor]
         truncated = (age == time_limit) & ~terminated
-        for name, column in zip(_COLUMNS, (
-                chain.rewards[state, action, successor] + noise, critic[state], critic[successor],
-                terminated, truncated, state, action, np.log(policy[state, action]))):
+        rewards = chain.rewards[state, action, successor] + noise
+        logprobs = np.log(policy[state, action])
+        row = (rewards, critic[state], critic[successor], terminated, truncated, state, action, logprobs)
+        for name, column in zip(_COLUMNS, row):
             record[name][t] = column
         ended = terminated | truncated
         state = np.where(ended, _draw(start, rng, num_envs), successor)
         age[ended] = 0
     columns = {name: column.T for name, column in record.items()}
-    return Rollout(Steps(*(columns.pop(name) for name in Steps._fields)), **columns,
-                   valid=np.ones((num_envs, steps), bool))
+    taken = Steps(*(columns.pop(name) for name in Steps._fields))
+    return Rollout(taken, **columns, valid=np.ones((num_envs, steps), bool))
 
 
 _COLUMNS = dict(rewards=float, values=float, next_values=float, terminated=bool, truncated=bool,

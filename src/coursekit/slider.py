@@ -12,17 +12,16 @@ from coursekit.figures import COLOURS
 
 @dataclass(frozen=True)
 class Panel:
-    """One small plot of a slider. lines: {name: (x, y)} that stay. bars, dots: what moves, one array for
-    each slider value: heights at x = first, first + 1, …, or (x, y) points."""
+    """One small plot of a slider."""
 
     title: str
     xlabel: str
     xlim: tuple
     ylim: tuple
-    lines: dict = field(default_factory=dict)
-    bars: list = field(default_factory=list)
+    lines: dict = field(default_factory=dict)  # {name: (x, y)}, the same at every position
+    bars: list = field(default_factory=list)  # for each position, heights at x = first, first + 1, …
     first: int = 0
-    dots: list = field(default_factory=list)
+    dots: list = field(default_factory=list)  # for each position, (x, y) points
 
 
 def slider(label, values, panels, texts, *, start=0):
@@ -37,12 +36,16 @@ def slider(label, values, panels, texts, *, start=0):
 
 
 def slider_html(label, values, panels, texts, *, start=0):
-    """The HTML of `slider`: inline SVG, one hidden group per frame, a labelled range input; and a still image,
-    `hidden` until a reader that strips SVG, styles and scripts (GitHub's) strips that word with them."""
+    """The HTML of `slider`: inline SVG, one group per frame, a labelled range input, and a still image.
+
+    The image has the attribute `hidden`. GitHub strips SVG, styles and scripts, and that attribute too: so it shows
+    the image.
+    """
     frames = range(len(values))
     plots = "".join(_svg(panel, frames, start) for panel in panels)
-    lines = "".join(f'<div data-frame="{i}"{_hidden(i, start)}><b>{escape(values[i])}</b>: '
-                    f'{escape(texts[i])}</div>' for i in frames)
+    lines = "".join(
+        f'<div data-frame="{i}"{_hidden(i, start)}><b>{escape(values[i])}</b>: {escape(texts[i])}</div>'
+        for i in frames)
     still = b64encode(_still(panels, start).encode()).decode()
     return (f'<figure class="ck-slider">'
             f'<label style="display:block">{escape(label)} <input type="range" min="0" max="{len(values) - 1}" '
@@ -83,51 +86,80 @@ def _still(panels, start):
 
 def _drawing(panel, frames, start):
     """The inside of a panel: what stays, then one group for each of the frames."""
-    def across(x):
-        low, high = panel.xlim
-        return _LEFT + (x - low) / (high - low) * (_WIDTH - _LEFT - _RIGHT)
+    groups = [f'<g data-frame="{frame}"{_hidden(frame, start)}>{_bars(panel, frame)}{_dots(panel, frame)}</g>'
+              for frame in frames]
+    return _axes(panel) + _lines(panel) + "".join(groups)
 
-    def up(y):
-        low, high = panel.ylim
-        return _HEIGHT - _BOTTOM - (np.clip(y, low, high) - low) / (high - low) * (_HEIGHT - _TOP - _BOTTOM)
 
+def _across(panel, x):
+    low, high = panel.xlim
+    return _LEFT + (x - low) / (high - low) * (_WIDTH - _LEFT - _RIGHT)
+
+
+def _up(panel, y):
+    low, high = panel.ylim
+    return _HEIGHT - _BOTTOM - (np.clip(y, low, high) - low) / (high - low) * (_HEIGHT - _TOP - _BOTTOM)
+
+
+def _base(panel):
+    """The height from which bars rise: 0, or the edge that is nearest to it."""
+    return max(panel.ylim[0], min(0.0, panel.ylim[1]))
+
+
+def _axes(panel):
     parts = [_text(_WIDTH / 2, 14, panel.title, weight="bold"),
              _text((_LEFT + _WIDTH) / 2, _HEIGHT - 4, panel.xlabel)]
-    base = max(panel.ylim[0], min(0.0, panel.ylim[1]))
-    for y in sorted({panel.ylim[0], base, panel.ylim[1]}):
-        parts.append(_line(_LEFT, up(y), _WIDTH - _RIGHT, up(y), opacity=0.35))
-        parts.append(_text(_LEFT - 4, up(y) + 4, f"{y:g}", anchor="end"))
-    count = len(panel.bars[0]) if panel.bars else 0
-    ticks = range(panel.first, panel.first + count, 1 + count // 12) if count else np.linspace(*panel.xlim, 3)
-    half = min(9.0, 0.4 * (across(1) - across(0)))
-    parts += [_text(across(x), _HEIGHT - _BOTTOM + 15, f"{x:g}") for x in ticks]
+    for y in sorted({panel.ylim[0], _base(panel), panel.ylim[1]}):
+        up = _up(panel, y)
+        parts.append(_line(_LEFT, up, _WIDTH - _RIGHT, up, opacity=0.35))
+        parts.append(_text(_LEFT - 4, up + 4, f"{y:g}", anchor="end"))
+    ticks = np.linspace(*panel.xlim, 3)
+    if panel.bars:
+        count = len(panel.bars[0])
+        ticks = range(panel.first, panel.first + count, 1 + count // 12)
+    parts += [_text(_across(panel, x), _HEIGHT - _BOTTOM + 15, f"{x:g}") for x in ticks]
+    return "".join(parts)
+
+
+def _lines(panel):
+    parts = []
     key = _LEFT + 8 if _starts_low(panel) else _WIDTH - 115  # the legend stands where the lines do not
     for i, (name, (x, y)) in enumerate(panel.lines.items()):
-        points = " ".join(f"{across(a):.1f},{up(b):.1f}" for a, b in zip(x, y))
+        points = " ".join(f"{_across(panel, a):.1f},{_up(panel, b):.1f}" for a, b in zip(x, y))
         dash = ("", "6 3", "2 3")[i % 3]
         parts.append(f'<polyline points="{points}" fill="none" stroke="{COLOURS[i]}" stroke-width="2" '
                      f'stroke-dasharray="{dash}"/>')
         parts.append(_line(key, _TOP + 8 + 14 * i, key + 22, _TOP + 8 + 14 * i, COLOURS[i], dash))
         parts.append(_text(key + 26, _TOP + 12 + 14 * i, name, anchor="start"))
-    for frame in frames:
-        moving = []
-        for k, height in enumerate(panel.bars[frame] if panel.bars else (), panel.first):
-            top, bottom = sorted((up(height), up(base)))
-            moving.append(f'<rect x="{across(k) - half:.1f}" y="{top:.1f}" width="{2 * half:.1f}" '
-                          f'height="{bottom - top:.1f}" fill="{COLOURS[0]}"/>')
-        for i, (x, y) in enumerate(panel.dots[frame] if panel.dots else ()):
-            if not panel.ylim[0] <= y <= panel.ylim[1]:
-                continue  # outside the frame; the line of numbers has it
-            moving.append(f'<circle cx="{across(x):.1f}" cy="{up(y):.1f}" r="5" fill="{COLOURS[i]}" '
-                          'stroke="currentColor"/>')
-        parts.append(f'<g data-frame="{frame}"{_hidden(frame, start)}>{"".join(moving)}</g>')
+    return "".join(parts)
+
+
+def _bars(panel, frame):
+    parts = []
+    half = min(9.0, 0.4 * (_across(panel, 1) - _across(panel, 0)))
+    for x, height in enumerate(panel.bars[frame] if panel.bars else (), panel.first):
+        top, bottom = sorted((_up(panel, height), _up(panel, _base(panel))))
+        parts.append(f'<rect x="{_across(panel, x) - half:.1f}" y="{top:.1f}" width="{2 * half:.1f}" '
+                     f'height="{bottom - top:.1f}" fill="{COLOURS[0]}"/>')
+    return "".join(parts)
+
+
+def _dots(panel, frame):
+    """Dots outside the frame are left out: the line of numbers has them."""
+    parts = []
+    for i, (x, y) in enumerate(panel.dots[frame] if panel.dots else ()):
+        if panel.ylim[0] <= y <= panel.ylim[1]:
+            parts.append(f'<circle cx="{_across(panel, x):.1f}" cy="{_up(panel, y):.1f}" r="5" '
+                         f'fill="{COLOURS[i]}" stroke="currentColor"/>')
     return "".join(parts)
 
 
 def _starts_low(panel):
     """Whether the lines are lower on the left than on the right, within the frame."""
-    sides = [(np.clip(y[0], *panel.ylim), np.clip(y[-1], *panel.ylim)) for _, y in panel.lines.values()]
-    return not sides or max(left for left, _ in sides) < max(right for _, right in sides)
+    if not panel.lines:
+        return True
+    left, right = (max(np.clip(y[end], *panel.ylim) for _, y in panel.lines.values()) for end in (0, -1))
+    return left < right
 
 
 def _line(x1, y1, x2, y2, colour="currentColor", dash="", opacity=1):

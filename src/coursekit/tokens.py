@@ -28,8 +28,9 @@ def kl_estimates(logprobs, ref_logprobs, *, kind="k1"):
     >>> kl_estimates(np.log([0.5, 0.1]), np.log([0.25, 0.2])).round(3)
     array([ 0.693, -0.693])
     """
-    xp, (logprobs, ref_logprobs) = as_arrays(floating=["logprobs", "ref_logprobs"],
-                                             logprobs=logprobs, ref_logprobs=ref_logprobs)
+    xp, (logprobs, ref_logprobs) = as_arrays(
+        floating=["logprobs", "ref_logprobs"],
+        logprobs=logprobs, ref_logprobs=ref_logprobs)
     d = logprobs - ref_logprobs
     if kind == "k1":
         return d
@@ -46,8 +47,7 @@ def last_token(mask):
     Raises: ValueError: mask is not boolean, or a row has no token.
     """
     xp, (mask,) = as_arrays(boolean=["mask"], mask=mask)
-    lengths = xp.sum(xp.astype(mask, xp.int64), axis=-1)
-    if bool(xp.any(lengths == 0)):
+    if not bool(xp.all(xp.any(mask, axis=-1))):
         raise ValueError("mask must leave at least one token in every row; drop empty responses")
     positions = xp.arange(mask.shape[-1], device=mask.device)
     return positions == xp.max(xp.where(mask, positions, 0), axis=-1)[..., None]
@@ -95,7 +95,8 @@ def token_steps(rewards, values, response_mask):
     values = xp.where(response_mask, values, 0.0)
     next_values = xp.concat([values[..., 1:], xp.zeros_like(values[..., :1])], axis=-1)
     never = xp.zeros_like(response_mask)
-    return Steps(rewards, values, next_values, terminated=last_token(response_mask), truncated=never)
+    last = last_token(response_mask)
+    return Steps(rewards, values, next_values, terminated=last, truncated=never)
 
 
 def adapted_beta(beta, kl, *, target, horizon, responses):

@@ -47,9 +47,10 @@ def train_supervised(seed=0, *, steps=1300, batch=32, lr=4e-3):
 def write(model, complaints, *, seed=0, max_tokens=48):
     """Have a model answer complaints. Returns a list of texts, each ending in <end> if the model did."""
     device = next(model.parameters()).device
-    prompts, prompt_mask = (x.to(device) for x in pad([helpdesk.encode(c.text()) for c in complaints], side="left"))
-    tokens, response_mask, _ = sample(model, prompts, prompt_mask, max_tokens=max_tokens, end=helpdesk.END,
-                                      generator=torch.Generator(device).manual_seed(seed))
+    prompts, prompt_mask = pad([helpdesk.encode(c.text()) for c in complaints], side="left")
+    tokens, response_mask, _ = sample(
+        model, prompts.to(device), prompt_mask.to(device), max_tokens=max_tokens, end=helpdesk.END,
+        generator=torch.Generator(device).manual_seed(seed))
     return [helpdesk.decode(row[real]) for row, real in zip(tokens, response_mask)]
 
 
