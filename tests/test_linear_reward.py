@@ -1,4 +1,4 @@
-"""The linear reward model: its gradient, what it learns, what it costs, and `coursekit train-rm` from outside."""
+"""The linear reward model: what it learns, what it costs, and `coursekit train-rm` from outside."""
 
 import fcntl
 import gzip
@@ -17,18 +17,17 @@ import tracemalloc
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
-from scipy.sparse import csr_array, random_array
+from scipy.sparse import csr_array, vstack
+from sklearn.feature_extraction.text import TfidfTransformer
 
 from coursekit import linear_reward
 from coursekit.distribution import install
 from coursekit.linear_reward import (
     LinearReward,
-    ada_grad,
     by_length,
     count_words,
     inverse_frequency,
     load,
-    pair_loss,
     save,
     tf_idf,
     train,
@@ -62,35 +61,6 @@ def share(margins):
     return accuracy(margins, np.zeros(len(margins)))
 
 
-def test_the_gradient_is_the_slope_of_the_loss():
-    rng = np.random.default_rng(0)
-    x = csr_array(random_array((6, 5), density=0.6, rng=rng))
-    weights, labels = rng.normal(size=(5, 3)), rng.choice([-1.0, 0.0, 1.0], (6, 3))
-    loss, gradient = pair_loss(x, weights, labels)
-    by_hand = [sum(np.log1p(np.exp(-y * (x @ w)[i])) for i, y in enumerate(column) if y)
-               for w, column in zip(weights.T, labels.T)]
-    assert_allclose(loss, by_hand)
-    for feature in range(5):
-        step = np.zeros_like(weights)
-        step[feature] = 1e-6
-        slope = (pair_loss(x, weights + step, labels)[0] - pair_loss(x, weights - step, labels)[0]) / 2e-6
-        assert_allclose(slope, gradient[feature], atol=1e-6)
-
-
-def test_a_hidden_pair_teaches_nothing_and_a_swapped_one_the_opposite():
-    x = csr_array(np.array([[1.0, -2.0, 0.0]]))
-    _, gradient = pair_loss(x, np.zeros((3, 3)), np.array([[1.0, -1.0, 0.0]]))
-    assert_allclose(gradient, [[-0.5, 0.5, 0], [1, -1, 0], [0, 0, 0]])
-
-
-def test_ada_grad_by_hand():
-    weights, squares = np.zeros((3, 1)), np.zeros((3, 1))
-    x, labels = csr_array(np.array([[0.0, 2.0, 0.0]])), np.ones((1, 1))
-    ada_grad(weights, squares, x, labels, lr=0.5)  # gradient −2 · ½
-    assert_allclose(weights[:, 0], [0, 0.5 / np.sqrt(2), 0])
-    assert_allclose(squares[:, 0], [0, 1, 0])
-
-
 def test_tf_idf_by_hand():
     counts = count_words(["cat cat dog", "", "the dog"])
     assert counts.toarray().sum(1).tolist() == [5, 0, 3]  # words and pairs of words
@@ -99,6 +69,15 @@ def test_tf_idf_by_hand():
     rows = tf_idf(csr_array(np.array([[0, 2.0, 1], [0, 0, 0]])), idf).toarray()
     expected = np.array([0, (1 + np.log(2)) ** 2, 1])
     assert_allclose(rows, [expected / np.linalg.norm(expected), [0, 0, 0]], rtol=1e-6)
+
+
+def test_tf_idf_chunk_by_chunk_is_that_of_all_texts_at_once():
+    rng = np.random.default_rng(0)
+    counts = count_words([" ".join(rng.choice(WORDS, 9)) for _ in range(40)])
+    parts = [counts[:7], counts[7:40]]
+    idf = inverse_frequency(sum(np.bincount(part.indices, minlength=part.shape[1]) for part in parts), 40)
+    at_once = TfidfTransformer(sublinear_tf=True).fit_transform(counts)
+    assert_allclose(vstack([tf_idf(part, idf) for part in parts]).toarray(), at_once.toarray(), rtol=1e-6)
 
 
 def test_a_planted_preference_is_learned_to_near_its_ceiling():

@@ -1,7 +1,9 @@
 """A linear Bradley-Terry reward model on words and word pairs, trained from a stream of real comparisons.
 
-score(reply) = w · tf-idf(reply). A linear score can't use the prompt: it is the same on both sides and cancels.
-The texts are hashed chunk by chunk and what is left of them waits on disk, so a file of any length fits.
+score(reply) = w · tf-idf(reply). A linear score cannot use the prompt: it is the same on both sides and cancels.
+Bradley-Terry's likelihood of a linear score is logistic regression without an intercept on the difference of the
+two tf-idf rows, so scikit-learn does the hashing, the weighting and the fit. The hashed texts wait on disk, chunk
+by chunk: a file of any length fits.
 """
 
 import json
@@ -14,12 +16,13 @@ import numpy as np
 
 import coursekit
 from coursekit.arrays import positive_int
-from coursekit.preferences import bradley_terry_probability
 from coursekit.progress import bar
 from coursekit.saved import atomic
 
-NGRAMS, BUCKETS = (1, 2), 2**18
-CHUNK, BATCH = 1000, 64  # pairs in memory at a time; pairs in one step
+NGRAMS = (1, 2)  # words and word pairs
+BUCKETS = 2**18
+CHUNK = 1000  # pairs in memory at a time
+RATE = 1.0  # of the first pass; pass k has RATE / k. A few passes are all the regularisation there is
 
 
 @dataclass(frozen=True)
@@ -32,7 +35,7 @@ class LinearReward:
     seed: int = 0
 
     def score(self, prompts, replies):
-        """(N,) float64 scores, in log-odds. The prompts are not looked at: they would cancel."""
+        """(N,) float64 scores, in log-odds. The prompts are ignored: they would cancel."""
         return tf_idf(count_words(replies, self.ngrams, len(self.idf)), self.idf) @ self.weights.astype(float)
 
 
@@ -65,49 +68,18 @@ def inverse_frequency(texts_with, texts):
 
 def tf_idf(counts, idf):
     """(N, buckets) counts to (1 + ln count) · idf, each row scaled to length 1 (a row without words stays 0)."""
-    from sklearn.preprocessing import normalize
+    from sklearn.feature_extraction.text import TfidfTransformer
 
-    values = counts.copy()
-    values.data = (1 + np.log(values.data)) * idf[values.indices]
-    return normalize(values, copy=False)
-
-
-def pair_loss(differences, weights, labels):
-    """Bradley-Terry loss of M models at once and its gradient.
-
-        L_m = −Σ_i |y_im| · log σ(y_im · x_i·w_m),   ∂L_m/∂w_m = −Σ_i y_im · σ(−y_im · x_i·w_m) · x_i
-
-    Every pair is seen from its chosen side only, so there is one class and no intercept: it would cancel.
-
-    Args:
-        differences: (B, F) sparse, tf-idf of chosen − rejected. weights: (F, M).
-        labels: (B, M): 1 as labelled, −1 swapped, 0 hidden from this model.
-    Returns:
-        (M,) sums of losses in nats, and the (F, M) gradient.
-    """
-    margins = labels * (differences @ weights)
-    surprise = bradley_terry_probability(np.zeros_like(margins), margins)  # σ(−margin)
-    return (np.abs(labels) * np.logaddexp(0, -margins)).sum(0), -(differences.T @ (labels * surprise))
-
-
-def ada_grad(weights, squares, differences, labels, *, lr=0.5):
-    """One AdaGrad step in place: w ← w − lr · g / √(1 + Σ g²), for the buckets of this batch only.
-
-    The 1 holds back words met once, which is all the regularisation there is. squares: (F, M), Σ g² so far.
-    Source: Duchi et al. 2011.
-    """
-    buckets, where = np.unique(differences.indices, return_inverse=True)
-    narrow = type(differences)((differences.data, where, differences.indptr), (len(labels), len(buckets)))
-    _, gradient = pair_loss(narrow, weights[buckets], labels)
-    squares[buckets] += gradient**2
-    weights[buckets] -= lr * gradient / np.sqrt(1 + squares[buckets])
+    weighting = TfidfTransformer(sublinear_tf=True)
+    weighting.idf_ = idf  # counted chunk by chunk, where `fit` would need all texts at once
+    return weighting.transform(counts)
 
 
 def train(pairs, *, folds=5, epochs=5, seed=0, progress=None):
     """Train a linear reward model, and judge it by cross-validation in the same passes.
 
-    Pair i (of those that differ) belongs to fold i mod `folds`. One matrix of weights holds a model for each
-    held-out fold, the same with swapped labels, and the final one that sees everything.
+    Pair i (of those that differ) belongs to fold i mod `folds`. There is a model for each held-out fold, the same
+    with swapped labels, and the final one that sees everything.
 
     Args:
         pairs: iterable of (prompt, chosen, rejected) texts, as preferences.load_pairs gives; read once.
@@ -123,15 +95,15 @@ def train(pairs, *, folds=5, epochs=5, seed=0, progress=None):
     positive_int(epochs=epochs)
     rng = np.random.default_rng(seed)
     with tempfile.TemporaryDirectory() as folder:
-        chunks, length, idf, skipped = _write_chunks(pairs, Path(folder), progress)
+        chunks, length, skipped = _write_chunks(pairs, Path(folder), progress)
         if len(length) < folds:
             raise ValueError(f"{len(length)} pairs to learn from are fewer than the {folds} folds; "
                              "bring more pairs or ask for fewer folds")
         fold = np.arange(len(length)) % folds
-        swaps = rng.choice(np.array([-1, 1], np.float32), len(fold))
-        weights = _fit(chunks, _labels(fold, swaps, folds), len(idf), epochs, rng, progress)
-        margins, shuffled = _judge(chunks, weights, fold, folds)
-    return (LinearReward(weights[:, -1].copy(), idf, seed=seed),
+        swaps = rng.choice(np.array([-1, 1], np.int8), len(fold))
+        weights = _fit(chunks, _labels(fold, swaps, folds), epochs, rng, progress)
+        margins, shuffled = _held_out(chunks, weights, fold, folds)
+    return (LinearReward(weights[:, -1].copy(), chunks.idf, seed=seed),
             HeldOut(margins, swaps * shuffled, by_length(length, fold), skipped))
 
 
@@ -167,76 +139,85 @@ def load(path):
 
 
 def _write_chunks(pairs, folder, progress):
-    """Hash the pairs into chunks on disk: (_Chunks, (N,) differences of length in words, idf, pairs skipped)."""
-    from scipy.sparse import load_npz, save_npz, vstack
+    """Hash the pairs into chunks on disk: (_Chunks, (N,) differences of length in words, pairs skipped)."""
+    from scipy.sparse import save_npz, vstack
 
-    texts_with, lengths, skipped, pairs = np.zeros(BUCKETS), [], 0, iter(pairs)
+    texts_with, words, lengths, skipped, pairs = np.zeros(BUCKETS), 0, [], 0, iter(pairs)
     with bar(progress=progress, desc="reading", unit=" pairs") as shown:
         while chunk := list(islice(pairs, CHUNK)):
             shown.update(len(chunk))
             differing = [(chosen, rejected) for _, chosen, rejected in chunk if chosen != rejected]
             skipped += len(chunk) - len(differing)
             if differing:
-                counts = vstack([count_words(side) for side in zip(*differing)], "csr")
+                chosen, rejected = (count_words(side) for side in zip(*differing))
+                words += (chosen - rejected).count_nonzero()
+                counts = vstack([chosen, rejected], "csr")
                 texts_with += np.bincount(counts.indices, minlength=BUCKETS)
                 save_npz(folder / f"{len(lengths)}.npz", counts, compressed=False)
                 lengths.append(np.array([len(a.split()) - len(b.split()) for a, b in differing]))
-    idf, words = inverse_frequency(texts_with, 2 * sum(map(len, lengths))), 0
-    for number, length in enumerate(lengths):
-        values = tf_idf(load_npz(folder / f"{number}.npz"), idf)
-        difference = values[:len(length)] - values[len(length):]
-        words += difference.count_nonzero()
-        save_npz(folder / f"{number}.npz", difference, compressed=False)
     if not words:
         raise ValueError("nothing to learn: no pair whose chosen and rejected texts differ in a word")
-    return _Chunks(folder, np.cumsum([0, *map(len, lengths)])), np.concatenate(lengths), idf, skipped
+    starts = np.cumsum([0, *map(len, lengths)])
+    idf = inverse_frequency(texts_with, 2 * starts[-1])
+    return _Chunks(folder, starts, idf), np.concatenate(lengths), skipped
 
 
 @dataclass(frozen=True)
 class _Chunks:
-    """tf-idf differences in 0.npz, 1.npz, …; starts: the first pair of each chunk, and one past the last."""
+    """Counts of words in 0.npz, 1.npz, …: of the chosen texts, then of the rejected ones. starts: the first pair of
+    each chunk, and one past the last. idf: (buckets,)."""
 
     folder: Path
     starts: np.ndarray
+    idf: np.ndarray
+
+    def __len__(self):
+        return len(self.starts) - 1
 
     def read(self, number):
-        """(numbers of the pairs, differences) of one chunk."""
+        """(numbers of the pairs, (pairs, buckets) differences of tf-idf, chosen − rejected) of one chunk."""
         from scipy.sparse import load_npz
 
-        return np.arange(*self.starts[number:number + 2]), load_npz(self.folder / f"{number}.npz")
-
-    def shuffled(self, rng):
-        """One epoch: batches of one chunk after another, both in random order."""
-        for number in rng.permutation(len(self.starts) - 1):
-            rows, differences = self.read(number)
-            for batch in np.array_split(rng.permutation(len(rows)), -(-len(rows) // BATCH)):
-                yield rows[batch], differences[batch]
+        values = tf_idf(load_npz(self.folder / f"{number}.npz"), self.idf)
+        pairs = np.arange(*self.starts[number:number + 2])
+        return pairs, values[:len(pairs)] - values[len(pairs):]
 
 
 def _labels(fold, swaps, folds):
-    """(N, 2 · folds + 1) labels for pair_loss: as they are without each fold, swapped without each fold, all."""
-    seen = (fold[:, None] != np.arange(folds)).astype(np.float32)
-    return np.hstack([seen, seen * swaps[:, None], np.ones((len(fold), 1), np.float32)])
+    """(N, 2 · folds + 1) labels: 1 as labelled, −1 swapped, 0 hidden from this model.
+
+    The models in order: without each fold, swapped and without each fold, all.
+    """
+    seen = (fold[:, None] != np.arange(folds)).astype(np.int8)
+    return np.hstack([seen, seen * swaps[:, None], np.ones((len(fold), 1), np.int8)])
 
 
-def _fit(chunks, labels, buckets, epochs, rng, progress):
-    weights = np.zeros((buckets, labels.shape[1]), np.float32)
-    squares = np.zeros_like(weights)
+def _fit(chunks, labels, epochs, rng, progress):
+    """(buckets, models) float32 weights. A pair is seen from its chosen side: its class is its label, 1 or −1."""
+    from sklearn.linear_model import SGDClassifier
+
+    order = np.random.RandomState(rng.integers(2**31))  # scikit-learn's generator: of the pairs within a chunk
+    models = [SGDClassifier(loss="log_loss", penalty=None, fit_intercept=False, learning_rate="constant",
+                            random_state=order) for _ in labels.T]
     with bar(epochs * len(labels), progress=progress, desc="training", unit=" pairs") as shown:
-        for _ in range(epochs):
-            for rows, differences in chunks.shuffled(rng):
-                ada_grad(weights, squares, differences, labels[rows])
-                shown.update(len(rows))
-    return weights
+        for epoch in range(epochs):
+            for model in models:
+                model.set_params(eta0=RATE / (1 + epoch))
+            for number in rng.permutation(len(chunks)):
+                pairs, differences = chunks.read(number)
+                for model, label in zip(models, labels[pairs].T):
+                    if (seen := label != 0).any():
+                        model.partial_fit(differences[seen], label[seen], classes=[-1, 1])
+                shown.update(len(pairs))
+    return np.stack([model.coef_[0] for model in models], axis=1)
 
 
-def _judge(chunks, weights, fold, folds):
+def _held_out(chunks, weights, fold, folds):
     """(N,) margins of every pair under the models that have not seen it: true labels, swapped labels."""
     both = np.empty((2, len(fold)))
-    for number in range(len(chunks.starts) - 1):
-        rows, differences = chunks.read(number)
+    for number in range(len(chunks)):
+        pairs, differences = chunks.read(number)
         margins = differences @ weights
-        for which, column in enumerate((fold[rows], folds + fold[rows])):
-            both[which, rows] = margins[np.arange(len(rows)), column]
+        for which, column in enumerate((fold[pairs], folds + fold[pairs])):
+            both[which, pairs] = margins[np.arange(len(pairs)), column]
     return both
-
