@@ -8,8 +8,11 @@ from typing import Any
 
 from distributed import Client, Future, WorkerPlugin, get_worker
 
+from coursekit.autograder import submission
+from coursekit.autograder.book import Chapter
 from coursekit.autograder.classroom import Backend
 from coursekit.autograder.reader import File, UnreadableFile
+from coursekit.autograder.sandbox import Isolation
 from coursekit.autograder.submission import Record, Settings, check_instructor, grade_submission
 
 
@@ -36,20 +39,35 @@ def _check(settings: Settings, plugin: str, dask_worker: Any) -> None:
 
 
 @contextlib.contextmanager
+def _client(address: str) -> Iterator[Client]:
+    try:
+        client = Client(address, timeout=20)
+    except (OSError, ValueError) as error:
+        raise ValueError(f"no Dask scheduler at {address}: {str(error)[:80]}") from None
+    with client:
+        if not client.nthreads():
+            raise ValueError(f"the scheduler at {address} has no workers; start some with: dask worker {address}")
+        yield client
+
+
+def choose(address: str, asked: str, chapter: Chapter, fresh: bool) -> Isolation:
+    """The isolation that works on a worker: this machine need not run Linux, nor have bubblewrap.
+
+    Raises: as connect, or GraderError: none works there.
+    """
+    with _client(address) as client:
+        return client.submit(submission.choose, asked, chapter, fresh, pure=False).result()
+
+
+@contextlib.contextmanager
 def connect(address: str, settings: Settings) -> Iterator[Backend]:
     """A Backend of a Dask cluster; every worker has graded the instructor's own answers.
 
     Files travel as bytes. A lost worker's submissions go to another one. Raises ValueError: no scheduler there, or
     no worker; GraderError: a worker grades wrongly.
     """
-    try:
-        client = Client(address, timeout=20)
-    except (OSError, ValueError) as error:
-        raise ValueError(f"no Dask scheduler at {address}: {str(error)[:80]}") from None
-    with client:
+    with _client(address) as client:
         threads = client.nthreads()
-        if not threads:
-            raise ValueError(f"the scheduler at {address} has no workers; start some with: dask worker {address}")
         under_way: set[Future] = set()
         plugin = Sandboxes(settings)
 

@@ -233,6 +233,8 @@ def choose(asked: str, folder: Path, fresh: bool = False) -> Isolation:
     """The isolation that works here. Raises GraderError with a way out."""
     if asked not in ("auto", *isolation.KINDS):
         raise GraderError(f"--sandbox must be auto, {', '.join(isolation.KINDS)}, got {asked}")
+    if sys.platform != "linux":
+        raise GraderError("grading needs Linux; run it in a Linux container, or pass --cluster with Linux workers")
     if asked in ("container", "none"):
         return _as_another(Isolation(asked, False, isolation.describe(asked)), folder)
     if not shutil.which("bwrap"):

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from coursekit.autograder import package
+from coursekit.autograder import package, sandbox
 from coursekit.autograder.book import Chapter
 from coursekit.autograder.isolation import Isolation
 from coursekit.autograder.reader import Cell, File, UnreadableError, UnreadableFile, definitions, parse
@@ -23,6 +23,11 @@ if TYPE_CHECKING:
 PUBLIC = 0  # the seed of the cases that `check` shows
 STATUSES = ("graded", "crashed", "timeout", "unreadable", "not graded (grader fault)")  # later ones prevail
 FAULT = STATUSES[-1]
+
+
+def choose(asked: str, chapter: Chapter, fresh: bool) -> Isolation:
+    """The isolation that works here, tried with what a submission for this chapter may read."""
+    return sandbox.choose(asked, package.copy(package.refused(chapter), True), fresh)
 
 
 @dataclass(frozen=True)

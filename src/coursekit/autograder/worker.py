@@ -11,7 +11,6 @@ import ctypes
 import gc
 import importlib
 import os
-import resource
 import select
 import shutil
 import signal
@@ -107,6 +106,8 @@ def call(request: dict[str, Any], names: dict[str, Any]) -> dict[str, Any]:
 def limit(settings: dict[str, Any]) -> None:
     """The limits of one submission: paths and system calls, address space, file size, processes and threads,
     open files, no core dumps."""
+    import resource  # Linux and macOS have it
+
     if settings["places"]:
         confine.keep_to(settings["places"])
     if settings["forbid"]:

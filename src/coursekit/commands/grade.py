@@ -1,5 +1,6 @@
 """`coursekit grade SUBMISSIONS --out GRADES`: a class, from files to grades and feedback."""
 
+import functools
 import os
 import secrets
 import sys
@@ -65,9 +66,17 @@ def _settings(options):
     """The Settings of this run."""
     books = tuple(chapter(path) for path in chapters(options.book, options.chapters).values())
     limits = sandbox.Limits(call=options.call_seconds, submission=options.seconds)
-    found = sandbox.choose(options.sandbox, package.copy(package.refused(books[0]), True), options.fresh)
+    found = _choose(options)(options.sandbox, books[0], options.fresh)
     seed = _seed(options.out / "seed", options.seed)
     return submission.Settings(books, seed, found, limits, package.version())
+
+
+def _choose(options):
+    """The function that finds out which isolation works: here, or on a machine of the cluster."""
+    if options.cluster:
+        from coursekit.autograder import cluster
+        return functools.partial(cluster.choose, options.cluster)
+    return submission.choose
 
 
 def _seed(path, asked):
