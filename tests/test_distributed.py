@@ -64,24 +64,26 @@ def test_a_sharded_run_samples_stops_and_adapts_beta_like_an_unsharded_one(tmp_p
     assert numbers[1, 0] < numbers[0, 0]  # beta adapts: KL is 0 at first
 
 
-def test_a_killed_rank_ends_the_run_with_one_message_and_the_run_goes_on(tmp_path):
+def test_a_killed_rank_ends_the_run_with_a_message_from_the_other_and_the_run_goes_on(tmp_path):
     """Killed in update 7, saved after 5: resumed, it ends where a run ends that nobody killed."""
     killed, other = tmp_path / "killed.safetensors", tmp_path / "other.safetensors"
     code, _, errors = torchrun(HERE / "killed_rank.py", "waiting", "--updates", 8, "--batch", 4, "--out", killed)
     assert code != 0
-    assert ours(errors) == ["coursekit: a process of this run is gone, and the run has ended; `--resume` goes on "
-                            f"from {killed}, saved after update 5"]
+    assert ours(errors) == ["coursekit: rank 0: a process of this run is gone, and the run has ended; `--resume` "
+                            f"goes on from {killed}, saved after update 5"]
     for path, more in ((killed, ["--resume"]), (other, ["--batch", 4])):
         code, output, errors = torchrun("-m", "coursekit.cli", "rlhf", "--updates", 8, "--out", path, *more)
         assert code == 0 and f"saved {path}" in output, errors[-2000:]
     assert killed.read_bytes() == other.read_bytes()
 
 
-def test_ranks_that_are_busy_when_one_is_killed_say_so_once(tmp_path):
+def test_ranks_that_are_busy_when_one_is_killed_say_so_each(tmp_path):
     start = time.perf_counter()
     _, _, errors = torchrun(HERE / "killed_rank.py", "busy", "--updates", 8, "--batch", 4, "--out",
                             tmp_path / "run.safetensors", ranks=3)
-    assert len(ours(errors)) == 1 and "saved after update 5" in ours(errors)[0], errors[-2000:]
+    said = ours(errors)
+    assert {line.split(":")[1] for line in said} == {" rank 0", " rank 2"} and len(said) == 2, errors[-2000:]
+    assert all("saved after update 5" in line for line in said)
     assert time.perf_counter() - start < 60  # they don't finish their work
 
 

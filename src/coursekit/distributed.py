@@ -4,9 +4,9 @@ Alone, every function here is the identity: one code path.
 """
 
 import os
+import re
 import warnings
 from contextlib import contextmanager
-from datetime import timedelta
 
 import torch
 from torch import distributed as dist
@@ -36,19 +36,10 @@ def start():
     return torch.device("cpu")
 
 
-def lost(error):
+def is_peer_failure(error):
     """Whether an error says that a message to or from another rank failed."""
-    return isinstance(error, dist.DistError) or any(word in str(error) for word in ("gloo", "onnection", "NCCL"))
-
-
-def first_to_say(word):
-    """True for the rank that asks first, or if torchrun no longer answers: of what all know, one speaks."""
-    try:
-        store = dist.TCPStore(os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]), is_master=False,
-                              timeout=timedelta(seconds=2))
-        return store.add(f"coursekit/{os.environ.get('TORCHELASTIC_RESTART_COUNT')}/{word}", 1) == 1
-    except RuntimeError:
-        return True
+    words = re.search("gloo|connection|nccl", str(error), re.IGNORECASE)
+    return isinstance(error, dist.DistError) or words is not None
 
 
 def total(part):

@@ -43,7 +43,7 @@ def _tune(options, out, saved):
 
     many, device = "RANK" in os.environ, torch.device("cpu")
     if many:
-        signal.signal(signal.SIGTERM, lambda *_: _leave(out, saved))  # so torchrun stops a lost rank's fellows
+        signal.signal(signal.SIGTERM, lambda *_: _leave(out, saved))  # torchrun's, once a rank is lost
         device = distributed.start()
     first = distributed.rank() == 0
     torch.set_num_threads(1)  # the model is tiny: more threads only wait for each other
@@ -99,19 +99,16 @@ def _learn(state, history, saved, out, updates, device):
                 if first:
                     print(_line(metrics), flush=True)
     except RuntimeError as error:
-        if not (distributed.active() and distributed.lost(error)):
+        if not (distributed.active() and distributed.is_peer_failure(error)):
             raise
         _leave(out, saved)
 
 
 def _leave(out, saved):
-    """End this process at once: a group that lost a member can't be left in order, the others would wait for it."""
-    from coursekit import distributed
-
+    """End this process at once: to leave the group in order, it would have to wait for the member that is lost."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     try:
-        if distributed.first_to_say("gone"):
-            print(f"coursekit: {GONE}; {advice(out, saved)}", file=sys.stderr)
+        print(f"coursekit: rank {os.environ['RANK']}: {GONE}; {advice(out, saved)}", file=sys.stderr)
         sys.stdout.flush()
     finally:
         os._exit(1)
