@@ -12,4 +12,8 @@ each command, and `cli` runs them. Import by module path: `from coursekit.advant
 in CONTRIBUTING.md.
 """
 
+from coursekit.missing import explain
+
+explain()
+
 __version__ = "0.1.0"

@@ -10,20 +10,22 @@ NAME = "advantage-course"  # on PyPI the import's name, coursekit, is that of so
 
 
 def install(extra):
-    """The command that installs an extra of this package, such as "gym", from where the package itself came.
+    """The command that installs an extra of this package, such as "gym", from where the package itself came; "" for
+    the package without an extra.
 
     It names no package index, since the package is on none: it names the clone or the file that was installed, or
     else the extra's own requirements.
     """
-    clone = Path(__file__).parents[2]
+    clone, wanted = Path(__file__).parents[2], f"[{extra}]" if extra else ""
     if (clone / "pyproject.toml").is_file():
-        return f'pip install -e "{clone}[{extra}]"'
+        return f'pip install -e "{clone}{wanted}"'
     try:
         ours = metadata.distribution(NAME)
     except metadata.PackageNotFoundError:
-        return f"the extra {extra} of {NAME}"
+        return f"the requirements of {NAME}{wanted}"
     address = json.loads(ours.read_text("direct_url.json") or "{}").get("url", "")
     if address.startswith("file:") and Path(url2pathname(urlparse(address).path)).exists():
-        return f'pip install "{NAME}[{extra}] @ {address}"'
-    needs = [need.split(";")[0].strip() for need in ours.requires or () if f'extra == "{extra}"' in need]
+        return f'pip install "{NAME}{wanted} @ {address}"'
+    needs = [need.split(";")[0].strip() for need in ours.requires or ()
+             if (f'extra == "{extra}"' in need if extra else "extra ==" not in need)]
     return " ".join(["pip install", *(f'"{need}"' for need in needs)])

@@ -30,10 +30,10 @@ if TYPE_CHECKING:
     from coursekit.autograder.book import Chapter
 
 SOURCE = Path(coursekit.__file__).parent
-MODULES = ("_dispatch", "_kernels", "_scans", "actor_critic", "advantages", "arrays", "chains",
-           "classic_ppo", "classic_resume", "credit", "credit_learning", "distributed", "env_rollouts", "figures",
-           "helpdesk", "hf", "hf_roles", "linear_reward", "lm", "memory_budget", "ppo", "preferences", "progress",
-           "resume", "reward_model", "rlhf", "rollouts", "saved", "slider", "tokens")
+MODULES = ("_dispatch", "_kernels", "_scans", "actor_critic", "advantages", "arrays", "chains", "classic_ppo",
+           "classic_resume", "credit", "credit_learning", "distributed", "distribution", "env_rollouts",
+           "figures", "helpdesk", "hf", "hf_roles", "linear_reward", "lm", "memory_budget", "missing", "ppo",
+           "preferences", "progress", "resume", "reward_model", "rlhf", "rollouts", "saved", "slider", "tokens")
 INSIDE = ("wire", "worker", "outcome", "confine")  # modules of the autograder that run in the sandbox
 DATA = ("film_ratings.tsv.gz", "checkpoints/supervised.safetensors", "checkpoints/reward.safetensors")
 CHECK = '"""Checks say nothing while grading."""\n\n\ndef check(*arguments):\n    pass\n'

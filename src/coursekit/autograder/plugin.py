@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from coursekit.distribution import install
+
 TIMEOUT = 300  # seconds for a cell, where --nbval-cell-timeout says nothing
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    if not importlib.util.find_spec("nbval"):  # without it pytest would not know the option, nor say why
+        parser.addoption("--nbval", action="store_true", help=f"needs nbval: {install('grade')}")
 
 
 def pytest_configure(config: pytest.Config) -> None:
     option = config.option
+    if getattr(option, "nbval", False) and not hasattr(option, "nbval_cell_timeout"):
+        raise pytest.UsageError(f"--nbval needs nbval; install it with: {install('grade')}")
     if not (getattr(option, "nbval", False) or getattr(option, "nbval_lax", False)):
         return
     if option.nbval_cell_timeout == 2000:  # nbval's own default
