@@ -10,16 +10,18 @@ import math
 import random
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 import tryit
 from browser import missing
+from coursekit.autograder import diagnosis
 from coursekit.autograder.book import answers, chapters
 from coursekit.autograder.check import grade
 from coursekit.autograder.outcome import Outcome
-from coursekit.autograder.verdict import inputs_of, judge
+from coursekit.autograder.verdict import Known, judge, outcome
 from coursekit.exercises import EXERCISES
 from page_answers import ANSWERS
 from page_slips import CALLS, ERRORS, FORGED, HOSTILE, LATE, SLIPS, VALUES, body
@@ -40,7 +42,7 @@ RUNS = """async runs => {  // two at a time
     return results}"""
 # Runs code on cases of our own; gives what the worker told of each.
 TOLD = """async ([code, calls]) => {
-    const judge = coursekitTry.judge, some = coursekitTry.exercises["start.advantage"];
+    const some = coursekitTry.exercises["start.advantage"];
     await coursekitTry.warm();
     let told;
     const spy = coursekitTry.judge;
@@ -50,7 +52,8 @@ TOLD = """async ([code, calls]) => {
     coursekitTry.judge = spy;
     return told || lines}"""
 GIVEN = "def probe(value): return value"
-JUDGE = "runs => runs.map(([id, outcomes]) => coursekitTry.judge(coursekitTry.exercises[id], outcomes, ''))"
+JUDGE = """runs => Promise.all(runs.map(([id, outcomes]) =>
+    coursekitTry.judge(coursekitTry.exercises[id], outcomes, '')))"""
 
 
 @pytest.fixture(scope="module")
@@ -124,33 +127,25 @@ def test_answers_as_people_write_them_get_the_same_verdict(tried):
     assert len(written) > 60 and sum(r["status"] == "wrong" for r in results) > 10
 
 
-def test_every_misconception_has_the_same_verdict_and_name(tried):
+def test_every_mistake_and_a_sample_of_pairs_have_the_same_verdict(tried):
     runs, verdicts = [], []
     for exercise in EXERCISES.values():
         cases = exercise.cases(0)
-        calls = [[m.function(*inputs_of(c)) for c in cases] for m in exercise.misconceptions]
-        told = tried.evaluate(TOLD, [GIVEN, [f"[{literal(v)}]" for row in calls for v in row]])
-        assert len(told) == len(cases) * len(calls), told
-        for k, values in enumerate(calls):
-            runs.append([exercise.id, told[k * len(cases):(k + 1) * len(cases)]])
-            verdicts.append(judge(exercise, cases, [Outcome(value=v) for v in values]))
-    wrong = [v for v in verdicts if v.status == "wrong"]
-    assert len(verdicts) == len(wrong) == sum(len(e.misconceptions) for e in EXERCISES.values())
-    assert all(v.misconception for v in wrong)
+        for function in [*(m.function for m in exercise.mistakes), *(f for _, _, f in exercise.pairs[::20])]:
+            values = [outcome(function, case) for case in cases]
+            runs.append([exercise.id, [dict(type=v[2], text="no") if v[0] == "e" else dict(value=tryit.told(v))
+                                       for v in values]])
+            verdicts.append(judged(exercise, cases, values))
     compared = [same(result, verdict) for result, verdict in zip(tried.evaluate(JUDGE, runs), verdicts)]
     assert not (different := [c for c in compared if c is not True]), report(different)
+    assert len(verdicts) > 350
 
 
-def literal(value):
-    """An expression that makes the value, in the page and here."""
-    if isinstance(value, np.ndarray | np.generic):
-        array = np.asarray(value)
-        text = f"array({array.dtype.kind!r}, {array.shape}, {array.ravel().tolist()})"
-        return text if array.ndim else repr(value.item())
-    if isinstance(value, tuple | list):
-        inside = ", ".join(map(literal, value)) + "," * (isinstance(value, tuple))
-        return f"({inside})" if isinstance(value, tuple) else f"[{inside}]"
-    return repr(value)
+def judged(exercise, cases, values):
+    """Our verdict on values of shown.py."""
+    found = diagnosis.judge(Known(exercise, cases), [
+        dict(error=f"{v[2]}: no") if v[0] == "e" else dict(value=v) for v in values])
+    return SimpleNamespace(**found)
 
 
 def made(kind, shape, numbers):
@@ -164,9 +159,9 @@ def test_every_kind_of_value_has_the_same_verdict(tried):
     for i in ("gae.targets", "td.error", "td.error_parts", "ppo.diagnosis", "gae_at_work.valid", "rm.loss",
               "ppo.kl", "credit.responsible", "ppo.update"):
         cases = EXERCISES[i].cases(0)
-        for text, outcome in zip(VALUES, told):
+        for text, came in zip(VALUES, told):
             value = eval(text, {"array": made, "nan": math.nan, "inf": math.inf})
-            runs.append([i, [outcome] * len(cases)])
+            runs.append([i, [came] * len(cases)])
             verdicts.append((text, judge(EXERCISES[i], cases, [Outcome(value=value)] * len(cases))))
     different = [(text, told) for result, (text, verdict) in zip(tried.evaluate(JUDGE, runs), verdicts)
                  if (told := same(result, verdict)) is not True]

@@ -96,13 +96,13 @@ class Exercises(SphinxDirective):
             own = [e for e in EXERCISES.values() if e.notebook == stem]
             for heading, e in zip(re.findall(r"^### (Exercise .+)", book[stem][1], re.M), own):
                 rows.append(row(f"[{heading}]({stem}.ipynb#{slugify(heading)})", f"`{e.id}`", e.points,
-                                e.difficulty, e.minutes, len(e.misconceptions)))
+                                e.difficulty, e.minutes, len(e.mistakes)))
             points, minutes = sum(e.points for e in own), sum(e.minutes for e in own)
             rows.append(row(f"**{book[stem][0]}**", f"{len(own)} exercises", f"**{points}**", "", f"**{minutes}**",
-                            sum(len(e.misconceptions) for e in own)))
+                            sum(len(e.mistakes) for e in own)))
         shown = [e for e in EXERCISES.values() if e.notebook in book]
         total = (f"{len(shown)} exercises, {sum(e.points for e in shown)} points, "
-                 f"{sum(len(e.misconceptions) for e in shown)} mistakes known by name.\n\n")
+                 f"{sum(len(e.mistakes) for e in shown)} mistakes known by name.\n\n")
         head = ("exercise", "id", "points", "difficulty", "minutes", "known mistakes")
         return self.parse_text_to_nodes(total + table(head, rows))
 

@@ -1,6 +1,7 @@
-"""The exercises as data for the page's editor: the same cases, expected answers and misconceptions as in `check`.
+"""The exercises as data for the page's editor: what the page must know to judge an answer as `check` does.
 
-Written at build, beside the scripts that load them: exercises/<chapter>.js and parts.js.
+Written at build, beside the scripts that load them: exercises/<chapter>.js and parts.js. The rules are Python files
+that the page runs too (RULES); here is only what they need to know of each exercise.
 """
 
 import ast
@@ -9,23 +10,30 @@ from pathlib import Path
 
 import numpy as np
 
+import coursekit
+from coursekit.autograder import shown
 from coursekit.autograder.book import cells, chapters, role
-from coursekit.autograder.verdict import INPUTS_WIDTH, inputs_of, shape_of, show
+from coursekit.autograder.verdict import Known, outcome
 from coursekit.exercises import EXERCISES
 
-FOLDER = Path("_static/try")
+FOLDER, PACKAGE = Path("_static/try"), Path(coursekit.__file__).parent
+RULES = ("autograder/diagnosis.py", "autograder/relations.py", "autograder/shown.py")
 PRESENT = {"gae", "token_rewards", "token_steps"}  # see small_coursekit.py
 
 
-def told(value):
-    """A value as the worker tells it: see small_runner.py."""
-    if isinstance(value, str):
-        return ["s", value]
-    if isinstance(value, tuple):
-        return ["t", [told(v) for v in value]]
-    array = np.asarray(value)
-    numbers = [v if np.isfinite(v) else str(v) for v in array.astype(float).ravel().tolist()]
-    return ["a", array.dtype.kind, list(array.shape), numbers]
+def told(value, digits=12):
+    """A value of shown.py in JSON: NaN and the infinities are words."""
+    kind, shape, data = value
+    if kind in ("t", "l"):
+        return [kind, None, [told(v, digits) for v in data]]
+    return [kind, list(shape), [short(x, digits) for x in data]] if kind in shown.NUMBERS else [kind, None, data]
+
+
+def short(x, digits):
+    if not np.isfinite(x):
+        return str(x)
+    x = float(f"{x:.{digits}g}")
+    return int(x) if x == int(x) and abs(x) < 1e9 else x
 
 
 def argument(value):
@@ -35,25 +43,35 @@ def argument(value):
     return repr(value)
 
 
-def of_case(exercise, case):
-    """What the page must know of a case: the call, and how a verdict shows it."""
-    expected = exercise.reference(*inputs_of(case))
-    return {"label": case.label, "arguments": f"[{', '.join(map(argument, case.inputs.values()))}]",
-            "inputs": ", ".join(f"{name}={show(value, INPUTS_WIDTH)}" for name, value in case.inputs.items()),
-            "value": told(expected), "shown": [show(expected), show(expected, digits=8)],
-            "shape": None if (shape := shape_of(expected)) is None else str(shape)}
+def of_known(known):
+    """What small_judge.py asks for. Two mistakes together are told by a signature, a single one in full."""
+    exercise, cases = known.exercise, range(len(known.cases))
+    both = [[outcome(function, case) for case in known.cases] for _, _, function in exercise.pairs]
+    return {"id": known.id, "points": known.points, "tolerance": known.tolerance, "labels": known.labels,
+            "calls": known.calls, "mistakes": known.mistakes, "expected": [told(v, 17) for v in known.expected],
+            "inputs": [[(name, told(v)) for name, v in case.items()] for case in known.inputs],
+            "facts": list(known.facts.items()),
+            "places": [(name, [[int(p) for p in row] for row in rows]) for name, rows in known.places.items()],
+            "outcomes": [[told(known.outcome(i, k)) for k in cases] for i in range(len(known.mistakes))],
+            "pairs": [(i, j) for i, j, _ in exercise.pairs],
+            "signatures": [[signature(row[k]) for row in both] for k in cases]}
+
+
+def signature(value):
+    structure, number, _ = shown.signature(value)
+    return [structure, short(number, 7)]
 
 
 def of_exercise(exercise, stub, names):
     """Everything that the page needs of an exercise. stub: its source; names: see `library`."""
-    cases = exercise.cases(0)
-    outputs = [{"name": m.name, "look_at": m.look_at, "values": [told(m.function(*inputs_of(c))) for c in cases]}
-               for m in exercise.misconceptions]
+    known = Known(exercise, exercise.cases(0))
     head = next(node for node in ast.parse(stub).body if isinstance(node, ast.FunctionDef))
     return {"id": exercise.id, "title": exercise.title, "function": exercise.function,
             "signature": f"{exercise.function}({ast.unparse(head.args)})", "points": exercise.points,
-            "tolerance": exercise.tolerance, "stub": stub, "hints": list(exercise.hints), "names": names,
-            "cases": [of_case(exercise, case) for case in cases], "misconceptions": outputs}
+            "stub": stub, "hints": list(exercise.hints), "names": names,
+            "refuses": [name for name in exercise.refuses if name.split(".")[-1] in names],
+            "cases": [{"arguments": f"[{', '.join(map(argument, c.inputs.values()))}]"} for c in known.cases],
+            "known": of_known(known)}
 
 
 def library(path):
@@ -74,7 +92,8 @@ def of_chapter(path):
 def parts(folder):
     """What a worker is made of: its script, and the Python files that it writes for MicroPython."""
     return {"worker": (folder / "worker.js").read_text(),
-            "files": {path.name: path.read_text() for path in sorted(folder.glob("small_*.py"))}}
+            "files": {path.name: path.read_text() for path in sorted(folder.glob("small_*.py"))}
+            | {f"coursekit/{name}": (PACKAGE / name).read_text() for name in RULES}}
 
 
 def text(data):

@@ -1,13 +1,14 @@
 // The exercises of the book, solved on the page: coursekitTry.run(id, code) promises a verdict. A worker runs one
 // answer and is ended, so that no answer sees another's and an endless loop costs nothing; the next one is started
-// at once. Plain scripts, no request once all is loaded: it works from a file as well.
+// at once. Another worker, in which no answer ever runs, judges: with the same Python files as `check`.
+// Plain scripts, no request once all is loaded: it works from a file as well.
 window.coursekitTry = (() => {
   const HERE = new URL("./", document.currentScript.src);
   const MOST = 5050; // characters: the worker prints 5,000 and that there was more; what goes beyond went round it
   const START = 20; // seconds until a worker must be ready
   const exercises = {};
   const running = new Set(); // how to stop each
-  let parts = null, spare = null;
+  let parts = null, spare = null, judging = null;
 
   function script(name) {
     return new Promise((done, failed) => {
@@ -19,7 +20,7 @@ window.coursekitTry = (() => {
   // What every worker is made of, put together once.
   async function assembled() {
     const large = coursekitTry.micropython || script("micropython.js");
-    await Promise.all([script("judge.js"), script("parts.js"), large]);
+    await Promise.all([script("words.js"), script("parts.js"), large]);
     const {loader, wasm} = coursekitTry.micropython, {worker, files} = coursekitTry.parts;
     const source = `async function loader() { let process; ${loader}\nreturn loadMicroPython; }\n${worker}`;
     const bytes = Uint8Array.from(atob(wasm), (c) => c.charCodeAt(0));
@@ -43,6 +44,8 @@ window.coursekitTry = (() => {
   }
 
   function warm() {
+    judging ??= started();
+    judging.catch(() => { judging = null; });
     spare ??= started();
     spare.catch(() => { spare = parts = null; }); // tried again at the next click
     return spare;
@@ -81,6 +84,24 @@ window.coursekitTry = (() => {
     });
   }
 
+  // The verdict on what came of each case: {value} or an error {type, text, line, stub} or {late: seconds}.
+  async function judge(exercise, outcomes, code) {
+    const told = outcomes.map(({value, stub, late, ...error}) => value !== undefined ? {value} : {
+      error: late ? `no answer within ${late} s: does the loop end?` : coursekitTry.describe(error, code),
+      stub, late: Boolean(late)});
+    const worker = await (judging ??= started());
+    return new Promise((done, failed) => {
+      const {port1, port2} = new MessageChannel(); // verdicts may be asked for two at a time
+      port1.onmessage = ({data}) => {
+        port1.close();
+        if (data.fatal) failed(new Error(data.text));
+        else done(data);
+      };
+      const [known, came] = [exercise.known, told].map((data) => JSON.stringify(data));
+      worker.postMessage({known, outcomes: came, port: port2}, [port2]);
+    });
+  }
+
   function refused(exercise, line) {
     return {status: "error", passed: 0, cases: exercise?.cases.length ?? 0, misconception: null, lines: [line]};
   }
@@ -104,9 +125,10 @@ window.coursekitTry = (() => {
     const exercise = exercises[id];
     try {
       const worker = await taken();
-      const told = await heard(worker, {code, name: exercise.function, names: exercise.names,
+      const {function: name, names, refuses} = exercise;
+      const told = await heard(worker, {code, name, names, refuses,
         cases: exercise.cases.map((c) => c.arguments)}, seconds);
-      return {...verdict(exercise, code, told), printed: told.printed.slice(0, MOST)};
+      return {...await verdict(exercise, code, told), printed: told.printed.slice(0, MOST)};
     } catch (error) {
       const line = `The page's Python does not run here (${error.message}). Solve it in the notebook.`;
       return {...refused(exercise, line), printed: ""};
@@ -115,5 +137,5 @@ window.coursekitTry = (() => {
 
   const stop = () => running.forEach((end) => end());
   const add = (more) => { Object.assign(exercises, more); };
-  return {exercises, run, warm, stop, add};
+  return {exercises, run, judge, warm, stop, add};
 })();

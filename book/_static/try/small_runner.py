@@ -1,7 +1,6 @@
 """Runs a reader's answer on the cases of an exercise and tells, as JSON, what came of each call.
 
-It judges nothing: the page does. A value is told as null, true, ["i", 2], ["f", 0.5], ["s", "text"], ["l", [...]],
-["t", [...]], ["a", kind, shape, numbers], or ["x"] for what is no number, with the texts that a verdict may show.
+It judges nothing: small_judge.py does, in another worker. A value is told as [kind, shape, data]: see shown.py.
 """
 
 import builtins
@@ -14,11 +13,11 @@ import small_coursekit
 import small_math
 import small_numpy
 import small_reader
-from small_array import asarray, bool_, ndarray
+from small_array import asarray, ndarray
 from small_operations import rounded
-from small_print import array2string, float_text
+from small_print import float_text
 
-FILE, MAX_ITEMS, MAX_DEPTH, MAX_PRINTED, WIDTH = "answer.py", 20000, 8, 5000, 150
+FILE, MAX_ITEMS, MAX_DEPTH, MAX_PRINTED = "answer.py", 20000, 8, 5000
 MODULES = ("copy", "functools", "heapq", "itertools", "json", "operator", "random", "re", "string",
            "time")
 inf, nan = float("inf"), float("nan")
@@ -64,9 +63,9 @@ class Anything:
         return self
 
 
-def refused(name):
+def refused(message):
     def function(*args, **named):
-        raise RuntimeError(name + "() is not in the page; solve it in the notebook")
+        raise RuntimeError(message)
     return function
 
 
@@ -105,16 +104,21 @@ def round_any(x, digits=None):
     return _round(x) if digits is None else _round(x, digits)
 
 
-def define(source, function, names):
-    """Run the source; JSON of None, or of what went wrong. names: of the library, that the chapter imports."""
+def define(source, function, names, refuses):
+    """Run the source; JSON of None, or of what went wrong. names: of the library, that the chapter imports;
+    refuses: those of them that are the answer."""
     builtins.__import__ = find_module
     state["lines"] = source.split("\n")
     space = {"__name__": "__main__", "np": small_numpy, "math": small_math, "print": show_print, "zip": strict_zip,
              "round": round_any, "RecursionError": RecursionError, "_left_side_": small_reader.left_side,
              "_flipped_": small_reader.flipped, "_text_": lambda *v: printed(v[0] if len(v) == 1 else v),
-             "input": refused("input"), "open": refused("open")}
+             "input": refused("input() is not in the page; solve it in the notebook"),
+             "open": refused("open() is not in the page; solve it in the notebook")}
     for name in names:
         space[name] = getattr(small_coursekit, name)
+    for name in refuses:
+        space[name.split(".")[-1]] = refused("coursekit." + name + " does not answer here, since it is the answer: "
+                                             "write it yourself")
     try:
         try:
             code = compile(small_reader.prepared(source), FILE, "exec")
@@ -130,15 +134,14 @@ def define(source, function, names):
 
 
 def call(arguments):
-    """Call the answer on one case; JSON of {"value", "shown", "shape"} or of what went wrong."""
+    """Call the answer on one case; JSON of {"value"} or of what went wrong."""
     inputs = eval(arguments, {"array": made, "nan": nan, "inf": inf})
     try:
-        value = state["answer"](*inputs)
+        value = settled(state["answer"](*inputs))
     except BaseException as error:
         return json.dumps(described(error))
     try:
-        text, shown = Teller().value(value, 0), json.dumps([show(value, digits) for digits in (4, 8)])
-        return '{"value": ' + text + ', "shown": ' + shown + ', "shape": ' + json.dumps(shape(value)) + "}"
+        return '{"value": ' + Teller().value(value) + "}"
     except BaseException as error:
         return json.dumps(described(error))
 
@@ -177,32 +180,39 @@ def syntax_error(error, source):
     return told
 
 
+def settled(value):
+    """What a generator gives, as a list."""
+    if not hasattr(value, "__next__"):
+        return value
+    found = []
+    for entry in value:
+        found.append(entry)
+        if len(found) > MAX_ITEMS:
+            break
+    return found
+
+
 class Teller:
-    """Writes a value as JSON; counts, since a list may hold itself."""
+    """Writes a value as JSON, in the form of shown.py; counts, since a list may hold itself."""
 
     def __init__(self):
         self.items = 0
 
-    def value(self, value, depth):
-        self.items += value.size if isinstance(value, ndarray) else 1
+    def value(self, value, depth=0):
+        array = None if isinstance(value, tuple) else numbers(value)
+        self.items += 1 if array is None else array.size
         if self.items > MAX_ITEMS:
             raise ValueError("the answer holds more than " + str(MAX_ITEMS) + " numbers")
-        if value is None or value is True or value is False:
-            return {None: "null", True: "true", False: "false"}[value]
-        if isinstance(value, (ndarray, bool_)):
-            array = asarray(value)
-            numbers = ", ".join([number(v) for v in array.values()])
-            return '["a", "' + array.dtype.kind + '", ' + json.dumps(list(array.shape)) + ", [" + numbers + "]]"
-        if isinstance(value, (int, float)):
-            return '["' + ("i" if isinstance(value, int) else "f") + '", ' + number(value) + "]"
         if isinstance(value, str):
-            return json.dumps(["s", str(value)[:1000]])
-        if isinstance(value, (list, tuple)) and depth <= MAX_DEPTH:
+            return json.dumps(["s", None, str(value)[:1000]])
+        if array is not None:
+            data = ", ".join([number(v) for v in array.values()])
+            return '["' + array.dtype.kind + '", ' + json.dumps(list(array.shape)) + ", [" + data + "]]"
+        if isinstance(value, (list, tuple)) and depth < MAX_DEPTH:
             inner = ", ".join([self.value(v, depth + 1) for v in value])
-            return '["' + ("l" if isinstance(value, list) else "t") + '", [' + inner + "]]"
-        if isinstance(value, range):
-            return self.value(asarray(value), depth)
-        return '["x"]'
+            return '["' + ("l" if isinstance(value, list) else "t") + '", null, [' + inner + "]]"
+        told = "None" if value is None else type(value).__name__ + " " + safe_repr(value)
+        return json.dumps(["x", None, told[:1000]])
 
 
 def number(value):
@@ -213,6 +223,8 @@ def number(value):
 
 def numbers(value):
     """value as an array, or None where it is none."""
+    if value is None or isinstance(value, str):
+        return None
     inner, depth = value, 0
     while isinstance(inner, (list, tuple)) and len(inner):
         inner, depth = inner[0], depth + 1
@@ -224,50 +236,9 @@ def numbers(value):
         return None
 
 
-def show(value, digits):
-    """value on one short line, as coursekit.autograder.verdict.show writes it."""
-    array = None
-    if isinstance(value, tuple) and not any([isinstance(v, tuple) for v in value]):
-        text = "(" + ", ".join([show(v, digits) for v in value]) + ")"
-    elif isinstance(value, str):
-        text = quoted(value)
-    elif value is None or value is True or value is False:
-        text = str(value)
-    else:
-        array = numbers(value)
-        text = show_array(array, digits) if array is not None else type(value).__name__ + " " + safe_repr(value)
-    text = " ".join(text.split())
-    return text if len(text) <= WIDTH else text[:WIDTH - 1] + "…"
-
-
-def show_array(array, digits):
-    if array.dtype.kind == "f":
-        array = asarray(rounded(array, digits) + 0.0)
-    return array2string(array.values(), array.shape, array.dtype.kind, ", ", digits, 20, 10000)
-
-
 def safe_repr(value):
     try:
         return repr(value)
     except BaseException as error:
         return "(its repr raises " + {"RuntimeError": "RecursionError"}.get(
             type(error).__name__, type(error).__name__) + ")"
-
-
-def quoted(text):
-    text = text[:1000]
-    quote = '"' if "'" in text and '"' not in text else "'"
-    text = text.replace("\\", "\\\\").replace("\n", "\\n").replace("\t", "\\t").replace("\r", "\\r")
-    return quote + (text.replace("'", "\\'") if quote == "'" else text) + quote
-
-
-def shape(value):
-    """How a verdict names the shape of value; None for what has none."""
-    if isinstance(value, str):
-        return None
-    if isinstance(value, tuple):
-        return "tuple of " + str(len(value))
-    array = numbers(value)
-    if isinstance(value, list) and array is None:
-        return "list of " + str(len(value))
-    return None if array is None else str(array.shape)

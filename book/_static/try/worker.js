@@ -1,5 +1,6 @@
-// In a worker of its own: MicroPython runs one answer on its cases and tells what came of it. engine.js puts the
-// loader of MicroPython before this text, and ends the worker after each answer or at the time limit.
+// In a worker of its own: MicroPython runs one answer on its cases and tells what came of it; in another worker it
+// judges what came. engine.js puts the loader of MicroPython before this text, and ends a worker after each answer or
+// at the time limit.
 const post = postMessage.bind(self);
 const FORBIDDEN = ["fetch", "fetchLater", "XMLHttpRequest", "WebSocket", "WebSocketStream", "EventSource",
   "WebTransport", "importScripts", "Worker", "SharedWorker", "BroadcastChannel", "MessageChannel", "indexedDB",
@@ -38,7 +39,7 @@ function stdout(bytes) {
 async function prepare({wasm, files}) {
   const loadMicroPython = await loader();
   python = await loadMicroPython({wasm, stdout, linebuffer: false, heapsize: 8 << 20, pystack: 16 << 10});
-  python.FS.mkdir("/lib");
+  for (const folder of ["/lib", "/lib/coursekit", "/lib/coursekit/autograder"]) python.FS.mkdir(folder);
   for (const [name, text] of Object.entries(files)) python.FS.writeFile(`/lib/${name}`, text);
   python.runPython("import small_runner");
   forbid();
@@ -57,9 +58,10 @@ function told(expression) {
   }
 }
 
-function run({code, name, names, cases}) {
+function run({code, name, names, refuses, cases}) {
   python.globals.set("source", code);
-  const wrong = told(`small_runner.define(source, ${JSON.stringify(name)}, ${JSON.stringify(names)})`);
+  const given = [name, names, refuses].map((x) => JSON.stringify(x)).join(", ");
+  const wrong = told(`small_runner.define(source, ${given})`);
   printed();
   post({defined: wrong});
   for (let i = 0; !wrong && i < cases.length; i++) {
@@ -72,7 +74,15 @@ function run({code, name, names, cases}) {
   post({done: true});
 }
 
+function judge({known, outcomes, port}) {
+  python.runPython("import small_judge");
+  python.globals.set("known", known);
+  python.globals.set("outcomes", outcomes);
+  port.postMessage(told("small_judge.judge(known, outcomes)"));
+}
+
 onmessage = ({data}) => {
-  if (!data.wasm) run(data);
+  if (data.known) judge(data);
+  else if (!data.wasm) run(data);
   else prepare(data).catch((error) => post({failed: String(error.message || error)}));
 };

@@ -3,9 +3,10 @@
 import contextlib
 import os
 import signal
+import sys
 import threading
 
-from coursekit.autograder.outcome import Outcome, describe, from_stub
+from coursekit.autograder.outcome import REFUSAL, Outcome, describe, from_stub, settled
 from coursekit.autograder.verdict import inputs_of, judge
 from coursekit.exercises import get
 
@@ -51,17 +52,37 @@ def grade(exercise, function, seed=0):
     """Call function on every case, until one takes too long, and judge it. Returns a Verdict."""
     cases = exercise.cases(seed)
     outcomes: list[Outcome] = []
-    for case in cases:
-        late = outcomes and outcomes[-1].late
-        outcomes.append(outcomes[-1] if late else call(function, case))
+    with refusing(exercise.refuses):
+        for case in cases:
+            late = outcomes and outcomes[-1].late
+            outcomes.append(outcomes[-1] if late else call(function, case))
     return judge(exercise, cases, outcomes)
+
+
+@contextlib.contextmanager
+def refusing(names):
+    """While it lasts, these functions of the library do not answer, wherever the learner has put them: they are
+    what the exercise asks for, and would earn nothing from the grader either."""
+    kept = {}
+    for module, _, name in (name.rpartition(".") for name in names):
+        function = getattr(sys.modules.get(f"coursekit.{module}"), name, None)
+        if function is not None and not function.__code__.co_freevars:
+            kept[function] = function.__code__
+            refuses: dict = {}
+            exec(f"def {name}(*_, **__): raise RuntimeError({REFUSAL.format(f'{module}.{name}')!r})", refuses)
+            function.__code__ = refuses[name].__code__
+    try:
+        yield
+    finally:
+        for function, code in kept.items():
+            function.__code__ = code
 
 
 def call(function, case, seconds=SECONDS):
     """Call function on a copy of the case's inputs; return an Outcome, whatever the function does."""
     try:
         with _time_limit(seconds):
-            return Outcome(value=function(*inputs_of(case)))
+            return Outcome(value=settled(function(*inputs_of(case))))
     except _Late:
         return Outcome(error=f"no answer within {seconds} s: does the loop end?", late=True)
     except KeyboardInterrupt:  # the learner's own, or the cell's timeout

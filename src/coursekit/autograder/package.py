@@ -14,18 +14,15 @@ import functools
 import hashlib
 import re
 import shutil
-import sys
 import tempfile
 from collections.abc import Collection, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import coursekit
-from coursekit.autograder.verdict import inputs_of
-from coursekit.exercises import EXERCISES
+from coursekit.autograder.outcome import REFUSAL
 
 if TYPE_CHECKING:
-    from types import FrameType
 
     from coursekit.autograder.book import Chapter
 
@@ -37,12 +34,7 @@ MODULES = ("_dispatch", "_kernels", "_scans", "actor_critic", "advantages", "arr
 INSIDE = ("wire", "worker", "outcome", "confine")  # modules of the autograder that run in the sandbox
 DATA = ("film_ratings.tsv.gz", "checkpoints/supervised.safetensors", "checkpoints/reward.safetensors")
 CHECK = '"""Checks say nothing while grading."""\n\n\ndef check(*arguments):\n    pass\n'
-EQUALS = {"chains.gradient_bias": "start.advantage", "advantages._td_errors": "td.error",  # no reference calls them
-          "advantages.gae_by_recursion": "gae.recursion",
-          "reward_model.bradley_terry_loss": "rm.loss", "ppo.clipped_policy_loss": "ppo.policy_loss",
-          "ppo.clipped_value_loss": "ppo.value_loss"}
 LEFT = re.compile(r"(^|/)(\.|__pycache__/)|\.py[co]$")  # what Python and editors leave beside the sources
-REFUSAL = "coursekit.{} does not answer while grading: write it yourself"
 
 
 @functools.cache
@@ -85,27 +77,10 @@ def needed_imports(source: str, texts: Iterable[str]) -> str:
 
 @functools.cache
 def refused(chapter: Chapter) -> frozenset[str]:
-    """Names such as "advantages.gae": library functions that a chapter's references call directly, less
-    those that its hidden solutions use."""
-    found = set()
-
-    def note(frame: FrameType, event: str, argument: Any) -> None:
-        if event != "call" or frame.f_back is None:
-            return
-        inner, outer = frame.f_globals.get("__name__", ""), frame.f_back.f_globals.get("__name__", "")
-        if outer.startswith(("coursekit.exercises", __name__)) and inner.startswith("coursekit.") and \
-                not inner.startswith(("coursekit.exercises", "coursekit.autograder")):
-            found.add(f"{inner.removeprefix('coursekit.')}.{frame.f_code.co_name}")
-
-    for exercise in EXERCISES.values():
-        if exercise.notebook == chapter.name:
-            for inputs in [inputs_of(case) for case in exercise.cases(0)]:
-                sys.setprofile(note)
-                try:
-                    exercise.reference(*inputs)
-                finally:
-                    sys.setprofile(None)
-    found |= {name for name, exercise in EQUALS.items() if EXERCISES[exercise].notebook == chapter.name}
+    """Names such as "advantages.gae": library functions that are an answer in the chapter, less those that its
+    hidden solutions use. One sandbox serves all exercises of a chapter; see `submission.calls` for where that is
+    too strict."""
+    found = {name for exercise in chapter.exercises for name in exercise.refuses}
     used = set().union(*(_names_used(ast.parse(source)) for _, source in chapter.answers))
     return frozenset(name for name in found if name.rpartition(".")[2] not in used)
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import re
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from coursekit.autograder import package, sandbox
 from coursekit.autograder.book import Chapter
 from coursekit.autograder.isolation import Isolation
+from coursekit.autograder.outcome import REFUSAL
 from coursekit.autograder.reader import Cell, File, UnreadableError, UnreadableFile, definitions, parse
 from coursekit.autograder.sandbox import GraderError, Limits, SandboxPool
 from coursekit.autograder.session import Session
@@ -158,19 +162,38 @@ def _grade(files: Sequence[File | UnreadableFile], settings: Settings, pool: San
 def grade_notebook(cells: Sequence[Cell], chapter: Chapter, seed: int, pool: SandboxPool) -> NotebookGrade:
     """Grade the cells of one notebook on the public cases and the hidden ones of this seed."""
     modules = package.imported_modules(chapter.imports) if pool.forks else ["numpy"]
-    folder = package.copy(package.refused(chapter), fonts=True)
     verdicts, flags = [], []
-    with pool.lend(folder, modules) as sandbox, Session(sandbox, chapter, cells) as session:
+
+    @contextlib.contextmanager
+    def opened(refuses: Collection[str]) -> Iterator[Session]:
+        folder = package.copy(frozenset(refuses), fonts=True)
+        with pool.lend(folder, modules) as sandbox, Session(sandbox, chapter, cells) as session:
+            yield session
+
+    with opened(package.refused(chapter)) as session:
         text = "\n".join(c.source for c in session.cells)
         for exercise in chapter.exercises:
             public, hidden = exercise.cases(PUBLIC), exercise.cases(seed)
-            outcomes = session.call(exercise, public + hidden)
+            outcomes = calls(session, exercise, public + hidden, opened)
             verdicts.append(_verdict(exercise, public, hidden, outcomes))
             if (times := definitions(exercise.function, text)) > 1:
                 flags.append(f"{exercise.function} is defined {times} times: the last one counts")
         broken = [f"a cell {error}" for error in dict.fromkeys(session.errors.values()) if error]
         flags += broken[:5] + [f"and {len(broken) - 5} cells more"] * (len(broken) > 5)
     return NotebookGrade(verdicts, flags, sorted(session.events))
+
+
+def calls(session: Session, exercise: Exercise, cases: list[Case],
+          again: Callable[[Collection[str]], AbstractContextManager[Session]]) -> list[Outcome] | None:
+    """The outcomes of an exercise. A library function that is the answer of another exercise of the chapter may be
+    used in this one: where it refused, the exercise is tried `again`, in a session in which only its own answers
+    refuse."""
+    outcomes = session.call(exercise, cases)
+    said = " ".join(o.error for o in outcomes or () if o.error)
+    if set(re.findall(REFUSAL.format(r"([\w.]+)"), said)) <= set(exercise.refuses):
+        return outcomes
+    with again(exercise.refuses) as alone:
+        return alone.call(exercise, cases)
 
 
 def _verdict(exercise: Exercise, public: list[Case], hidden: list[Case], outcomes: list[Outcome] | None) -> Verdict:

@@ -1,18 +1,23 @@
-"""From the outcomes of a function on an exercise's cases to a verdict in a few readable lines."""
+"""From the outcomes of a function on an exercise's cases to a verdict in a few readable lines.
 
+This side knows numpy; the rules are in diagnosis.py and shown.py, which the page runs as well.
+"""
+
+import warnings
 from dataclasses import asdict, dataclass
+from functools import cached_property
 
 import numpy as np
 
-from coursekit.autograder.wire import Strange
+from coursekit.autograder import diagnosis, facts, shown
 
-INPUTS = "with"  # starts the line that shows the failing case's arguments
-INPUTS_WIDTH = 90  # of each of them
+INPUTS, MOST = "call", 1000  # what starts the line of a failing case; characters of a word
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """status: "correct", "wrong" or "not attempted". lines: what the learner reads."""
+    """status: "correct", "wrong" or "not attempted". misconception: a name, if the answer has one. lines: what the
+    learner reads."""
 
     exercise: str
     status: str
@@ -47,27 +52,15 @@ def tally(results):
 
 
 def judge(exercise, cases, outcomes):
-    """Compare outcomes with the reference and name the misconception that explains all of them.
+    """Compare outcomes with the reference and say what the difference shows.
 
     Args: exercise: Exercise; cases: its list of Case; outcomes: one Outcome for each.
     Returns: Verdict, at most six lines.
     """
-    expected = [exercise.reference(*inputs_of(case)) for case in cases]
-    right = [o.error is None and agree(o.value, e, exercise.tolerance) for o, e in zip(outcomes, expected)]
-    passed, misconception = sum(right), None
-    if all(o.not_attempted for o in outcomes):
-        status, lines = "not attempted", [f"○ {exercise.id}: not attempted"]
-    elif passed == len(cases):
-        status, lines = "correct", [f"✓ {exercise.id}: {passed} of {passed} cases, {_points(exercise)}"]
-    else:
-        status, misconception = "wrong", _explain(exercise, cases, outcomes)
-        first = right.index(False)
-        lines = [f"✗ {exercise.id}: {passed} of {len(cases)} cases; first failing: {cases[first].label}",
-                 *_failure(cases[first], outcomes[first], expected[first])]
-        if misconception:
-            lines.append(f"This is {misconception.name}. {misconception.look_at}")
-    return Verdict(exercise.id, status, passed, len(cases), exercise.points * (status == "correct"),
-                   exercise.points, misconception and misconception.name, tuple(lines))
+    found = diagnosis.judge(Known(exercise, cases), [
+        dict(value=plain(o.value), error=o.error, stub=o.not_attempted, late=o.late) for o in outcomes])
+    points = exercise.points * (found["status"] == "correct")
+    return Verdict(exercise.id, possible=exercise.points, points=points, **found | {"lines": tuple(found["lines"])})
 
 
 def inputs_of(case):
@@ -76,53 +69,109 @@ def inputs_of(case):
             for x in case.inputs.values()]
 
 
+class Known:
+    """What diagnosis.py asks of an exercise, computed when it is asked."""
+
+    def __init__(self, exercise, cases):
+        self.exercise, self.cases, self.outcomes = exercise, cases, {}
+        self.id, self.points, self.tolerance = exercise.id, exercise.points, exercise.tolerance
+        self.labels = [case.label for case in cases]
+        self.values = [exercise.reference(*inputs_of(case)) for case in cases]
+        self.expected = [plain(value) for value in self.values]
+
+    @cached_property
+    def calls(self):
+        return [call_text(self.exercise, case) for case in self.cases]
+
+    @cached_property
+    def mistakes(self):
+        return [(m.name, m.look_at) for m in self.exercise.mistakes]
+
+    @cached_property
+    def inputs(self):
+        return [{name: plain(value) for name, value in case.inputs.items()} for case in self.cases]
+
+    @cached_property
+    def facts(self):
+        return facts.of_cases(self.cases)
+
+    @cached_property
+    def places(self):
+        return facts.of_places(self.cases, self.values)
+
+    def outcome(self, mistake, k):
+        """What a mistake gives on case k."""
+        if (mistake, k) not in self.outcomes:
+            self.outcomes[mistake, k] = outcome(self.exercise.mistakes[mistake].function, self.cases[k])
+        return self.outcomes[mistake, k]
+
+    def pairs(self, got, cases):
+        """Every two mistakes that together give this answer on these cases."""
+        return [(i, j) for i, j, function in self.exercise.pairs
+                if all(shown.agree(got[k], outcome(function, self.cases[k]), self.tolerance) for k in cases)]
+
+
+def outcome(function, case):
+    """What a function of ours, a wrong one, gives on a case: a value of shown.py, or the type of its error."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a mistake may divide by zero
+            return plain(function(*inputs_of(case)))
+    except Exception as error:
+        return ("e", None, type(error).__name__)
+
+
 def agree(got, expected, tolerance):
-    """Whether got has the structure and the numbers of expected; lists, tensors and float32 are fine."""
-    if isinstance(expected, str):
-        return isinstance(got, str) and got.strip().lower() == expected.lower()
-    if isinstance(expected, tuple):
-        if not isinstance(got, (tuple, list)):
-            got = numbers(got)
-        return (isinstance(got, (tuple, list)) or np.ndim(got) > 0) and len(got) == len(expected) and all(
-            agree(g, e, tolerance) for g, e in zip(got, expected))
-    got, expected = numbers(got), np.asarray(expected, float)
-    if got is None or got.shape != expected.shape:
-        return False
-    finite = np.isfinite(expected)  # only a misconception expects NaN or ∞
-    if not np.array_equal(got[~finite], expected[~finite], equal_nan=True) or not np.isfinite(got[finite]).all():
-        return False
-    gap = np.abs(got[finite] - expected[finite]).max(initial=0.0)
-    return bool(gap <= tolerance * max(1.0, np.abs(expected[finite]).max(initial=0.0)))
+    """Whether an answer has the structure and the numbers of another; lists, tensors and float32 are fine."""
+    return shown.agree(plain(got), plain(expected), tolerance)
+
+
+def call_text(exercise, case):
+    """The call of a case, to be pasted and run again."""
+    return f"{exercise.function}({', '.join(f'{name}={_argument(value)}' for name, value in case.inputs.items())})"
+
+
+def _argument(value):
+    if not isinstance(value, np.ndarray):
+        return repr(value)
+    text = repr(value.tolist()).replace("nan", "np.nan").replace("inf", "np.inf")
+    return f"np.array({text}{f', {value.dtype}' if not value.size else ''})"
+
+
+def plain(value):
+    """A value as shown.py reads it."""
+    if isinstance(value, str):
+        return ("s", None, str(value)[:MOST])
+    if isinstance(value, tuple) and depth(value) < 8:
+        return ("t", None, [plain(v) for v in value])
+    array = numbers(value)
+    if array is not None:
+        kind = {"f2": "h", "f4": "g"}.get(array.dtype.str[1:], array.dtype.kind.replace("u", "i"))
+        return (kind, array.shape, array.astype(float).ravel().tolist())
+    if isinstance(value, list) and depth(value) < 8:
+        return ("l", None, [plain(v) for v in value])
+    return ("x", None, "None" if value is None else f"{type(value).__name__} {_repr(value)}"[:MOST])
+
+
+def depth(value):
+    """How deep lists lie in each other; 8 for a list that holds itself."""
+    found = 0
+    while isinstance(value, (list, tuple)) and len(value) and found < 8:
+        value, found = value[0], found + 1
+    return found
 
 
 def numbers(value):
-    """value as a float64 array, or None where it is none."""
-    inner, depth = value, 0
-    while isinstance(inner, (list, tuple)) and len(inner):  # a list that holds itself has no bottom
-        inner, depth = inner[0], depth + 1
-        if depth > 8:
-            return None
+    """value as an array of numbers, or None where it is none."""
+    if value is None or isinstance(value, str) or depth(value) >= 8:
+        return None
     try:
         if hasattr(value, "detach"):  # a torch tensor, told without importing torch
             value = value.detach().cpu().numpy()
-        return np.asarray(value).astype(float) if np.asarray(value).dtype.kind in "biuf" else None
+        array = np.asarray(value)
+        return array if array.dtype.kind in "biuf" else None
     except Exception:  # whatever a learner's object raises when it is asked to be an array
         return None
-
-
-def show(value, width=150, digits=4):
-    """value on one short line."""
-    if isinstance(value, tuple) and not any(isinstance(v, tuple) for v in value):
-        text = "(" + ", ".join(show(v, width, digits) for v in value) + ")"
-    elif isinstance(value, (str, bool, Strange)) or value is None:
-        text = repr(value)
-    elif (array := numbers(value)) is None:
-        text = f"{type(value).__name__} {_repr(value)}"
-    else:
-        kept = np.asarray(value) if np.asarray(value).dtype.kind in "bi" else array.round(digits) + 0.0
-        text = np.array2string(kept, separator=", ", threshold=20, max_line_width=10_000, precision=digits)
-    text = " ".join(text.split())
-    return text if len(text) <= width else text[: width - 1] + "…"
 
 
 def _repr(value):
@@ -130,43 +179,3 @@ def _repr(value):
         return repr(value)
     except Exception as error:  # a learner's __repr__ may be broken, or run out of stack
         return f"(its repr raises {type(error).__name__})"
-
-
-def _explain(exercise, cases, outcomes):
-    if any(o.error for o in outcomes):
-        return None
-    for misconception in exercise.misconceptions:
-        if all(agree(o.value, misconception.function(*inputs_of(c)), exercise.tolerance)
-               for c, o in zip(cases, outcomes)):
-            return misconception
-    return None
-
-
-def _failure(case, outcome, expected):
-    inputs = ", ".join(f"{name}={show(value, INPUTS_WIDTH)}" for name, value in case.inputs.items())
-    got, wanted = outcome.error or show(outcome.value), show(expected)
-    if got == wanted:  # they differ further behind the point
-        got, wanted = show(outcome.value, digits=8), show(expected, digits=8)
-    if outcome.error is None and outcome.value is None:
-        got = "nothing: does the function return its result?"
-    elif outcome.error is None and isinstance(expected, tuple) and isinstance(outcome.value, list):
-        pass  # a list is as good as a tuple: the numbers tell
-    elif outcome.error is None and (shape := shape_of(outcome.value)) != shape_of(expected):
-        got += f" (shape {shape}, expected {shape_of(expected)})" if shape is not None else " (not a number)"
-    return [f"  {INPUTS}     {inputs}", f"  got      {got}", f"  expected {wanted}"]
-
-
-def shape_of(value):
-    """How a verdict names the shape of value; None for what has none."""
-    if isinstance(value, str):
-        return None
-    if isinstance(value, tuple):
-        return f"tuple of {len(value)}"
-    if isinstance(value, list) and numbers(value) is None:
-        return f"list of {len(value)}"
-    array = numbers(value)
-    return None if array is None else array.shape
-
-
-def _points(exercise):
-    return f"{exercise.points} point" + "s" * (exercise.points != 1)

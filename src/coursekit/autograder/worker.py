@@ -21,7 +21,7 @@ from typing import Any, NoReturn
 
 import coursekit
 from coursekit.autograder import confine, wire
-from coursekit.autograder.outcome import describe, from_stub
+from coursekit.autograder.outcome import describe, from_stub, settled
 
 NEWNS, NEWIPC, NEWUSER, NEWPID, NEWNET = 0x20000, 0x8000000, 0x10000000, 0x20000000, 0x40000000
 DUMPABLE, CAPBSET_DROP, NO_NEW_PRIVS = 4, 24, 38
@@ -98,7 +98,7 @@ def call(request: dict[str, Any], names: dict[str, Any]) -> dict[str, Any]:
     if not callable(function):
         return {"missing": True}
     try:
-        return {"value": function(*request["inputs"])}
+        return {"value": settled(function(*request["inputs"]))}
     except BaseException as error:
         return {"error": describe(error), "not_attempted": from_stub(error, function)}
 

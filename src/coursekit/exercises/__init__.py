@@ -14,13 +14,13 @@ from coursekit.exercises import (
     sparse_credit,
     td_vs_mc,
 )
-from coursekit.exercises.base import Case, Exercise, Misconception
+from coursekit.exercises.base import Case, Choice, Exercise, Misconception, Slot
 
 CHAPTERS = (before_you_start, td_vs_mc, gae, gae_at_work, reward_models, reward_audits, sparse_credit, four_models,
             diagnosis)
 EXERCISES = {exercise.id: exercise for chapter in CHAPTERS for exercise in chapter.EXERCISES}
 
-__all__ = ["CHAPTERS", "EXERCISES", "Case", "Exercise", "Misconception", "get"]
+__all__ = ["CHAPTERS", "EXERCISES", "Case", "Choice", "Exercise", "Misconception", "Slot", "get"]
 
 
 def get(exercise_id):

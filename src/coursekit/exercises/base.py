@@ -1,26 +1,53 @@
-"""What an exercise is."""
+"""What an exercise is.
+
+The right answer is a composition of decisions: which value stands in for the unseen future, what stops the sum,
+which factor, which axis. Each decision is a `Slot` with its right choice and the wrong ones that people make;
+`compose` puts the chosen ones together. What the checks know by name is derived: every wrong choice by itself, and
+every two of different slots.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
+from itertools import combinations
+from types import SimpleNamespace
+from typing import Any, NamedTuple
 
 import numpy as np
 
 
 @dataclass(frozen=True)
 class Case:
-    """One call of the learner's function. label: what is special about it. inputs: arguments in order."""
+    """One call of the learner's function.
+
+    label: what is special about it. inputs: arguments in order. facts: what a verdict may say of the cases that
+    fail, as "with a time limit inside"; most facts are read off the inputs.
+    """
 
     label: str
     inputs: dict[str, Any]
+    facts: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class Misconception:
-    """A wrong function that people really write.
+class Choice(NamedTuple):
+    """A wrong choice. name completes "This is …"; hint is a question that leads to the spot and gives nothing away.
+    value: what `compose` gets in place of the right choice."""
 
-    name completes "This is ..."; look_at says where to look, without giving the answer.
-    """
+    name: str
+    hint: str
+    value: Any
+
+
+class Slot(NamedTuple):
+    """A decision. name: the argument of `compose`; right: its value in the right answer."""
+
+    name: str
+    right: Any
+    wrong: tuple[Choice, ...]
+
+
+class Misconception(NamedTuple):
+    """A wrong function of the exercise's inputs that is no choice in a slot. name and look_at: as in `Choice`."""
 
     name: str
     look_at: str
@@ -30,7 +57,10 @@ class Misconception:
 @dataclass(frozen=True)
 class Exercise:
     """id: "topic.name". function: the name that the learner defines. cases(seed): a list of Case, small
-    enough to be shown. reference: the right answer. tolerance: of max(1, |expected|)."""
+    enough to be shown. reference: the right answer, by the library, of the inputs in order. compose(given,
+    **choices): the right answer from its parts, `given` the inputs by name. tolerance: relative to the case's
+    largest number. refuses: library functions, as "advantages.gae", that are its answer: they do not answer while
+    it is checked."""
 
     id: str
     notebook: str
@@ -43,21 +73,51 @@ class Exercise:
     hints: tuple[str, str]
     cases: Callable[[int], list[Case]]
     reference: Callable
-    misconceptions: tuple[Misconception, ...]
+    misconceptions: tuple[Misconception, ...] = ()
+    compose: Callable | None = None
+    slots: tuple[Slot, ...] = ()
+    refuses: tuple[str, ...] = ()
     tolerance: float = 1e-5
 
 
-def episode(rng, steps, *, end="terminated", split=None):
+    @cached_property
+    def arguments(self):
+        """The names of the inputs, in order."""
+        return tuple(self.cases(0)[0].inputs)
+
+    @cached_property
+    def mistakes(self):
+        """Every mistake that is known by name, as a Misconception: each wrong choice of each slot, then the
+        others."""
+        return (*(Misconception(choice.name, choice.hint, self.composed({slot.name: choice.value}))
+                  for slot in self.slots for choice in slot.wrong), *self.misconceptions)
+
+    @cached_property
+    def pairs(self):
+        """Every two wrong choices of different slots: (number of one mistake, number of the other, function)."""
+        numbered = list(enumerate((slot.name, choice.value) for slot in self.slots for choice in slot.wrong))
+        return tuple((i, j, self.composed({a: x, b: y}))
+                     for (i, (a, x)), (j, (b, y)) in combinations(numbered, 2) if a != b)
+
+    def composed(self, choices):
+        """The answer, a function of the inputs in order, with these choices in place of the right ones."""
+        chosen = {slot.name: slot.right for slot in self.slots} | choices
+
+        def answer(*inputs):
+            return self.compose(SimpleNamespace(**dict(zip(self.arguments, inputs))), **chosen)
+        return answer
+def episode(rng, steps, *, end="terminated", split=()):
     """A short made-up rollout, rounded so that it can be read: (rewards, values, next_values, flags).
 
     end: how the last step ends: "terminated", "truncated" or "open" (cut by the end of the array).
-    split: (t, "terminated" or "truncated") ends a first episode at step t; its true successor's value
+    split: (t, "terminated" or "truncated"), or several, ends an episode at step t; its true successor's value
     is then not the value of the next row.
     """
-    rewards, values = rng.integers(-2, 4, steps).astype(float), rng.uniform(0.5, 3, steps).round(1)
+    rewards = rng.permutation([-2.0, -1.0, 1.0, 2.0, 3.0, 4.0])[:steps]  # no two alike: a shift must show
+    values = rng.permutation(np.arange(5, 30))[:steps] / 10
     next_values = np.append(values[1:], round(rng.uniform(0.5, 3), 1))
     terminated, truncated = np.zeros((2, steps), bool)
-    for t, kind in [(steps - 1, end), *([split] if split else [])]:
+    for t, kind in [(steps - 1, end), *([split] if isinstance(split, tuple) and split else split)]:
         if kind == "open":
             continue
         {"terminated": terminated, "truncated": truncated}[kind][t] = True
@@ -79,30 +139,40 @@ def draw_gamma(rng):
 
 
 def draw_lam(rng):
-    return float(rng.choice([0.5, 0.7, 0.9]))
+    return float(rng.choice([0.6, 0.7, 0.9]))
 
 
 def rollout_cases(seed, names, **extra):
-    """The cases of an exercise on rollouts: the running example, then every way an episode can end.
+    """The cases of an exercise on rollouts: every way an episode can end, the running example, and the edges.
 
     names: which of the five arrays the exercise takes. extra: further arguments, each a function of rng;
-    the running example has γ = 1 and λ = .95, as in the text.
+    the running example has γ = 1 and λ = 0.95, as in the text; one case has λ = 0, one λ = γ = 1.
     """
-    rng, first = np.random.default_rng(seed), dict(gamma=1.0, lam=0.95)
-    rollouts = {
-        "the running example": running_example(),
-        "an episode that terminates": episode(rng, 5),
-        "cut by a time limit at the end": episode(rng, 5, end="truncated"),
-        "the rollout stops, the episode does not": episode(rng, 5, end="open"),
-        "terminated at step 2, then a new episode": episode(rng, 6, end="open", split=(2, "terminated")),
-        "cut by a time limit at step 2, then a new episode": episode(rng, 6, split=(2, "truncated")),
-        "a dead state worth NaN": episode(rng, 5, end="open", split=(1, "terminated")),
-        "dead at the time limit, then a new episode": episode(rng, 5, end="open", split=(2, "terminated")),
-        "a single step": episode(rng, 1, end="open"),
-    }
-    rollouts["a dead state worth NaN"]["next_values"][1] = np.nan
-    rollouts["dead at the time limit, then a new episode"]["truncated"][2] = True  # terminated wins
+    rng = np.random.default_rng(seed)
+    limit, death, stops = "with a time limit before the last step", "with a death before the last step", \
+        "that stop in the middle of an episode"
+    both = episode(rng, 5, end="open", split=(2, "terminated"))
+    both["truncated"][2] = True  # terminated wins
+    nan = episode(rng, 5, end="open", split=(1, "terminated"))
+    nan["next_values"][1] = np.nan
+    rollouts = [
+        ("a time limit, then a death, then an open end",
+         episode(rng, 6, end="open", split=[(1, "truncated"), (3, "terminated")]), {}, (limit, death, stops)),
+        ("a time limit after step 2, then a new episode", episode(rng, 5, split=(2, "truncated")), {}, (limit,)),
+        ("a death after step 2, then a new episode", episode(rng, 5, end="open", split=(2, "terminated")), {},
+         (death, stops)),
+        ("cut by a time limit at the end", episode(rng, 4, end="truncated"), {}, ()),
+        ("the rollout stops, the episode does not", episode(rng, 4, end="open"), {}, (stops,)),
+        ("an episode that terminates", episode(rng, 4), {}, ()),
+        ("dead at the time limit, then a new episode", both, {}, (death, stops)),
+        ("a dead state worth NaN", nan, {}, (death, stops)),
+        ("the running example", running_example(), dict(gamma=1.0, lam=0.95), ()),
+        ("a single step", episode(rng, 1, end="open"), {}, (stops,)),
+        *([("λ = 0", episode(rng, 4, split=(1, "truncated")), dict(lam=0.0), (limit,)),
+           ("λ = γ = 1", episode(rng, 4, end="open", split=(1, "terminated")), dict(gamma=1.0, lam=1.0),
+            (death, stops))] if "lam" in extra else []),
+    ]
     return [Case(label, {**{name: arrays[name] for name in names},
-                         **{name: first[name] if label == "the running example" else make(rng)
-                            for name, make in extra.items()}})
-            for label, arrays in rollouts.items()]
+                         **{name: given[name] if name in given else make(rng) for name, make in extra.items()}},
+                 facts)
+            for label, arrays, given, facts in rollouts]

@@ -25,6 +25,7 @@ takes it; both have one entry for each action. Return the advantage of each acti
            "V = Σ π(a)·Q(a). Then subtract it from every Q."),
     cases=_action_cases,
     reference=lambda q_values, policy: q_values - (policy * q_values).sum(),
+    refuses=("chains.gradient_bias",),
     misconceptions=(
         Misconception("Q less a plain mean", "Is every action equally likely under this policy?",
                       lambda q, policy: q - q.mean()),

@@ -3,7 +3,7 @@
 import numpy as np
 
 from coursekit.advantages import gae
-from coursekit.exercises.base import Case, Exercise, Misconception
+from coursekit.exercises.base import Case, Choice, Exercise, Misconception, Slot
 from coursekit.tokens import adapted_beta, kl_estimates, token_rewards, token_steps
 
 NOTEBOOK = "05_four_models"
@@ -68,6 +68,7 @@ d, k2 = d²/2, k3 = e^(−d) − 1 + d.""",
            "`np.array([d, d**2 / 2, np.exp(-d) - 1 + d])`"),
     cases=_logprob_cases,
     reference=lambda a, b: np.array([kl_estimates(a, b, kind=kind) for kind in ("k1", "k2", "k3")]),
+    refuses=("tokens.kl_estimates",),
     misconceptions=(
         Misconception("the KL of the reference from the policy: the ratio upside down", "Who sampled the tokens?",
                       lambda a, b: _three(b - a)),
@@ -84,17 +85,32 @@ d, k2 = d²/2, k3 = e^(−d) − 1 + d.""",
 
 def _clip_cases(seed):
     rng = np.random.default_rng(seed)
-    ratios = np.array([1.0, 1.5, 0.5, 1.5, 0.5])
-    return [Case("the five regimes", dict(logprobs=np.log(ratios).round(4), old_logprobs=np.zeros(5),
-                                          advantages=np.array([1.0, 2.0, 2.0, -2.0, -2.0]), clip=0.2)),
-            *[Case("random", dict(logprobs=rng.normal(-1, 0.5, 6).round(2),
-                                  old_logprobs=rng.normal(-1, 0.5, 6).round(2),
-                                  advantages=rng.normal(0, 1, 6).round(1), clip=0.2)) for _ in range(3)]]
+
+    def case(label, ratios, advantages, clip, old=None):
+        old = rng.uniform(-2, -0.5, len(ratios)).round(2) if old is None else old
+        return Case(label, dict(logprobs=(np.log(ratios) + old).round(3), old_logprobs=old,
+                                advantages=np.array(advantages), clip=clip))
+
+    return [case("inside and outside the clip, good steps and bad ones", [1.05, 1.6, 0.5, 1.4, 0.6],
+                 [1.0, 2.0, 1.5, -1.0, -3.0], 0.2),
+            case("a smaller ε", [1.15, 0.85, 1.3, 0.95], [2.0, 1.0, -1.0, -0.5], 0.1),
+            case("a bad step that has become four times as likely", [4.0, 0.9], [-1.0, 0.5], 0.2),
+            case("a step alone", [1.5], [1.0], 0.3),
+            *[case("drawn", np.exp(rng.normal(0, 0.4, 6)), rng.normal(0, 1, 6).round(1), clip)
+              for clip in (0.2, 0.3)]]
 
 
-def _clipped(new, old, adv, eps, *, choose=np.minimum, flip=1):
-    ratio = np.exp(flip * (new - old))
-    return -choose(ratio * adv, np.clip(ratio, 1 - eps, 1 + eps) * adv).mean()
+def _clipped_loss(g, ratio, bounded, choose, reduce):
+    """PPO's loss from its parts. choose: of a ratio, the clipped one and an advantage, what counts for a step."""
+    ratios = ratio(g)
+    return -reduce(choose, ratios, bounded(g, ratios), g.advantages)
+
+
+def _pessimistic(new, old, advantages, clip):
+    """The same by cases: a good step counts up to 1 + ε, a bad one from 1 − ε on."""
+    ratio = np.exp(new - old)
+    return -np.where(advantages > 0, np.minimum(ratio, 1 + clip) * advantages,
+                     np.maximum(ratio, 1 - clip) * advantages).mean()
 
 
 POLICY = Exercise(
@@ -103,19 +119,47 @@ POLICY = Exercise(
     task="""`logprobs`, `old_logprobs`, `advantages`: `(N,)` each; `clip`: ε. Return PPO's loss, one number:
 −mean(min(ρ·Â, clip(ρ, 1 − ε, 1 + ε)·Â)) with ρ the probability now over the probability when sampled.""",
     hints=("ρ = exp(logprobs − old_logprobs).", "Compare the two products step by step: `np.minimum`."),
-    cases=_clip_cases, reference=_clipped,
-    misconceptions=(
-        Misconception("a loss without the clip", "Far from the old policy there must be nothing more to gain.",
-                      lambda n, o, a, e: -(np.exp(n - o) * a).mean()),
-        Misconception("the clipped product alone", "A bad step must still be undone: take the smaller of the two.",
-                      lambda n, o, a, e: _clipped(n, o, a, e, choose=lambda x, y: y)),
-        Misconception("the larger of the two", "PPO is pessimistic.",
-                      lambda n, o, a, e: _clipped(n, o, a, e, choose=np.maximum)),
-        Misconception("the ratio upside down", "Now over then.", lambda n, o, a, e: _clipped(n, o, a, e, flip=-1)),
-        Misconception("a gain, not a loss", "A loss should fall as things get better.",
-                      lambda n, o, a, e: -_clipped(n, o, a, e)),
-        Misconception("a difference of logs in place of the ratio", "Take exp.",
-                      lambda n, o, a, e: -np.minimum((n - o) * a, np.clip(n - o, 1 - e, 1 + e) * a).mean()),
+    cases=_clip_cases, reference=_pessimistic, compose=_clipped_loss,
+    refuses=("ppo.clipped_policy_loss",),
+    slots=(
+        Slot("ratio", lambda g: np.exp(g.logprobs - g.old_logprobs), (
+            Choice("a ratio upside down", "Which of the two probabilities stands above the line?",
+                   lambda g: np.exp(g.old_logprobs - g.logprobs)),
+            Choice("a difference of logarithms in the place of the ratio",
+                   "What is the ratio of equal probabilities?",
+                   lambda g: g.logprobs - g.old_logprobs),
+            Choice("a ratio of logarithms", "What are you given: probabilities, or their logarithms?",
+                   lambda g: g.logprobs / g.old_logprobs))),
+        Slot("bounded", lambda g, ratios: np.clip(ratios, 1 - g.clip, 1 + g.clip), (
+            Choice("a clip to ±ε", "Around which ratio is nothing changed?",
+                   lambda g, ratios: np.clip(ratios, -g.clip, g.clip)),
+            Choice("a clip on the upper side only", "May a ratio fall as far as it likes?",
+                   lambda g, ratios: np.minimum(ratios, 1 + g.clip)),
+            Choice("a clip at a fixed ε of 0.2", "Is every argument used?",
+                   lambda g, ratios: np.clip(ratios, 0.8, 1.2)),
+            Choice("a lower bound of 1/(1 + ε)", "How far below 1 may a ratio go?",
+                   lambda g, ratios: np.clip(ratios, 1 / (1 + g.clip), 1 + g.clip)))),
+        Slot("choose", lambda r, c, a: np.minimum(r * a, c * a), (
+            Choice("a loss without the clip", "What keeps the policy near the old one?", lambda r, c, a: r * a),
+            Choice("the clipped product alone", "What undoes a bad step that has become likelier?",
+                   lambda r, c, a: c * a),
+            Choice("the larger of the two products", "Is PPO optimistic or pessimistic?",
+                   lambda r, c, a: np.maximum(r * a, c * a)),
+            Choice("the smaller ratio times the advantage", "Which is smaller, where the advantage is negative?",
+                   lambda r, c, a: np.minimum(r, c) * a),
+            Choice("a second clip, at three times the advantage, for bad steps",
+                   "Does the formula have a third part?",
+                   lambda r, c, a: np.where(a < 0, np.maximum(np.minimum(r * a, c * a), 3 * a),
+                                            np.minimum(r * a, c * a))))),
+        Slot("reduce", lambda choose, r, c, a: choose(r, c, a).mean(), (
+            Choice("a sum in the place of the mean", "Should the loss grow with the batch?",
+                   lambda choose, r, c, a: choose(r, c, a).sum()),
+            Choice("the smaller of two means", "Is the smaller one chosen step by step?",
+                   lambda choose, r, c, a: min((r * a).mean(), (c * a).mean())),
+            Choice("a loss of standardised advantages", "Does the formula standardise?",
+                   lambda choose, r, c, a: choose(r, c, (a - a.mean()) / (a.std() + 1e-8)).mean()),
+            Choice("a step's own loss, without a mean", "How many numbers are wanted?",
+                   lambda choose, r, c, a: choose(r, c, a)))),
     ))
 
 
@@ -138,6 +182,7 @@ VALUE = Exercise(
 ½·mean(max((V − G)², (V_clipped − G)²)), where V_clipped moves at most ε from the old value. One number.""",
     hints=("V_clipped = old + clip(V − old, −ε, ε).", "The larger error counts: `np.maximum`, step by step."),
     cases=_value_cases, reference=_value,
+    refuses=("ppo.clipped_value_loss",),
     misconceptions=(
         Misconception("the smaller error", "The larger of the two counts.",
                       lambda v, o, g, e: _value(v, o, g, e, choose=np.minimum)),
@@ -168,6 +213,7 @@ next price: β·(1 + e·replies/horizon), with the error e = kl/target − 1, ke
     hints=("Above the target β must rise.", "`np.clip(kl / target - 1, -0.2, 0.2)`"),
     cases=lambda seed: _beta_cases(seed),
     reference=lambda b, kl, target, n, h: adapted_beta(b, kl, target=target, horizon=h, responses=n),
+    refuses=("tokens.adapted_beta",),
     misconceptions=(
         Misconception("an error that is not kept within bounds", "One wild batch must not change β tenfold.",
                       lambda b, kl, t, n, h: b * (1 + (kl / t - 1) * n / h)),

@@ -2,19 +2,36 @@
 
 import numpy as np
 
-from coursekit.exercises.base import Case, Exercise, Misconception, draw_gamma
-from coursekit.exercises.gae_recursion import LAMBDA_RETURN, NOTEBOOK, RECURSION
+from coursekit import advantages as library
+from coursekit.exercises.base import (
+    Case,
+    Choice,
+    Exercise,
+    Misconception,
+    Slot,
+    draw_gamma,
+    draw_lam,
+    rollout_cases,
+)
+from coursekit.exercises.slots import BOOTSTRAP, DECAY, DELTA, FLAGS, NEXT_ROW, STOP, sum_back
+
+NOTEBOOK = "02_gae"
 
 
-def _weights(lam, steps):
-    return np.append((1 - lam) * lam ** np.arange(steps - 1), lam ** (steps - 1))
+def _with_last(weights, last):
+    return np.append(weights[:-1], last)
 
 
-def _drawn(seed):
-    """An error, a λ, a number of steps and a γ."""
+def _weight_cases(seed):
     rng = np.random.default_rng(seed)
-    error, steps = float(rng.integers(1, 5)), int(rng.integers(2, 7))
-    return error, round(rng.uniform(0.2, 0.9), 2), steps, draw_gamma(rng)
+    drawn = (round(rng.uniform(0.2, 0.9), 2), int(rng.integers(2, 7)))
+    return [Case(f"λ = {lam}, {steps} steps", dict(lam=lam, steps=steps))
+            for lam, steps in ((0.8, 4), (0.3, 5), drawn, (0.0, 3), (1.0, 3), (0.6, 1))]
+
+
+def _mixture(g, lam, share, powers, rest):
+    lam = lam(g)
+    return rest(share(lam) * powers(lam, np.arange(g.steps)), lam)
 
 
 WEIGHTS = Exercise(
@@ -24,62 +41,243 @@ WEIGHTS = Exercise(
 their weights, shape `(steps,)`. The last one, Monte Carlo, takes all the weight that is left.""",
     hints=("Weights of n = 1, 2, 3, …: (1 − λ), (1 − λ)λ, (1 − λ)λ², …",
            "They must sum to 1: the last one is λ^(steps − 1)."),
-    cases=lambda seed: [Case(f"λ = {lam}, {steps} steps", dict(lam=lam, steps=steps))
-                        for lam, steps in ((0.5, 4), (0.9, 5), (0.0, 3), (1.0, 3), (0.5, 1), _drawn(seed)[1:3])],
-    reference=_weights,
+    cases=_weight_cases,
+    reference=lambda lam, steps: np.append((1 - lam) * lam ** np.arange(steps - 1), lam ** (steps - 1)),
+    compose=_mixture,
+    slots=(
+        Slot("lam", lambda g: g.lam, (
+            Choice("an exchange of λ and 1 − λ", "Which estimator is left at λ = 0?", lambda g: 1 - g.lam),)),
+        Slot("share", lambda lam: 1 - lam, (
+            Choice("a mixture without its factor 1 − λ", "What do your weights sum to?", lambda lam: 1.0),)),
+        Slot("powers", lambda lam, k: lam**k, (
+            Choice("a mixture whose exponents start at 1", "Which estimator is left at λ = 0?",
+                   lambda lam, k: lam ** (k + 1)),
+            Choice("a multiple of λ in the place of a power",
+                   "By which factor does a weight shrink from n to n + 1?",
+                   lambda lam, k: lam * k))),
+        Slot("rest", lambda w, lam: _with_last(w, lam ** (len(w) - 1)), (
+            Choice("an endless mixture, cut off", "What do your weights sum to?", lambda w, lam: w),
+            Choice("a mixture scaled to sum to 1", "Who should take the weight that is left: all, or one?",
+                   lambda w, lam: w / w.sum()),
+            Choice("a remainder that is smaller by the last estimator's own weight",
+                   "What do your weights sum to?", lambda w, lam: _with_last(w, lam ** len(w))),
+            Choice("a remainder that is added to the last estimator's own weight", "What do your weights sum to?",
+                   lambda w, lam: w + _with_last(0 * w, lam ** (len(w) - 1))),
+            Choice("a remainder that goes to the first estimator", "Which estimator takes what is left?",
+                   lambda w, lam: np.append(w[0] + 1 - w.sum(), w[1:])),
+            Choice("λ itself as the last weight", "What do your weights sum to?",
+                   lambda w, lam: _with_last(w, lam)))),
+    ),
     misconceptions=(
-        Misconception("an endless mixture, cut off", "Do your weights sum to 1?",
-                      lambda lam, steps: (1 - lam) * lam ** np.arange(steps)),
-        Misconception("a mixture without the factor 1 − λ", "Do your weights sum to 1?",
-                      lambda lam, steps: lam ** np.arange(steps, dtype=float)),
-        Misconception("a mixture with λ applied to the first estimator", "With λ = 0, which one is left?",
-                      lambda lam, steps: (1 - lam) * lam ** np.arange(1, steps + 1)),
-        Misconception("a mixture scaled to sum to 1", "Don't rescale: what is left goes to the last one.",
-                      lambda lam, steps: np.ones(steps) / steps if lam == 1 else
-                      (1 - lam) * lam ** np.arange(steps) / (1 - lam**steps)),
+        Misconception("a mixture whose exponents start at 1", "Which estimator is left at λ = 0?",
+                      lambda lam, steps: _with_last(lam ** np.arange(1, steps + 1) * (1 - lam),
+                                                    1 - ((1 - lam) * lam ** np.arange(1, steps)).sum())),
+        Misconception("a multiple of λ in the place of a power",
+                      "By which factor does a weight shrink from n to n + 1?",
+                      lambda lam, steps: _with_last((1 - lam) * lam * np.arange(steps),
+                                                    1 - ((1 - lam) * lam * np.arange(steps - 1)).sum())),
+        Misconception("a mixture scaled to sum to 1", "Who should take the weight that is left: all, or one?",
+                      lambda lam, steps: lam ** np.arange(steps) / (lam ** np.arange(steps)).sum()),
+        Misconception("a plain mean of all estimators", "What does λ do?",
+                      lambda lam, steps: np.ones(steps) / steps),
+    ))
+
+
+def _gae(g, flags, bootstrap, stop, delta, decay, first):
+    g = flags(g)
+    deltas = delta(g, bootstrap(g))
+    return sum_back(first(g) * deltas, stop(g), decay(g))
+
+
+def _first_weighed(deltas, stop, gamma, lam):
+    """Each δ weighed by λ where it is added, and not where it is handed back."""
+    sums = sum_back(deltas, stop, gamma * lam)
+    return sums - (1 - lam) * deltas
+
+
+RECURSION = Exercise(
+    id="gae.recursion", notebook=NOTEBOOK, title="GAE by the recursion",
+    function="gae_recursion", points=3, difficulty="medium", minutes=15,
+    task="""Return the GAE advantages of a rollout, `(T,)`; one backward pass is enough. All arrays have shape
+`(T,)`. The rollout may hold several episodes; each ends by itself (`terminated`, which wins where both flags are
+set), at a time limit (`truncated`), or is cut off by the end of the array. `next_values[t]` is the critic's value
+of the state that really followed step t; for a dead state it may be anything, even NaN.""",
+    hints=("Two questions at each step: what is the future worth (bootstrap), and does the sum go on (trace)?",
+           "`terminated` sets the bootstrap to 0. `terminated or truncated` stops the sum."),
+    cases=lambda seed: rollout_cases(seed, ["rewards", "values", "next_values", "terminated", "truncated"],
+                                     gamma=draw_gamma, lam=draw_lam),
+    reference=lambda r, v, nv, te, tr, g, lam: library.gae(r, v, nv, te, tr, gamma=g, lam=lam),
+    refuses=("advantages.gae", "advantages.gae_by_recursion", "advantages.lambda_returns"),
+    compose=_gae,
+    slots=(
+        FLAGS,
+        BOOTSTRAP._replace(wrong=BOOTSTRAP.wrong + NEXT_ROW),
+        STOP, DELTA, DECAY,
+        Slot("first", lambda g: 1, (
+            Choice("a sum in which λ is applied to the first δ as well", "What is left at λ = 0?",
+                   lambda g: g.lam),)),
+    ),
+    misconceptions=(
+        Misconception("the λ-return in the place of the advantage",
+                      "What is an advantage measured against?",
+                      lambda r, v, nv, te, tr, g, lam: library.gae(r, v, nv, te, tr, gamma=g, lam=lam) + v),
+        Misconception("a sum in which λ is applied to the first δ as well", "What is left at λ = 0?",
+                      lambda r, v, nv, te, tr, g, lam: _first_weighed(
+                          r + g * np.where(te, 0, nv) - v, te | tr, g, lam)),
+    ))
+
+
+def _lambda_return(g, flags, bootstrap, stop, mix, close):
+    g = flags(g)
+    future, ends = bootstrap(g), stop(g)
+    following, returns = None, []
+    for t in reversed(range(len(g.rewards))):
+        if following is None or ends[t]:
+            mixed = close(g, future[t], ends[t])
+        else:
+            mixed = mix(g, future[t], following)
+        following = g.rewards[t] + g.gamma * mixed
+        returns.append(following)
+    return np.array(returns[::-1])
+
+
+def _beyond_the_array(g, future, ended):
+    if not ended:
+        raise IndexError
+    return future
+
+
+LAMBDA_RETURN = Exercise(
+    id="gae.lambda_return", notebook=NOTEBOOK, title="The critic's target",
+    function="lambda_return", points=2, difficulty="medium", minutes=10,
+    task="""Return the λ-return of every step, `(T,)`, by its own recursion, without computing advantages.
+The arrays are those of the last exercise, and so are the endings.""",
+    hints=("Inside an episode: r_t + γ·((1 − λ)·V(next state) + λ·G_{t+1}).",
+           "At an end there is no G_{t+1}: all the weight goes to the bootstrap, which is 0 after a death."),
+    cases=lambda seed: rollout_cases(seed, ["rewards", "next_values", "terminated", "truncated"],
+                                     gamma=draw_gamma, lam=draw_lam),
+    reference=lambda r, nv, te, tr, g, lam: library.lambda_returns(r, nv, te, tr, gamma=g, lam=lam),
+    refuses=("advantages.lambda_returns", "advantages.gae", "advantages.gae_by_recursion"),
+    compose=_lambda_return,
+    slots=(
+        FLAGS, BOOTSTRAP, STOP,
+        Slot("mix", lambda g, v, following: (1 - g.lam) * v + g.lam * following, (
+            Choice("an exchange of λ and 1 − λ", "Which of the two is left at λ = 1?",
+                   lambda g, v, following: g.lam * v + (1 - g.lam) * following),
+            Choice("a mixture without λ, which is Monte Carlo", "What does the critic say in between?",
+                   lambda g, v, following: following),
+            Choice("the one-step target, without what follows", "What of the rewards that follow?",
+                   lambda g, v, following: v),
+            Choice("a mixture whose return has lost its weight λ", "What do the two weights sum to?",
+                   lambda g, v, following: (1 - g.lam) * v + following),
+            Choice("a mixture whose value has lost its weight 1 − λ", "What do the two weights sum to?",
+                   lambda g, v, following: v + g.lam * following),
+            Choice("a mixture without γ on the value", "How many steps away is the next state?",
+                   lambda g, v, following: (1 - g.lam) * v / g.gamma + g.lam * following),
+            Choice("a mixture without γ on the return that follows", "How many steps away is the next return?",
+                   lambda g, v, following: (1 - g.lam) * v + g.lam * following / g.gamma),
+            Choice("a mixture without γ", "How many steps away is all of this?",
+                   lambda g, v, following: ((1 - g.lam) * v + g.lam * following) / g.gamma),
+        )),
+        Slot("close", lambda g, v, ended: v, (
+            Choice("an end that gives only (1 − λ)·V", "Where does the other share go, where no return follows?",
+                   lambda g, v, ended: (1 - g.lam) * v),
+            Choice("a last row that gets only (1 − λ)·V",
+                   "What follows the last row: nothing, or what we do not see?",
+                   lambda g, v, ended: v if ended else (1 - g.lam) * v),
+            Choice("an index beyond the last row", "What follows the last row?", _beyond_the_array),
+            Choice("an end without γ", "How many steps away is the next state?",
+                   lambda g, v, ended: v / g.gamma),
+        )),
     ))
 
 
 def _target_cases(seed):
     rng = np.random.default_rng(seed)
-    return [Case("the running example", dict(advantages=np.array([0.9, 0.8, 0.7, 0.5, 0.2]),
-                                             values=np.array([0.1, 0.2, 0.3, 0.5, 0.8]))),
-            *[Case(f"{n} steps", dict(advantages=rng.normal(2, 3, n).round(1),
-                                      values=rng.uniform(0, 3, n).round(1))) for n in (3, 5)]]
+    drawn = [Case(f"{n} steps", dict(advantages=rng.normal(2, 3, n).round(1), values=rng.uniform(0, 3, n).round(1)))
+             for n in (3, 5, 2)]
+    return [*drawn, Case("the running example", dict(advantages=np.array([0.9, 0.8, 0.7, 0.5, 0.2]),
+                                                     values=np.array([0.1, 0.2, 0.3, 0.5, 0.8])))]
 
 
-def _white(a, ddof=1):
-    return (a - a.mean()) / a.std(ddof=ddof)
+def _two_targets(g, centre, scale, learnt, target):
+    a = g.advantages
+    white = (a - centre(a)) / scale(a)
+    return white, target(learnt(a, white), g.values, a)
+
+
+def _white(x):
+    return (x - x.mean()) / x.std(ddof=1)
 
 
 TARGETS = Exercise(
     id="gae.targets", notebook=NOTEBOOK, title="Two uses of one estimate",
     function="targets", points=2, difficulty="easy", minutes=5,
-    task="""The policy wants `advantages` whitened (mean 0, standard deviation 1, with N − 1 in its denominator);
-the critic wants its value targets, the returns, in units of reward. Both arrays have shape `(N,)`. Return the
-tuple `(whitened, returns)`.""",
+    task="""The policy wants `advantages` standardised (mean 0, standard deviation 1, with N − 1 in its
+denominator; they differ, so no ε is needed); the critic wants its value targets, the returns, in units of reward.
+Both arrays have shape `(N,)`. Return the tuple `(standardised, returns)`.""",
     hints=("Returns are advantages + values. Which advantages?",
-           "Compute the returns first; whiten afterwards, with `advantages.std(ddof=1)`."),
+           "Compute the returns first; standardise afterwards, with `advantages.std(ddof=1)`."),
     cases=_target_cases, reference=lambda a, v: (_white(a), a + v),
+    compose=_two_targets,
+    slots=(
+        Slot("centre", np.mean, (
+            Choice("scaling without shifting", "What is the mean of what you return?", lambda a: 0),
+            Choice("the sum taken away in the place of the mean", "What is the mean of what you return?", np.sum))),
+        Slot("scale", lambda a: a.std(ddof=1), (
+            Choice("the standard deviation of a whole population", "What does your deviation divide by?", np.std),
+            Choice("shifting without scaling", "What is the standard deviation of what you return?", lambda a: 1),
+            Choice("the variance in the place of the standard deviation", "In which units is what you divide by?",
+                   lambda a: a.var(ddof=1)),
+            Choice("the variance of a whole population in the place of the standard deviation",
+                   "In which units is what you divide by?", np.var),
+            Choice("the range in the place of the standard deviation", "What is the deviation of what you return?",
+                   lambda a: a.max() - a.min()))),
+        Slot("learnt", lambda a, white: a, (
+            Choice("a target made from standardised advantages", "In which units must the critic learn?",
+                   lambda a, white: white),)),
+        Slot("target", lambda a, v, raw: a + v, (
+            Choice("the advantages as their own target", "What is an advantage measured against?",
+                   lambda a, v, raw: a),
+            Choice("the old values as the target", "What did the rollout teach the critic?", lambda a, v, raw: v),
+            Choice("a target with the advantages taken away from the values", "If it went better than V, where "
+                   "should V move?", lambda a, v, raw: v - a),
+            Choice("a target with the values taken away from the advantages",
+                   "What is an advantage measured against?", lambda a, v, raw: a - v),
+            Choice("a target that is standardised as well", "In which units must the critic learn?",
+                   lambda a, v, raw: _white(a + v)))),
+    ),
     misconceptions=(
-        Misconception("a target computed from whitened advantages", "In which units must the critic learn?",
-                      lambda a, v: (_white(a), _white(a) + v)),
-        Misconception("a target computed from whitened advantages", "In which units must the critic learn?",
-                      lambda a, v: (_white(a, 0), _white(a, 0) + v)),
-        Misconception("the two answers exchanged", "First the whitened advantages, then the returns.",
+        Misconception("the two answers exchanged", "Which of the two comes first?",
                       lambda a, v: (a + v, _white(a))),
-        Misconception("whitening with the population's standard deviation", "Use N − 1: `ddof=1`.",
-                      lambda a, v: (_white(a, 0), a + v)),
-        Misconception("scaling without shifting", "The mean should become 0 as well.",
-                      lambda a, v: (a / a.std(ddof=1), a + v)),
-        Misconception("the advantages as their own value target", "Â is a difference from V: what is the sum?",
-                      lambda a, v: (_white(a), a)),
+        Misconception("the advantages as they came", "What are their mean and their deviation?",
+                      lambda a, v: (a, a + v)),
+        Misconception("scaling to the range from 0 to 1", "What are the mean and the deviation of what you return?",
+                      lambda a, v: ((a - a.min()) / (a.max() - a.min()), a + v)),
+        Misconception("a mean that is divided by the deviation before it is taken away",
+                      "What stands in the bracket, and what outside?",
+                      lambda a, v: (a - a.mean() / a.std(ddof=1), a + v)),
     ))
 
 
-def _constant(c, steps, g, lam, *, last=None):
-    off = np.append(np.full(steps - 1, g * c - c), -c if last is None else last)
-    return np.array([sum((g * lam) ** k * off[t + k] for k in range(steps - t)) for t in range(steps)])
+def _constant_cases(seed):
+    rng = np.random.default_rng(seed)
+    drawn = (float(rng.integers(1, 5)), int(rng.integers(2, 7)), draw_gamma(rng), round(rng.uniform(0.2, 0.9), 2))
+    given = ((2.0, 4, 0.9, 0.8), (-3.0, 3, 0.8, 0.3), drawn, (2.0, 3, 0.9, 0.0), (2.0, 3, 0.9, 1.0),
+             (1.5, 1, 0.95, 0.7), (1.0, 3, 1.0, 1.0), (2.0, 3, 1.0, 0.6))
+    return [Case(f"γ = {gamma}, λ = {lam}, {steps} step{'s' * (steps > 1)}",
+                 dict(error=error, steps=steps, gamma=gamma, lam=lam)) for error, steps, gamma, lam in given]
+
+
+def _bias(g, inner, last, decay):
+    deltas = np.append(np.full(g.steps - 1, 1.0 * inner(g)), last(g))
+    return sum_back(deltas, np.zeros(g.steps, bool), decay(g))
+
+
+def _closed(c, steps, g, lam):
+    """The bias by the chapter's formula: −c, and what the critic says later on."""
+    return np.array([-c + (1 - lam) * g * c * sum((g * lam) ** k for k in range(steps - 1 - t))
+                     for t in range(steps)])
 
 
 CONSTANT_ERROR = Exercise(
@@ -87,75 +285,127 @@ CONSTANT_ERROR = Exercise(
     function="constant_error_bias", points=2, difficulty="hard", minutes=10,
     task="""An episode has `steps` steps and then terminates. The critic says V + `error` in each of its states, and
 after the end it is right: 0. Return by how much the GAE advantage of each step is wrong on that account, shape
-`(steps,)`, from `error`, `steps`, `gamma` and `lam`. (The formula in the text is for a world that never ends.)""",
+`(steps,)`, from `error`, `steps`, `gamma` and `lam`; γ and λ may be anything from 0 to 1. (The formula in the text
+is for a world that never ends.)""",
     hints=("By how much is one TD error off? In the middle, and at the last step?",
            "γc − c in the middle, −c at the end. Sum them up with weights (γλ)^k."),
-    cases=lambda seed: [Case(f"λ = {lam}", dict(error=error, steps=steps, gamma=gamma, lam=lam))
-                        for error, steps, gamma, lam in
-                        ((2.0, 3, 0.9, 0.0), (2.0, 3, 0.9, 1.0), (1.0, 5, 0.95, 0.5), (-3.0, 4, 0.8, 0.9),
-                         (_drawn(seed)[0], _drawn(seed)[2], _drawn(seed)[3], _drawn(seed)[1]))],
-    reference=_constant,
+    cases=_constant_cases, reference=_closed,
+    compose=_bias,
+    slots=(
+        Slot("inner", lambda g: g.gamma * g.error - g.error, (
+            Choice("a δ in the middle whose sign is turned",
+                   "If the critic says too much, is the surprise good or bad?",
+                   lambda g: g.error - g.gamma * g.error),
+            Choice("a δ in the middle that forgets the next state", "Of which two states does δ ask the critic?",
+                   lambda g: -g.error),
+            Choice("a δ in the middle without γ", "How many steps away is the next state?", lambda g: 0),
+            Choice("a δ in the middle that forgets the state itself", "Of which two states does δ ask the critic?",
+                   lambda g: g.gamma * g.error),
+            Choice("a δ in the middle with both errors added", "Of the two states of δ, which one is taken away?",
+                   lambda g: g.gamma * g.error + g.error))),
+        Slot("last", lambda g: -g.error, (
+            Choice("a last δ that looks past the end", "What is the critic's error after the end?",
+                   lambda g: g.gamma * g.error - g.error),
+            Choice("a last δ whose sign is turned", "If the critic says too much, is the surprise good or bad?",
+                   lambda g: g.error),
+            Choice("a last δ without any error", "Of which states does the last δ ask the critic?", lambda g: 0),
+            Choice("a last δ that forgets the state itself", "Of which states does the last δ ask the critic?",
+                   lambda g: g.gamma * g.error))),
+        DECAY,
+    ),
     misconceptions=(
         Misconception("the bias in a world that never ends", "What is the critic's error after the last step?",
-                      lambda c, steps, g, lam: np.full(steps, -c * (1 - g) / (1 - g * lam))),
-        Misconception("a bias whose last δ looks past the end", "After the end the critic is right.",
-                      lambda c, steps, g, lam: _constant(c, steps, g, lam, last=g * c - c)),
-        Misconception("the bias of TD, whatever λ", "Later TD errors are off as well.",
-                      lambda c, steps, g, lam: _constant(c, steps, g, 0.0)),
-        Misconception("the bias of Monte Carlo, whatever λ", "With λ < 1 the critic is asked again later.",
-                      lambda c, steps, g, lam: np.full(steps, -c)),
-        Misconception("the bias with its sign turned round", "A critic that promises too much disappoints.",
-                      lambda c, steps, g, lam: -_constant(c, steps, g, lam)),
+                      lambda c, steps, g, lam: np.full(
+                          steps, -c * (1 - g) / (1 - g * lam) if g * lam < 1 else np.nan)),
+        Misconception("a sum with one term too many", "How many δ follow the last step?",
+                      lambda c, steps, g, lam: _closed(c, steps + 1, g, lam)[:-1]),
+        Misconception("a geometric series that divides by 1 − γλ", "What of γλ = 1?",
+                      lambda c, steps, g, lam: _closed(c, steps, g, lam) * (np.nan if g * lam == 1 else 1)),
+        Misconception("a geometric series that divides by 1 − γλ", "What of γλ = 1?",
+                      lambda c, steps, g, lam: _closed(c, steps, g, lam) / (1.0 if g * lam != 1 else 1 // 0)),
     ))
 
 
 def _lambda_cases(seed):
+    """Candidates out of order, for which the usual costs choose differently, and no near ties."""
     rng = np.random.default_rng(seed)
-    lams = np.array([0.0, 0.5, 0.9, 1.0])
-    # made so that the four usual mistakes choose differently: 0.5, 1.0, 0.9, 0.0 in the first case
-    small = dict(lams=lams, bias=np.array([[3.0, -3.0], [0.9, 0.7], [1.2, -1.2], [0.1, 0.1]]),
-                 variance=np.array([[0.0, 0.0], [0.4, 0.4], [0.2, 0.2], [4.0, 4.0]]))
-    cases = [Case("two states whose errors differ in sign", small)]
-    # variance in one state only: its mean, not the mean of its roots, decides
-    cases.append(Case("noise in a single state", dict(
-        lams=lams, bias=np.zeros((4, 2)), variance=np.array([[4.0, 0.0], [1.5, 1.5], [2.0, 1.6], [3.0, 1.2]]))))
-    cases.append(Case("a bias below 1", dict(  # whose square is smaller than itself
-        lams=lams, bias=np.array([[0.5, 0.5], [0.0, 0.0], [0.0, 0.0], [0.0, 0.0]]),
-        variance=np.array([[0.5, 0.5], [0.9, 0.9], [2.0, 2.0], [3.0, 3.0]]))))
-    while len(cases) < 14:
-        bias = (rng.normal(size=(4, 3)) * np.array([[1.5], [1.0], [0.8], [0.5]])).round(1)
-        variance = np.sort(rng.uniform(0, 2, (4, 3)), axis=0).round(1)
-        best, second = np.sort((bias**2 + variance).mean(1))[:2]
-        if second - best > 0.05:  # no ties: every right program chooses the same
-            cases.append(Case("random errors", dict(lams=lams, bias=bias, variance=variance)))
+    cases = [Case("errors that differ in sign", dict(
+        lams=np.array([0.9, 0.0, 1.0, 0.5]),
+        bias=np.array([[1.2, -1.2], [3.0, -3.0], [0.1, 0.1], [0.9, 0.7]]),
+        variance=np.array([[0.2, 0.2], [0.0, 0.0], [4.0, 4.0], [0.4, 0.4]]))),
+        Case("noise in a single state", dict(
+            lams=np.array([1.0, 0.5, 0.9, 0.0]), bias=np.zeros((4, 2)),
+            variance=np.array([[3.0, 1.2], [1.5, 1.5], [2.0, 1.6], [4.0, 0.0]])))]
+    for usual in [*_USUAL, *_USUAL]:  # a case against each of them
+        while True:
+            lams = rng.permutation([0.0, 0.3, 0.7, 0.9, 0.95, 1.0])[:rng.integers(4, 7)]
+            states, size = int(rng.integers(2, 4)), len(lams)
+            bias = rng.normal(size=(size, states)).round(1)
+            variance = rng.uniform(0, 2, (size, states)).round(1)
+            cost = (bias**2 + variance).mean(1)
+            best, second = np.sort(cost)[:2]
+            if second - best > 0.05 and usual(bias, variance).argmin() != cost.argmin():
+                cases.append(Case("random errors", dict(lams=lams, bias=bias, variance=variance)))
+                break
     return cases
 
 
-def _choose(cost):
-    return lambda lams, bias, variance: lams[np.argmin(cost(bias, variance))]
+_USUAL = (lambda b, v: (abs(b) + v).mean(1), lambda b, v: (b**2 + v**2).mean(1), lambda b, v: (b**2 + v).max(1),
+          lambda b, v: (b**2 + np.sqrt(v)).mean(1), lambda b, v: (b**2).mean(1) + np.sqrt(v).mean(1) ** 2,
+          lambda b, v: np.sqrt(b**2 + v).mean(1))
 
 
 BEST_LAMBDA = Exercise(
     id="gae.best_lambda", notebook=NOTEBOOK, title="Choose λ",
     function="best_lambda", points=2, difficulty="medium", minutes=10,
-    task="""For each of K candidates `lams`, `(K,)`, you know `bias` and `variance` of the estimate in each of
-S states, `(K, S)` each. Return the candidate with the smallest mean squared error, averaged over states.""",
-    hints=("MSE of one state: bias² + variance. Square before you average.",
+    task="""For each of K candidates `lams`, `(K,)`, in any order, you know `bias` and `variance` of the estimate in
+each of S states, `(K, S)` each. Return the candidate with the smallest mean squared error, averaged over
+    states.""", hints=("MSE of one state: bias² + variance. Square before you average.",
            "`lams[np.argmin((bias**2 + variance).mean(axis=1))]`"),
     cases=_lambda_cases,
-    reference=_choose(lambda b, var: (b**2 + var).mean(1)),
+    reference=lambda lams, bias, variance: lams[np.argmin((bias**2 + variance).mean(1))],
+    compose=lambda g, biases, noise, average, pick: pick(g, average(biases, noise, g)),
+    slots=(
+        Slot("biases", np.square, (
+            Choice("a bias without its square", "In which units are bias and variance?", np.abs),
+            Choice("a bias added with its sign", "In which units are bias and variance?", lambda b: b),
+            Choice("a choice without the bias", "Of which two parts does the squared error consist?",
+                   np.zeros_like))),
+        Slot("noise", lambda v: v, (
+            Choice("a choice without the variance", "Of which two parts does the squared error consist?",
+                   np.zeros_like),
+            Choice("a variance that is squared", "In which units are bias and variance?", np.square),
+            Choice("a standard deviation in the place of the variance", "In which units are bias and variance?",
+                   np.sqrt))),
+        Slot("average", lambda b, v, g: (b(g.bias) + v(g.variance)).mean(1), (
+            Choice("a bias averaged before it is squared", "Do errors of opposite sign cancel in an MSE?",
+                   lambda b, v, g: b(g.bias.mean(1)) + v(g.variance.mean(1))),
+            Choice("a mean of standard deviations, squared", "What is averaged over states?",
+                   lambda b, v, g: b(g.bias).mean(1) + np.sqrt(v(g.variance)).mean(1) ** 2),
+            Choice("a mean of roots", "What is averaged over states?",
+                   lambda b, v, g: np.sqrt(np.abs(b(g.bias) + v(g.variance))).mean(1)),
+            Choice("an average over candidates instead of states", "Which axis holds the states?",
+                   lambda b, v, g: (b(g.bias) + v(g.variance)).mean(0)),
+            Choice("the worst state in the place of the average", "What should be averaged, over what?",
+                   lambda b, v, g: (b(g.bias) + v(g.variance)).max(1)),
+            Choice("the best state in the place of the average", "What should be averaged, over what?",
+                   lambda b, v, g: (b(g.bias) + v(g.variance)).min(1)))),
+        Slot("pick", lambda g, cost: g.lams[np.argmin(cost)], (
+            Choice("the position of the best λ, not the λ", "Which entry of `lams` is it?",
+                   lambda g, cost: np.argmin(cost)),
+            Choice("the worst candidate", "Is a large squared error good?",
+                   lambda g, cost: g.lams[np.argmax(cost)]),
+            Choice("the smallest error, not the λ that has it", "Which entry of `lams` is it?",
+                   lambda g, cost: cost.min()),
+            Choice("the error of every candidate", "Which candidate has the smallest?", lambda g, cost: cost),
+            Choice("a choice from the sorted candidates", "In which order do bias and variance come?",
+                   lambda g, cost: np.sort(g.lams)[np.argmin(cost)]))),
+    ),
     misconceptions=(
-        Misconception("the λ of least variance", "The bias counts as well.", _choose(lambda b, var: var.mean(1))),
-        Misconception("the λ of least bias", "The variance counts as well.",
-                      _choose(lambda b, var: (b**2).mean(1))),
-        Misconception("a mean of standard deviations, squared", "Average the variances themselves.",
-                      _choose(lambda b, var: (b**2).mean(1) + np.sqrt(var).mean(1) ** 2)),
-        Misconception("the position of the best λ, not the λ", "Which entry of `lams` is it?",
-                      lambda lams, b, var: np.argmin((b**2 + var).mean(1))),
-        Misconception("a bias averaged before it is squared", "Errors of opposite sign do not cancel in an MSE.",
-                      _choose(lambda b, var: b.mean(1) ** 2 + var.mean(1))),
-        Misconception("a bias added without its square", "Bias and variance have different units.",
-                      _choose(lambda b, var: (np.abs(b) + var).mean(1))),
+        Misconception("a choice for each state", "How many λ are wanted?",
+                      lambda lams, b, var: lams[(b**2 + var).argmin(0)]),
+        Misconception("the mean of a choice for each state", "What should be averaged, over what?",
+                      lambda lams, b, var: lams[(b**2 + var).argmin(0)].mean()),
     ))
 
 EXERCISES = (WEIGHTS, RECURSION, LAMBDA_RETURN, TARGETS, CONSTANT_ERROR, BEST_LAMBDA)

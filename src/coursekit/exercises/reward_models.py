@@ -3,7 +3,7 @@
 import numpy as np
 
 from coursekit import preferences as library
-from coursekit.exercises.base import Case, Exercise, Misconception
+from coursekit.exercises.base import Case, Choice, Exercise, Misconception, Slot
 
 NOTEBOOK = "03_reward_models"
 
@@ -29,6 +29,7 @@ that the first is preferred under Bradley-Terry, `(N,)`.""",
     hints=("Only the difference of the two scores counts.", "σ(d) = 1 / (1 + e^(−d)), with d = first − second."),
     cases=lambda seed: _score_cases(seed, "first_scores", "second_scores"),
     reference=lambda a, b: library.bradley_terry_probability(a, b),
+    refuses=("preferences.bradley_terry_probability",),
     misconceptions=(
         Misconception("the chance that the second is preferred", "A higher first score should raise it.",
                       lambda a, b: _sigmoid(b - a)),
@@ -47,6 +48,7 @@ LOSS = Exercise(
     hints=("−log σ(d) = log(1 + e^(−d)); for large −d that is −d itself.",
            "`np.logaddexp(0, -d)` is log(e⁰ + e^(−d)), computed without overflow."),
     cases=_score_cases, reference=lambda c, r: np.logaddexp(0, r - c).mean(),
+    refuses=("reward_model.bradley_terry_loss",),
     misconceptions=(
         Misconception("log of σ in two steps", "σ(−1000) is 0 in floating point, and log 0 is −∞: use logaddexp.",
                       lambda c, r: _quiet(lambda: -np.log(_sigmoid(c - r)).mean())),
@@ -99,6 +101,7 @@ ACCURACY = Exercise(
 one half: that is what a coin would get.""",
     hints=("Count strict wins, then add half of the ties.", "`(chosen > rejected) + 0.5 * (chosen == rejected)`"),
     cases=_tie_cases, reference=library.accuracy,
+    refuses=("preferences.accuracy",),
     misconceptions=(
         Misconception("an accuracy that counts ties as right", "A model that always says 0 would be perfect.",
                       lambda c, r: (c >= r).mean()),
@@ -153,6 +156,7 @@ CEILING = Exercise(
 Return the best accuracy that any model can have on fresh labels, one number.""",
     hints=("The best guess for a pair is the likelier answer.", "How often is that guess right? Then average."),
     cases=_chance_cases, reference=library.noise_ceiling,
+    refuses=("preferences.noise_ceiling",),
     misconceptions=(
         Misconception("how often two people agree", "One of the two is a model that knows the chances.",
                       lambda p: (p**2 + (1 - p) ** 2).mean()),
@@ -164,43 +168,90 @@ Return the best accuracy that any model can have on fresh labels, one number."""
     ))
 
 
-def _ece(p, y, bins, *, cost=lambda gap, share: (share * np.abs(gap)).sum()):
-    said, came, count = library.reliability(p, y, bins=bins)
-    return cost(said - came, count / count.sum())
+def _ece(g, place, said, distance, average):
+    """A calibration error from its parts; of every bin that is not empty the gap and the number of pairs."""
+    bins = place(g)
+    filled = np.unique(bins)
+    gaps = [distance(said(g, bins, b) - g.outcomes[bins == b].mean()) for b in filled]
+    return average(g, np.array(gaps), np.array([(bins == b).sum() for b in filled]))
+
+
+def _bins(g):
+    return np.minimum((g.probabilities * g.bins).astype(int), g.bins - 1)
+
+
+def _expected_calibration_error(probabilities, outcomes, bins):
+    said, came, count = library.reliability(probabilities, outcomes, bins=bins)
+    return (count / count.sum() * np.abs(said - came)).sum()
 
 
 def _ece_cases(seed):
     rng = np.random.default_rng(seed)
-    return [Case("two bins", dict(probabilities=np.array([0.1, 0.3, 0.9, 0.9, 0.7]),
-                                  outcomes=np.array([False, True, True, True, False]), bins=2)),
-            Case("certainties", dict(probabilities=np.array([1.0, 1.0, 0.0, 0.6]),
-                                     outcomes=np.array([True, False, False, True]), bins=2)),
-            *[Case("random", dict(probabilities=rng.uniform(0, 1, 8).round(2),
-                                  outcomes=rng.random(8) < 0.5, bins=4))
-              for _ in range(3)]]
+
+    def case(label, probabilities, outcomes, bins, *facts):
+        return Case(label, dict(probabilities=np.array(probabilities), outcomes=np.array(outcomes), bins=bins),
+                    facts)
+
+    cases = [case("six pairs in three bins, one of them empty", [0.1, 0.25, 0.9, 0.95, 0.7, 0.75],
+                  [False, True, True, True, False, True], 3, "with an empty bin"),
+             case("certainties", [1.0, 1.0, 0.0, 0.6, 0.8], [True, False, False, True, True], 2),
+             case("all bins filled", [0.2, 0.4, 0.5, 0.8], [True, False, False, True], 3),
+             case("pairs on the edge of a bin", [0.5, 0.25, 0.75, 0.3, 0.5], [True, False, True, True, False], 4,
+                  "with a probability on an edge", "with an empty bin")]
+    for bins in (4, 5, 10):
+        probabilities = (rng.integers(0, bins, 7) + rng.uniform(0.1, 0.9, 7)) / bins  # none near an edge
+        cases.append(case(f"seven pairs in {bins} bins", probabilities.round(3), rng.random(7) < 0.5, bins))
+    return cases
 
 
 CALIBRATION = Exercise(
     id="rm.calibration", notebook=NOTEBOOK, title="Calibration",
     function="calibration_error", points=2, difficulty="medium", minutes=10,
     task="""`probabilities`, `(N,)`, are what a model said; `outcomes`, `(N,)`, bools, are what came true. Sort the
-pairs into `bins` bins of equal width over [0, 1] by what was said (1.0 belongs to the last). Return the expected
-calibration error: the gap between mean probability and share that came true, absolute, averaged over the bins
-weighted by their size.""",
+pairs into `bins` bins of equal width over [0, 1] by what was said; a probability on an edge belongs to the bin
+above it, and 1.0 to the last. Return the expected calibration error: the gap between mean probability and share
+that came true, absolute, averaged over the bins weighted by their size. An empty bin counts nothing.""",
     hints=("Bin of p: `np.minimum((p * bins).astype(int), bins - 1)`.",
            "`np.bincount` with weights gives sums per bin; an empty bin counts nothing."),
-    cases=_ece_cases, reference=_ece,
+    cases=_ece_cases, reference=_expected_calibration_error, compose=_ece,
+    refuses=("preferences.reliability",),
+    slots=(
+        Slot("place", _bins, (
+            Choice("a probability of 1 in a bin of its own", "To which bin does 1.0 belong?",
+                   lambda g: (g.probabilities * g.bins).astype(int)),
+            Choice("a probability on an edge put into the bin below", "To which bin does an edge belong?",
+                   lambda g: np.maximum(np.ceil(g.probabilities * g.bins).astype(int) - 1, 0)),
+            Choice("bins around rounded probabilities", "How wide are the first and the last bin?",
+                   lambda g: np.round(g.probabilities * (g.bins - 1)).astype(int)))),
+        Slot("said", lambda g, bins, b: g.probabilities[bins == b].mean(), (
+            Choice("the centre of a bin in the place of its mean probability",
+                   "What did the model say in this bin?",
+                   lambda g, bins, b: (b + 0.5) / g.bins),)),
+        Slot("distance", np.abs, (
+            Choice("a calibration error whose gaps cancel", "Is too sure here and too modest there no error?",
+                   lambda gap: gap),
+            Choice("a squared gap", "In which units is the gap?", np.square))),
+        Slot("average", lambda g, gaps, count: (gaps * count).sum() / count.sum(), (
+            Choice("a mean in which all bins count the same", "How much does a bin of one pair know?",
+                   lambda g, gaps, count: gaps.mean()),
+            Choice("a mean in which empty bins count as well", "How much does a bin of no pair know?",
+                   lambda g, gaps, count: gaps.sum() / g.bins),
+            Choice("the worst bin in the place of the average", "What should be averaged, over what?",
+                   lambda g, gaps, count: gaps.max()),
+            Choice("a sum of gaps without weights", "How much does a bin of one pair know?",
+                   lambda g, gaps, count: gaps.sum()),
+            Choice("an empty bin that makes everything NaN", "What is the mean of no pair?",
+                   lambda g, gaps, count: (gaps * count).sum() / count.sum() if len(gaps) == g.bins else np.nan))),
+    ),
     misconceptions=(
-        Misconception("an average in which all bins count the same", "A bin with one pair knows little.",
-                      lambda p, y, b: _ece(p, y, b, cost=lambda gap, share: np.abs(gap).mean())),
-        Misconception("an error that leaves out the pairs said to be certain", "1.0 belongs to the last bin.",
-                      lambda p, y, b: _ece(p[p < 1], y[p < 1], b) * (p < 1).mean()),
-        Misconception("gaps that cancel", "Too sure here and too modest there are two errors.",
-                      lambda p, y, b: _ece(p, y, b, cost=lambda gap, share: abs((share * gap).sum()))),
-        Misconception("the worst bin", "Average over the bins.",
-                      lambda p, y, b: _ece(p, y, b, cost=lambda gap, share: np.abs(gap).max())),
-        Misconception("the Brier score", "Compare averages within a bin, not single outcomes.",
+        Misconception("an error that leaves out the pairs said to be certain", "To which bin does 1.0 belong?",
+                      lambda p, y, b: _expected_calibration_error(p[p < 1], y[p < 1], b) * (p < 1).mean()),
+        Misconception("the absolute value of all gaps together", "Is too sure here and too modest there no error?",
+                      lambda p, y, b: abs(p.mean() - y.mean())),
+        Misconception("the Brier score", "Which two averages should be compared?",
                       lambda p, y, b: ((p - y) ** 2).mean()),
+        Misconception("the mean distance from what came true", "Which two averages should be compared?",
+                      lambda p, y, b: np.abs(p - y).mean()),
     ))
 
 
@@ -213,6 +264,7 @@ an array `n` of shape `(K,)`.""",
     cases=lambda seed: [Case("the usual n", dict(n=np.array([1.0, 4.0, 16.0, 64.0]))),
                         Case("others", dict(n=np.random.default_rng(seed).integers(2, 100, 3).astype(float)))],
     reference=library.best_of_n_kl,
+    refuses=("preferences.best_of_n_kl",),
     misconceptions=(
         Misconception("log n alone", "Right for n = 1; what is missing beyond?", np.log),
         Misconception("log n − 1", "For n = 1 nothing has moved.", lambda n: np.log(n) - 1),

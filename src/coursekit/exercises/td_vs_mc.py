@@ -32,6 +32,7 @@ and then nothing follows, whatever `next_values[t]` says.""",
            "`np.where(terminated, 0.0, next_values)` is the bootstrap."),
     cases=lambda seed: rollout_cases(seed, ["rewards", "values", "next_values", "terminated"], gamma=draw_gamma),
     reference=lambda r, v, nv, te, g: library.td_errors(r, v, nv, te, gamma=g),
+    refuses=("advantages.td_errors", "advantages.gae", "advantages.n_step_advantages", "advantages._td_errors"),
     misconceptions=(
         Misconception("a TD error with γ forgotten", "The next state is one step away: discount it.",
                       lambda r, v, nv, te, g: r + np.where(te, 0, nv) - v),
@@ -104,6 +105,7 @@ are replaced by the critic's word: the last step takes γ·`next_values`. No rew
            "have just computed."),
     cases=lambda seed: rollout_cases(seed, ["rewards", "next_values", "terminated", "truncated"], gamma=draw_gamma),
     reference=lambda r, nv, te, tr, g: library.mc_returns(r, nv, te, tr, gamma=g),
+    refuses=("advantages.mc_returns", "advantages.lambda_returns",),
     misconceptions=(
         Misconception("a Monte Carlo return that ignores the cut", "What becomes of an episode cut short?",
                       lambda r, nv, te, tr, g: _sum_back(r, te | tr, g)),
@@ -163,6 +165,7 @@ less the value of the state itself. Near the end there are fewer than n rewards 
     hints=("For step t the window is t, …, min(t + n, T) − 1.",
            "The state n steps on counts γ^n, and only where t + n < T: `values[t + n]`."),
     cases=_n_step_cases, reference=_n_step,
+    refuses=("advantages.n_step_advantages", "advantages.n_step_returns",),
     misconceptions=(
         Misconception("an n-step advantage whose bootstrap costs a single γ", "How far away is that state?",
                       lambda r, v, n, g: _n_step(r, v, n, g, power=lambda n: 1)),

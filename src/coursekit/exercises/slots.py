@@ -1,0 +1,118 @@
+"""Decisions that several exercises share, with the wrong choices that people make. `g` is what is given, by
+name."""
+
+import numpy as np
+
+from coursekit.exercises.base import Choice, Slot
+
+
+def shifted(flags, by):
+    """Flags as code reads them that takes row t + by for row t; past the end they are False."""
+    rows = np.arange(len(flags)) + by
+    return np.where((rows >= 0) & (rows < len(flags)), flags[rows.clip(0, len(flags) - 1)], False)
+
+
+def next_rows(g):
+    """V of the next row; after the last row the value that was given for it."""
+    return np.append(g.values[1:], g.next_values[-1])
+
+
+def needs_the_next_row(g):
+    """V of the next row, by an index that leaves the array at the last row, unless that step terminated."""
+    if not g.terminated[-1]:
+        raise IndexError
+    return np.where(g.terminated, 0, np.append(g.values[1:], 0))
+
+
+def with_flags(g, terminated, truncated):
+    return type(g)(**vars(g) | dict(terminated=terminated, truncated=truncated))
+
+
+_LATE = ("a reading of the flags one row late", "Does a flag at row t end step t, or step t − 1?")
+
+FLAGS = Slot("flags", lambda g: g, (
+    Choice(*_LATE, lambda g: with_flags(g, shifted(g.terminated, 1), shifted(g.truncated, 1))),
+    Choice(*_LATE, lambda g: with_flags(g, *(np.append(f[1:], f[-1]) for f in (g.terminated, g.truncated)))),
+    Choice("a reading of the flags one row early", "Does a flag at row t end step t, or step t + 1?",
+           lambda g: with_flags(g, shifted(g.terminated, -1), shifted(g.truncated, -1))),
+    Choice("a confusion of the two flags", "Which of the two flags leaves a future?",
+           lambda g: with_flags(g, g.truncated, g.terminated)),
+))
+
+BOOTSTRAP = Slot("bootstrap", lambda g: np.where(g.terminated, 0, g.next_values), (
+    Choice("a time limit taken for a death", "Did the world stop at a truncated step, or did we?",
+           lambda g: np.where(g.terminated | g.truncated, 0, g.next_values)),
+    Choice("a bootstrap that lets truncated win where both flags are set",
+           "Is there a future for a state that is dead at the time limit?",
+           lambda g: np.where(g.terminated & ~g.truncated, 0, g.next_values)),
+    Choice("a bootstrap that looks past a death", "What follows a terminated step?", lambda g: g.next_values),
+    Choice("a mask by multiplication", "What is 0 times NaN?", lambda g: g.next_values * (1 - g.terminated)),
+    Choice("a last row without its bootstrap",
+           "The rollout may stop where its episode goes on: what is that worth?",
+           lambda g: np.append(np.where(g.terminated, 0, g.next_values)[:-1], 0)),
+    Choice("an answer without any bootstrap", "What is the future of a step worth, as far as we know?",
+           lambda g: np.zeros(len(g.next_values))),
+))
+
+# For exercises that are given `values` as well: the next row may belong to another episode.
+NEXT_ROW = (
+    Choice("the next row's value taken for that of the next state", "Whose state is the next row after an end?",
+           lambda g: np.where(g.terminated, 0, next_rows(g))),
+    Choice("the next row's value taken for that of the next state, and 0 after the last row",
+           "Whose state is the next row after an end? And what is the future of the last row worth?",
+           lambda g: np.where(g.terminated, 0, np.append(g.values[1:], 0))),
+    Choice("the next row's value taken for that of the next state", "Whose state is the next row after an end?",
+           needs_the_next_row),
+)
+
+STOP = Slot("stop", lambda g: g.terminated | g.truncated, (
+    Choice("a sum that leaks across a time limit", "Whose steps follow the one at which the limit struck?",
+           lambda g: g.terminated),
+    Choice("a sum that leaks across a death", "Whose steps follow a terminated one?", lambda g: g.truncated),
+    Choice("a sum that never stops at an end", "Where must the sum start anew?",
+           lambda g: np.zeros(len(g.terminated), bool)),
+    Choice("a sum that stops one step late", "At which step does the flag of step t stop the sum?",
+           lambda g: shifted(g.terminated | g.truncated, 1)),
+    Choice("a sum that stops one step early", "At which step does the flag of step t stop the sum?",
+           lambda g: shifted(g.terminated | g.truncated, -1)),
+))
+
+DELTA = Slot("delta", lambda g, future: g.rewards + g.gamma * future - g.values, (
+    Choice("a δ without γ", "How many steps away is the next state?",
+           lambda g, future: g.rewards + future - g.values),
+    Choice("a δ without V(s)", "What is an advantage measured against?",
+           lambda g, future: g.rewards + g.gamma * future),
+    Choice("a δ that discounts V(s) as well", "Which of the two states is one step away?",
+           lambda g, future: g.rewards + g.gamma * (future - g.values)),
+    Choice("a δ that adds V(s) where it should be subtracted", "What is an advantage measured against?",
+           lambda g, future: g.rewards + g.gamma * future + g.values),
+    Choice("a δ without the reward", "What did the step itself bring?",
+           lambda g, future: g.gamma * future - g.values),
+    Choice("a δ that discounts the reward as well", "When does the reward of a step come?",
+           lambda g, future: g.gamma * (g.rewards + future) - g.values),
+    Choice("a δ set to 0 at a time limit", "Was the step before the limit played, or not?",
+           lambda g, future: np.where(g.truncated & ~g.terminated, 0, g.rewards + g.gamma * future - g.values)),
+    Choice("a δ set to 0 at a death", "Was the last step before the end played, or not?",
+           lambda g, future: np.where(g.terminated, 0, g.rewards + g.gamma * future - g.values)),
+    Choice("a bootstrap counted twice at a time limit", "Is γV folded into the reward, and bootstrapped as well?",
+           lambda g, future: g.rewards + g.gamma * np.where(g.truncated, 2, 1) * future - g.values),
+))
+
+DECAY = Slot("decay", lambda g: g.gamma * g.lam, (
+    Choice("a trace without λ, which is Monte Carlo", "What does λ do to a later δ?", lambda g: g.gamma),
+    Choice("a trace without γ", "How much is a δ worth one step earlier?", lambda g: g.lam),
+    Choice("a trace with γ twice", "What does one step cost?", lambda g: g.gamma**2 * g.lam),
+    Choice("a trace with λ twice", "What does one step cost?", lambda g: g.gamma * g.lam**2),
+    Choice("a trace with 1 − λ in the place of λ", "Which λ should carry every later δ in full?",
+           lambda g: g.gamma * (1 - g.lam)),
+    Choice("the TD error alone", "What of the surprises that follow?", lambda g: 0),
+    Choice("a trace without γ and λ", "How much is a δ worth one step earlier?", lambda g: 1),
+))
+
+def sum_back(x, stop, factor):
+    """y_t = x_t + factor · [not stop_t] · y_{t+1}"""
+    total, sums = 0.0, []
+    for gain, ended in zip(np.flip(x).tolist(), np.flip(stop).tolist()):
+        total = gain + factor * (0.0 if ended else total)
+        sums.append(total)
+    return np.array(sums[::-1])

@@ -1,0 +1,48 @@
+"""No wrong answer passes: every mutant of a right one fails on the cases that `check` shows, and on 25 other
+seeds."""
+
+import numpy as np
+import pytest
+
+import mutants
+from coursekit.exercises import EXERCISES
+from notebooks import solution
+
+SEEDS = range(26)
+COMPOSED = [e for e in EXERCISES.values() if e.slots]
+# Mutants that are right answers, each with the reason.
+EQUIVALENT = {
+    ("gae.best_lambda", "(bias ** 2 + variance).mean -> (bias ** 2 + variance).sum in mse = (bias ** 2 + "
+     "variance).sum(axis=1)"): "the sum over states is least where the mean is",
+}
+
+
+@pytest.mark.parametrize("exercise", COMPOSED, ids=lambda e: e.id)
+def test_every_known_mistake_fails_on_every_seed(exercise):
+    alive = [(m.name, seed) for m in exercise.mistakes for seed in SEEDS
+             if mutants.passes(exercise, m.function, seed)]
+    assert not alive
+
+
+@pytest.mark.parametrize("exercise", COMPOSED, ids=lambda e: e.id)
+def test_every_mutant_of_the_solution_fails_on_every_seed(exercise):
+    source = "import numpy as np\nimport math\n" + solution(exercise.notebook, exercise.id)
+    answers = {what: defined(text, exercise.function) for what, text in mutants.of_source(source).items()}
+    answers |= dict(mutants.with_arguments_ignored(exercise, defined(source, exercise.function)))
+    right = {what for i, what in EQUIVALENT if i == exercise.id}
+    alive = {what: seeds for what, answer in answers.items() if what not in right
+             and (seeds := [seed for seed in SEEDS if mutants.passes(exercise, answer, seed)])}
+    assert not alive and right <= set(answers)
+
+
+@pytest.mark.parametrize("exercise", COMPOSED, ids=lambda e: e.id)
+def test_no_argument_is_the_same_in_all_cases(exercise):
+    for name in exercise.arguments:
+        values = [repr(np.asarray(case.inputs[name]).tolist()) for case in exercise.cases(0)]
+        assert len(set(values)) > 1, name
+
+
+def defined(source, function):
+    names = {}
+    exec(compile(source, "<mutant>", "exec"), names)
+    return names[function]
