@@ -1,6 +1,6 @@
 // In a worker of its own: MicroPython runs one answer on its cases and tells what came of it; in another worker it
-// judges what came. engine.js puts the loader of MicroPython before this text, and ends a worker after each answer or
-// at the time limit.
+// judges what came. engine.js puts the loader of MicroPython before this text, and ends a worker after each answer
+// or at the time limit.
 const post = postMessage.bind(self);
 const FORBIDDEN = ["fetch", "fetchLater", "XMLHttpRequest", "WebSocket", "WebSocketStream", "EventSource",
   "WebTransport", "importScripts", "Worker", "SharedWorker", "BroadcastChannel", "MessageChannel", "indexedDB",
