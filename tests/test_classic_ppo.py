@@ -246,6 +246,7 @@ def test_the_command_trains_saves_and_draws(tmp_path, capsys):
     run, history = load_run(tmp_path / "run.safetensors")
     assert (run.seed, run.update, run.config.updates, len(history)) == (1, 2, 2, 2)
     assert command(tmp_path, "--resume") == 0  # nothing left to do: says what it is worth, draws
+    assert "run.safetensors holds all 2 updates" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("options, message", [

@@ -15,6 +15,7 @@ import coursekit
 from coursekit import cli, lm, saved
 from coursekit.autograder import sandbox
 from coursekit.distribution import install
+from coursekit.progress import bar
 
 ROOT = Path(__file__).parent.parent
 PAIR = '{"prompt": "p", "chosen": "good words", "rejected": "bad words"}\n'
@@ -252,6 +253,20 @@ def test_every_command_says_what_an_interruption_left(command, left, place, caps
     monkeypatch.setattr(f"coursekit.commands.{name.replace('-', '_')}.run", stop)
     assert cli.main([name, *arguments]) == 130
     assert capsys.readouterr().err == f"coursekit: interrupted; {left}\n"
+
+
+# ---- progress bars
+
+def test_a_bar_is_shown_on_a_terminal_alone_unless_the_caller_says(capsys):
+    for progress, shown in ((None, False), (False, False), (True, True)):
+        with bar(3, progress=progress) as steps:
+            steps.update()
+        assert bool(capsys.readouterr().err) is shown
+
+
+def test_every_bar_follows_the_one_rule():
+    found = {path.name for path in (ROOT / "src/coursekit").rglob("*.py") if "import tqdm" in path.read_text()}
+    assert found == {"progress.py"}
 
 
 # ---- files are whole or absent

@@ -52,6 +52,7 @@ def _train(options, out, plot, saved):
         state, history = start(replace(config, updates=options.updates or config.updates), seed=seed), []
     saved += [state.update] if history else []
     config, every = state.config, max(1, state.config.updates // LINES)
+    complete = state.update >= config.updates
     before = film(start(config, seed=state.seed).agent, config.env)
     for metrics in train(state):
         history.append(metrics)
@@ -62,7 +63,8 @@ def _train(options, out, plot, saved):
     returns = evaluate(state.agent, config.env)
     solved = "solved" if returns.mean() >= SOLVED[options.task] else "not solved"
     print(f"greedy: {returns.mean():.1f} over {len(returns)} episodes, lowest {returns.min():.1f}: {solved} "
-          f"(from {SOLVED[options.task]})\nsaved {out}")
+          f"(from {SOLVED[options.task]})")
+    print(f"{out} holds all {config.updates} updates" if complete else f"saved {out}")
     _draw(history, [("before", before), ("after", film(state.agent, config.env))], plot)
     return 0
 
