@@ -7,7 +7,7 @@ import nbformat
 import numpy as np
 import pytest
 
-from coursekit.autograder.check import WrongAnswer, call, check
+from coursekit.autograder.check import WrongAnswerError, call, check
 from coursekit.autograder.check import grade as judged
 from coursekit.exercises import EXERCISES, get
 from notebooks import exercises_only, grade, mark, run, solution
@@ -238,7 +238,7 @@ def test_whatever_an_answer_raises_is_told_in_a_line(error, text, monkeypatch, c
 
 
 def test_check_raises_under_pytest(capsys):
-    with pytest.raises(WrongAnswer, match="0 of 6 cases"):
+    with pytest.raises(WrongAnswerError, match="0 of 6 cases"):
         check("gae.weights", lambda lam, steps: None)
 
 
@@ -256,12 +256,12 @@ def calls_not_ready(*inputs):
     return not_ready(*inputs)
 
 
-class MoreThanNotImplemented(NotImplementedError):
+class MoreThanNotImplementedError(NotImplementedError):
     pass
 
 
 def raises_a_relative(*inputs):
-    raise MoreThanNotImplemented
+    raise MoreThanNotImplementedError
 
 
 @pytest.mark.parametrize("answer, attempted", [
@@ -269,7 +269,7 @@ def raises_a_relative(*inputs):
 def test_not_attempted_means_the_stub_and_nothing_else(answer, attempted, capsys):
     try:
         check("gae.weights", answer)
-    except WrongAnswer:
+    except WrongAnswerError:
         pass
     assert ("not attempted" in capsys.readouterr().out) is not attempted
 
@@ -292,14 +292,14 @@ class EqualToEverything:
 
 
 def test_an_answer_that_returns_nothing_is_told_so(capsys):
-    with pytest.raises(WrongAnswer, match="nothing: does the function return its result"):
+    with pytest.raises(WrongAnswerError, match="nothing: does the function return its result"):
         check("gae.weights", lambda lam, steps: print("0.5"))
 
 
 @pytest.mark.parametrize("value", [None, EqualToEverything(), "0.5", {}, [[1, 2], [3]], float("nan"),
                                    [True] * 4, 1 + 2j, [], lambda: 0, SELF, BrokenRepr(), (BrokenRepr(), SELF)])
 def test_strange_answers_are_wrong_and_shown(value, capsys):
-    with pytest.raises(WrongAnswer, match="0 of 6 cases"):
+    with pytest.raises(WrongAnswerError, match="0 of 6 cases"):
         check("gae.weights", lambda lam, steps: value)
     assert "got" in capsys.readouterr().out
 

@@ -19,7 +19,7 @@ UNSEEN = "\u00a0\u200b\ufeff\u2009\u202f"
 BLOCKS = ("def", "if", "elif", "else", "for", "while", "class", "try", "except", "finally", "with")
 
 
-class Slip(Exception):
+class SlipError(Exception):
     """What is wrong with the source, and in which line."""
 
 
@@ -58,7 +58,7 @@ def flipped(value):
 
 
 def tokens(source):
-    """(text, start, end, line) of every token; a line's end is "\\n", outside brackets only. Raises Slip."""
+    """(text, start, end, line) of every token; a line's end is "\\n", outside brackets only. Raises SlipError."""
     found, open_, at, line = [], [], 0, 1
     while at < len(source):
         c, start = source[at], at
@@ -74,16 +74,16 @@ def tokens(source):
             while at < len(source) and source[at] != "\n":
                 at += 1
         elif c in STRANGE:
-            raise Slip("invalid character '" + c + f"' (U+{ord(c):04X})", line)
+            raise SlipError("invalid character '" + c + f"' (U+{ord(c):04X})", line)
         elif c in UNSEEN:
-            raise Slip(f"invalid non-printable character U+{ord(c):04X}", line)
+            raise SlipError(f"invalid non-printable character U+{ord(c):04X}", line)
         else:
             at = _end(source, at, line)
             found.append((source[start:at], start, at, line))
             _match(source[start:at], open_, line)
             line += source[start:at].count("\n")
     if open_:
-        raise Slip("'" + open_[-1][0] + "' was never closed", open_[-1][1])
+        raise SlipError("'" + open_[-1][0] + "' was never closed", open_[-1][1])
     return found
 
 
@@ -92,10 +92,11 @@ def _match(text, open_, line):
         open_.append((text, line))
     elif text in PAIRS:
         if not open_:
-            raise Slip("unmatched '" + text + "'", line)
+            raise SlipError("unmatched '" + text + "'", line)
         left, _ = open_.pop()
         if left != PAIRS[text]:
-            raise Slip("closing parenthesis '" + text + "' does not match opening parenthesis '" + left + "'", line)
+            problem = "closing parenthesis '" + text + "' does not match opening parenthesis '" + left + "'"
+            raise SlipError(problem, line)
 
 
 def _name(c):
@@ -129,7 +130,7 @@ def _string(source, at, line):
     while source[at:at + len(quote)] != quote:
         if at >= len(source) or source[at] == "\n" and len(quote) == 1:
             kind = "triple-quoted string" if len(quote) == 3 else "string"
-            raise Slip("unterminated " + kind + " literal", line)
+            raise SlipError("unterminated " + kind + " literal", line)
         at += 2 if source[at] == "\\" else 1
     return at + len(quote)
 
@@ -213,7 +214,7 @@ def slip(source):
     """(message, line) of a slip that MicroPython calls "invalid syntax"; None where there is none that we know."""
     try:
         found = tokens(source)
-    except Slip as error:
+    except SlipError as error:
         return error.args
     start = 0
     for k, (text, _, _, _) in enumerate(found + [("\n", 0, 0, 0)]):

@@ -122,7 +122,7 @@ def define(source, function, names, refuses):
     try:
         try:
             code = compile(small_reader.prepared(source), FILE, "exec")
-        except (SyntaxError, small_reader.Slip) as error:
+        except (SyntaxError, small_reader.SlipError) as error:
             return json.dumps(syntax_error(error, source))
         exec(code, space)
     except BaseException as error:
@@ -170,7 +170,7 @@ def described(error):
 
 
 def syntax_error(error, source):
-    if isinstance(error, small_reader.Slip):
+    if isinstance(error, small_reader.SlipError):
         return {"type": "SyntaxError", "text": error.args[0], "line": error.args[1]}
     told = described(error)
     better = small_reader.slip(source) if told["text"] == "invalid syntax" else None

@@ -22,7 +22,7 @@ from coursekit.exercises.base import Exercise
 
 
 class VerdictError(Exception):
-    """A verdict that fails its item, told in its own few lines, without frames."""
+    """A verdict that fails its item, shown in its own few lines, without frames."""
 
 
 class NotebookFile(nbval.IPyNbFile):

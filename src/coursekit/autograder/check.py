@@ -14,7 +14,7 @@ MIME = "application/vnd.coursekit.check+json"
 SECONDS = 20  # for one call of the learner's function
 
 
-class WrongAnswer(Exception):
+class WrongAnswerError(Exception):
     """Raised by `check` under pytest only, so that no stored output can hide a wrong answer."""
 
     def _render_traceback_(self):
@@ -45,7 +45,7 @@ def check(exercise_id, function):
     else:
         display(data, raw=True)
     if under_pytest and verdict.status == "wrong":
-        raise WrongAnswer(text)
+        raise WrongAnswerError(text)
 
 
 def grade(exercise, function, seed=0):

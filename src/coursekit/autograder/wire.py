@@ -29,11 +29,11 @@ class ProtocolError(Exception):
 class Strange:
     """Stands for a value that is neither a number nor made of numbers."""
 
-    def __init__(self, told: str) -> None:
-        self.told = told
+    def __init__(self, description: str) -> None:
+        self.description = description
 
     def __repr__(self) -> str:
-        return self.told
+        return self.description
 
 
 def send(sock: socket.socket, message: Mapping[str, Any]) -> None:
@@ -90,7 +90,7 @@ class _Writer:
         if isinstance(value, str):
             return str(value)
         if depth > MAX_DEPTH or isinstance(value, (Strange, int, complex)):
-            return {"strange": _told(value)}
+            return {"strange": _described(value)}
         if isinstance(value, (list, tuple)) and len(value) < MAX_ITEMS:
             kind = "tuple" if isinstance(value, tuple) else "list"
             return {kind: [self.value(v, depth + 1) for v in value]}
@@ -102,7 +102,7 @@ class _Writer:
         kind = "tensor" if hasattr(value, "detach") else "array"
         array = np.asarray(value.detach().cpu().numpy() if kind == "tensor" else value)
         if array.dtype.kind not in "biuf":
-            return {"strange": _told(value)}
+            return {"strange": _described(value)}
         dtype = array.dtype.newbyteorder("<")
         array = array.astype(dtype if dtype.str in DTYPES else "<f8")
         if self.bytes + array.nbytes > MAX_BYTES // 2:
@@ -112,9 +112,9 @@ class _Writer:
         return {kind: [array.dtype.str, list(array.shape), self.bytes - array.nbytes]}
 
 
-def _told(value: Any) -> str:
+def _described(value: Any) -> str:
     if isinstance(value, Strange):
-        return value.told
+        return value.description
     try:
         return f"{type(value).__name__} {value!r}"[:MAX_TEXT]
     except Exception as error:  # a learner's __repr__ may be broken

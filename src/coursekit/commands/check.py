@@ -39,7 +39,7 @@ def run(options):
     for r in results:
         print(f"{signs[r['status']]} {r['exercise']:{width}}  {r['points']}/{r['possible']}  {r['status']}")
         if r["status"] == "wrong":
-            told = [line.strip() for line in r["lines"]]
-            print("\n".join("    " + line.removeprefix(f"✗ {r['exercise']}: ") for line in told))
+            lines = [line.strip().removeprefix(f"✗ {r['exercise']}: ") for line in r["lines"]]
+            print("\n".join(f"    {line}" for line in lines))
     print(tally(results))
     return int(any(r["status"] == "wrong" for r in results))
