@@ -163,10 +163,12 @@ def test_the_sdist_is_the_repository_so_that_its_tests_run(archives):
     assert not lacking and not added
 
 
-def test_the_wheel_holds_the_library_with_its_data_and_nothing_else(archives):
+def test_the_wheel_holds_the_library_with_its_data_the_chapters_and_nothing_else(archives):
     library = {path.relative_to(ROOT / "src").as_posix() for path in (ROOT / "src/coursekit").rglob("*")
                if path.is_file() and "__pycache__" not in path.parts}
-    assert {name for name in archives["wheel"] if ".dist-info/" not in name} == library
+    course = {f"coursekit/course/{name}" for name in archives["tracked"]
+              if re.fullmatch(r"book/(\w+\.ipynb|figures/\w+\.svg)|experiments/results/\w+\.json", name)}
+    assert {name for name in archives["wheel"] if ".dist-info/" not in name} == library | course
 
 
 def test_the_metadata_names_authors_licence_and_no_address_that_nobody_set(archives):

@@ -27,6 +27,7 @@ from environments import OURS, ROOT, blocks, missing, only, requirements
 from notebooks import exercises_only, solution
 from test_autograder import LEAK
 
+pytestmark = pytest.mark.slow
 PAGES = ["README.md", "book/index.md", "book/autograder.md"]
 SHELL = ("", "sh", "bash", "console")
 LEFT_OUT = shutil.ignore_patterns(".venv", ".git", "_build", "__pycache__", ".*_cache", ".hypothesis", "*.egg-info")

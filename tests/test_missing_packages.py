@@ -12,6 +12,7 @@ from coursekit.distribution import install
 from coursekit.missing import EXTRAS
 from environments import OURS, ROOT, installed_by, without
 
+pytestmark = pytest.mark.slow
 PACKAGES = ["Box2D", "IPython", "distributed", "gymnasium", "ipykernel", "jupyter_client", "nbval", "numba",
             "pytest", "safetensors", "scipy", "sklearn", "torch", "tqdm", "transformers"]
 # One process imports everything, and forks for each package: there it is gone, and coursekit is imported anew.

@@ -11,6 +11,7 @@ import pytest
 from coursekit.autograder import package, sandbox
 from environments import ROOT
 
+pytestmark = pytest.mark.slow
 # Other packages and urllib know these systems and load parts of their own there: they are imported before.
 PLAY = """
 import ctypes, importlib, os, select, signal, socket, sys, urllib.request

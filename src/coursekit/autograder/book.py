@@ -48,11 +48,13 @@ def chapter(path: Path) -> Chapter:
 def chapters(book: str | Path | None = None, names: Iterable[str] | None = None) -> dict[str, Path]:
     """{notebook's name: path} of the chapters with exercises, in order.
 
-    Args: book: their folder; by default `book` beside the sources of coursekit, or in the current folder.
+    Args: book: their folder; by default `book` beside the sources of coursekit, or those of its wheel, or in the
+        current folder.
         names: only these chapters, such as ["02_gae"]. Default: all of the folder.
     Raises: ValueError: no such folder or chapter.
     """
-    places = [book] if book else [Path(coursekit.__file__).parents[2] / "book", Path("book")]
+    library = Path(coursekit.__file__).parent
+    places = [book] if book else [library.parents[1] / "book", library / "course" / "book", Path("book")]
     folder = next((p for p in places if Path(p).is_dir()), None)
     known = dict.fromkeys(sorted(e.notebook for e in EXERCISES.values()))
     paths = {n: Path(folder) / f"{n}.ipynb" for n in known} if folder else {}

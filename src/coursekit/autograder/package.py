@@ -34,7 +34,7 @@ MODULES = ("_dispatch", "_kernels", "_scans", "actor_critic", "advantages", "arr
 INSIDE = ("wire", "worker", "outcome", "confine")  # modules of the autograder that run in the sandbox
 DATA = ("film_ratings.tsv.gz", "checkpoints/supervised.safetensors", "checkpoints/reward.safetensors")
 CHECK = '"""Checks say nothing while grading."""\n\n\ndef check(*arguments):\n    pass\n'
-LEFT = re.compile(r"(^|/)(\.|__pycache__/)|\.py[co]$")  # what Python and editors leave beside the sources
+LEFT = re.compile(r"(^|/)(\.|__pycache__/)|^course/|\.py[co]$")  # a wheel's chapters; what Python and editors leave
 
 
 @functools.cache
