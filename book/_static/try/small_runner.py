@@ -198,9 +198,10 @@ class Teller:
     def __init__(self):
         self.items = 0
 
-    def value(self, value, depth=0):
-        array = None if isinstance(value, tuple) else numbers(value)
-        self.items += 1 if array is None else array.size
+    def value(self, value):
+        many = isinstance(value, (list, tuple)) and len(value) > MAX_ITEMS
+        array = None if many or isinstance(value, tuple) else numbers(value)
+        self.items += len(value) if many else 1 if array is None else array.size
         if self.items > MAX_ITEMS:
             raise ValueError("the answer holds more than " + str(MAX_ITEMS) + " numbers")
         if isinstance(value, str):
@@ -208,8 +209,8 @@ class Teller:
         if array is not None:
             data = ", ".join([number(v) for v in array.values()])
             return '["' + array.dtype.kind + '", ' + json.dumps(list(array.shape)) + ", [" + data + "]]"
-        if isinstance(value, (list, tuple)) and depth < MAX_DEPTH:
-            inner = ", ".join([self.value(v, depth + 1) for v in value])
+        if isinstance(value, (list, tuple)) and deep(value) < MAX_DEPTH:
+            inner = ", ".join([self.value(v) for v in value])
             return '["' + ("l" if isinstance(value, list) else "t") + '", null, [' + inner + "]]"
         told = "None" if value is None else type(value).__name__ + " " + safe_repr(value)
         return json.dumps(["x", None, told[:1000]])
@@ -225,15 +226,20 @@ def numbers(value):
     """value as an array, or None where it is none."""
     if value is None or isinstance(value, str):
         return None
-    inner, depth = value, 0
-    while isinstance(inner, (list, tuple)) and len(inner):
-        inner, depth = inner[0], depth + 1
-        if depth > MAX_DEPTH:
-            return None
+    if deep(value) >= MAX_DEPTH:
+        return None
     try:
         return asarray(value)
     except BaseException:
         return None
+
+
+def deep(value):
+    """How deep lists lie in each other; MAX_DEPTH for a list that holds itself."""
+    found = 0
+    while isinstance(value, (list, tuple)) and len(value) and found < MAX_DEPTH:
+        value, found = value[0], found + 1
+    return found
 
 
 def safe_repr(value):
