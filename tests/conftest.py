@@ -31,9 +31,9 @@ class Server(http.server.ThreadingHTTPServer):
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    """What needs the built book is slow."""
+    """What needs the built book, or the built package, is slow."""
     for item in items:
-        if "html" in item.fixturenames:
+        if {"html", "archives"} & set(item.fixturenames):
             item.add_marker("slow")
 
 

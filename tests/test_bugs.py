@@ -6,6 +6,8 @@ import torch
 
 from coursekit import rlhf
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(autouse=True)
 def threads():

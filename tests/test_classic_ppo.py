@@ -49,6 +49,7 @@ def test_a_run_saved_between_any_two_updates_ends_bit_identical(tmp_path):
         assert history == expected and torch.equal(weights(again), weights(straight))
 
 
+@pytest.mark.slow
 def test_a_file_with_the_names_of_version_0_1_goes_on(tmp_path):
     run, path = start(CARTPOLE, seed=0), tmp_path / "run.safetensors"
     history = list(train(run, updates=2))
@@ -70,6 +71,7 @@ def wrapped(limit=20):
     return Death(gymnasium.make_vec("CartPole-v1", 8, max_episode_steps=limit))
 
 
+@pytest.mark.slow
 def test_a_run_in_a_wrapped_environment_goes_on_in_one_like_it(tmp_path):
     straight, path = start(CARTPOLE, seed=0, env=wrapped()), tmp_path / "run.safetensors"
     expected, half = list(train(straight, updates=4)), start(CARTPOLE, seed=0, env=wrapped())
@@ -90,6 +92,7 @@ def test_a_saved_run_does_not_go_on_elsewhere(env, got, tmp_path):
         load_run(tmp_path / "run.safetensors", env=env and env())
 
 
+@pytest.mark.slow
 @box2d_warns
 def test_a_saved_lander_goes_on_with_new_episodes(tmp_path):
     config, path = replace(LUNARLANDER, num_steps=20, num_envs=3), tmp_path / "run.safetensors"

@@ -135,6 +135,7 @@ def test_resume_refuses_what_is_no_run_and_keeps_it(place, capsys):
     assert (place / "rlhf.safetensors").read_bytes() == b"no run"
 
 
+@pytest.mark.slow
 def test_a_complete_run_is_said_to_be_complete_and_fewer_updates_are_refused(place, capsys):
     assert cli.main("rlhf --updates 2 --batch 4 --out a.safetensors".split()) == 0
     before = (place / "a.safetensors").read_bytes()
@@ -191,7 +192,7 @@ def test_every_command_says_in_one_line_what_it_raises(place, capsys, monkeypatc
 
 def test_a_fault_of_the_sandbox_is_one_line(place, capsys, monkeypatch):
     def fail(*_):
-        raise sandbox.Fault("no sandbox: none here")
+        raise sandbox.GraderError("no sandbox: none here")
     monkeypatch.setattr(sandbox, "choose", fail)
     assert refused(capsys, "grade", "class", "--out", "grades") == "no sandbox: none here"
 
@@ -221,6 +222,7 @@ def interrupted(place, arguments, ready):
     return process.returncode, errors
 
 
+@pytest.mark.slow
 def test_an_interrupted_training_says_how_to_go_on_and_goes_on_there(place):
     out = place / "run.safetensors"
     command = f"train cartpole --out {out} --plot run.png"
@@ -316,6 +318,7 @@ def test_a_model_that_cannot_be_written_leaves_nothing(tmp_path, monkeypatch):
     assert contents(tmp_path) == []
 
 
+@pytest.mark.slow
 def test_every_file_that_the_library_writes_goes_through_atomic():
     """Each way to write a file stands inside `with atomic(...)`."""
     temporary = {"package.py", "worker.py"}  # the sandbox's own files, which go with it

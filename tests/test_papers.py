@@ -73,7 +73,8 @@ def chapters():
 def test_every_path_that_contributing_names_exists():
     code = re.findall(r"`([^`\n]+)`", MAP) + re.findall(r"^```\n(.*?)^```", MAP, re.M | re.S)
     words = [word.rstrip(".,:;") for span in code for word in span.split("#")[0].split()]
-    paths = {word for word in words if re.fullmatch(r"[\w.*/-]+(/[\w.*-]*|\.[a-z]+)", word)}
+    path = re.compile(r"[\w.*/-]+(/[\w.*-]*|\.(py|md|ipynb|js|css|toml|txt|cff|ya?ml))")
+    paths = {word for word in words if path.fullmatch(word)}
     paths = {path for path in paths if not re.search(r"\b(NN|NAME|M)\b|NN_|_M\.|draft", path)}  # placeholders
     assert len(paths) > 50
     assert not [path for path in sorted(paths) if not list(ROOT.glob(path.rstrip("/")))]

@@ -89,6 +89,17 @@ def test_bad_input_is_refused_by_name():
         clipped_policy_loss(x, x, torch.zeros(2), clip=0.2)
     with pytest.raises(ValueError, match="mask must be boolean"):
         clipped_policy_loss(x, x, x, clip=0.2, mask=torch.ones(3))
+    integers = torch.zeros(3, dtype=torch.long)
+    for function, names in ((clipped_policy_loss, ["logprobs", "old_logprobs", "advantages"]),
+                            (clipped_value_loss, ["values", "old_values", "returns"]),
+                            (ratio_diagnostics, ["logprobs", "old_logprobs"])):
+        for name in names:
+            with pytest.raises(ValueError, match=f"^{name} must be floating"):
+                function(**dict.fromkeys(names, x) | {name: integers}, clip=0.2)
+    with pytest.raises(ValueError, match="^values must be a torch tensor"):
+        explained_variance(np.zeros(3), np.zeros(3))
+    with pytest.raises(ValueError, match="mask must have the shape of values"):
+        explained_variance(x, x, mask=torch.ones(2, dtype=torch.bool))
 
 
 @pytest.mark.parametrize("value, expected", [
@@ -113,6 +124,13 @@ def test_the_value_loss_agrees_with_finite_differences_and_needs_no_padding():
     assert torch.autograd.gradcheck(lambda x: clipped_value_loss(x, old, returns, clip=0.2, mask=mask), values)
 
 
+@pytest.mark.parametrize("value", [0.0, 1.1, 2.0])  # full error, within the clip, beyond it
+def test_no_gradient_flows_into_returns_or_old_values(value):
+    values, old, returns = (torch.tensor([x], dtype=torch.float64, requires_grad=True) for x in (value, 1.0, 4.0))
+    clipped_value_loss(values, old, returns, clip=0.2).backward()
+    assert values.grad is not None and old.grad is None and returns.grad is None
+
+
 def test_without_a_clip_it_is_half_the_squared_error():
     values, old, returns = random_batch(4)
     assert_allclose(clipped_value_loss(values, old, returns, clip=None), ((values - returns) ** 2).mean() / 2)
@@ -128,6 +146,9 @@ def test_parts_with_a_common_count_add_up_to_the_loss_of_the_whole():
     local = [clipped_policy_loss(logprobs[i], old[i], advantages[i], clip=0.2, mask=mask[i]) for i in range(3)]
     assert_allclose(sum(parts), whole)
     assert abs(sum(local) / 3 - whole) > 1e-3
+    of_values = [clipped_value_loss(logprobs[i], old[i], advantages[i], clip=0.2, mask=mask[i], count=mask.sum())
+                 for i in range(3)]
+    assert_allclose(sum(of_values), clipped_value_loss(logprobs, old, advantages, clip=0.2, mask=mask))
 
 
 def test_diagnostics_count_only_what_the_mask_leaves():
@@ -158,3 +179,8 @@ def test_a_value_clip_that_is_no_positive_number_is_refused(clip):
 
 def test_entropy_of_a_uniform_choice_is_log_of_their_number():
     assert_allclose(entropy(torch.zeros(2, 8)), np.log(8), rtol=1e-6)
+
+
+def test_entropy_is_taken_over_the_last_axis():
+    logits = torch.tensor([0.5, 0.25, 0.25]).log() + torch.tensor([[[1.0], [-3.0]]])  # (1, 2, 3)
+    assert_allclose(entropy(logits), np.full((1, 2), 1.5 * np.log(2)), rtol=1e-6)

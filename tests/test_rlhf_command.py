@@ -10,6 +10,8 @@ from safetensors import safe_open
 
 from coursekit.cli import main
 
+pytestmark = pytest.mark.slow
+
 SHORT = ["rlhf", "--batch", "8", "--updates"]
 
 

@@ -149,8 +149,26 @@ def test_beta_rises_above_the_target_and_falls_below_by_at_most_a_fifth():
     assert_allclose(adapted_beta(0.1, 6.6, target=6, horizon=1000, responses=500), 0.1 * (1 + 0.1 * 0.5))
     assert_allclose(adapted_beta(0.1, 600, target=6, horizon=1000, responses=1000), 0.12)
     assert_allclose(adapted_beta(0.1, -5, target=6, horizon=1000, responses=1000), 0.08)
-    with pytest.raises(ValueError, match="target and horizon must be positive"):
-        adapted_beta(0.1, 1.0, target=0, horizon=1, responses=1)
+    assert_allclose(adapted_beta(0.1, 0.5, target=0.5, horizon=0.5, responses=1), 0.1)  # on target: unchanged
+    for target, horizon in ((0, 1), (1, 0), (-1, 1), (1, -1)):
+        with pytest.raises(ValueError, match="target and horizon must be positive"):
+            adapted_beta(0.1, 1.0, target=target, horizon=horizon, responses=1)
+
+
+def test_a_response_alone_and_a_batch_of_batches_get_the_same_numbers():
+    """Time is the last axis, whatever stands in front of it."""
+    rng = np.random.default_rng(2)
+    kl, values, scores = rng.normal(size=(3, 4)), rng.normal(size=(3, 4)), rng.normal(size=3)
+
+    def steps(scores, kl, values, mask):
+        rewards = token_rewards(scores, kl, mask, beta=0.1)
+        return np.stack([rewards, *token_steps(rewards, values, mask), last_token(mask)])
+
+    batch = steps(scores, kl, values, MASK)
+    for i in range(3):
+        assert_allclose(steps(scores[i], kl[i], values[i], MASK[i]), batch[:, i])
+    deep = [np.stack([x, x[::-1]]) for x in (scores, kl, values, MASK)]
+    assert_allclose(steps(*deep), np.stack([batch, batch[:, ::-1]], axis=1))
 
 
 @pytest.mark.parametrize("call, message", [
@@ -162,6 +180,13 @@ def test_beta_rises_above_the_target_and_falls_below_by_at_most_a_fifth():
     (lambda: last_token(np.array([[1, 0]])), "mask must be boolean"),
     (lambda: token_rewards(np.zeros(2), np.zeros((3, 4)), MASK, beta=0.1), "scores must hold one number"),
     (lambda: token_steps(np.zeros((3, 4)), np.zeros((3, 5)), MASK), "values must have the shape"),
+    (lambda: kl_estimates(np.zeros(1, int), np.zeros(1)), "^logprobs must be floating"),
+    (lambda: kl_estimates(np.zeros(1), np.zeros(1, int)), "ref_logprobs must be floating"),
+    (lambda: token_rewards(np.zeros(3), np.zeros((3, 4), int), MASK, beta=0.1), "kl must be floating"),
+    (lambda: token_rewards(np.zeros(3), np.zeros((3, 4)), MASK * 1, beta=0.1), "response_mask must be boolean"),
+    (lambda: token_steps(np.zeros((3, 4), int), np.zeros((3, 4)), MASK), "rewards must be floating"),
+    (lambda: token_steps(np.zeros((3, 4)), np.zeros((3, 4), int), MASK), "values must be floating"),
+    (lambda: token_steps(np.zeros((3, 4)), np.zeros((3, 4)), MASK * 1), "response_mask must be boolean"),
 ])
 def test_bad_input_is_named(call, message):
     with pytest.raises(ValueError, match=message):
