@@ -1,4 +1,4 @@
-"""Every command block of the pages runs as it is printed, with what its page has told the reader to install.
+"""Every command block of the pages runs as it is printed, with what its page has asked the reader to install.
 
 A block is run line by line, in a copy of the repository. `make` and what takes minutes has a stand-in below; a line
 that has none runs as it stands, so that a new line is tested from the day it is written. The environment holds
@@ -142,9 +142,9 @@ def test_the_verdict_that_the_readme_shows_is_the_commands_own(reader):
     (block,) = [b for _, b in blocks(ROOT / "README.md") if b[0].startswith("$ ")]
     shutil.copy(reader.folder / "submissions/ada.ipynb", reader.folder / "book/02_gae.ipynb")
     reader.types(". .venv/bin/activate")
-    told = reader.types(f"{block[0][2:]} || test $? = 1")
+    output = reader.types(f"{block[0][2:]} || test $? = 1")
     for shown in block[1:]:
-        assert shown.strip() == "..." or shown in told, f"{shown}\nis not in\n{told}"
+        assert shown.strip() == "..." or shown in output, f"{shown}\nis not in\n{output}"
 
 
 def test_the_readmes_python_runs_on_numbers_of_its_own():

@@ -162,7 +162,7 @@ def command(*arguments, folder):
 
 
 def test_the_command_trains_a_local_model(tmp_path):
-    """A language model, as people start from: its score head is new, and nobody is told in ten lines."""
+    """A language model, as people start from: its score head is new, and no warning of ten lines says so."""
     config = transformers.AutoConfig.from_pretrained(build(tmp_path / "tiny", "gpt2"))
     transformers.GPT2LMHeadModel(config).save_pretrained(tmp_path / "tiny")
     lines = write(tmp_path / "pairs.jsonl", 60).read_text()

@@ -118,7 +118,7 @@ def test_the_length_baseline_finds_either_taste(sign):
 
 
 def test_the_length_baseline_chooses_on_the_other_folds():
-    """Fold 0 likes it short and fold 1 long, so that each is told the wrong thing by the other."""
+    """Fold 0 likes it short and fold 1 long, so that each learns the wrong thing from the other."""
     words, fold = np.repeat([-1, 1], 10), np.repeat([0, 1], 10)
     assert share(by_length(words, fold)) == 0.0
 

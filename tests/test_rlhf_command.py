@@ -25,8 +25,8 @@ def updates_in(path):
 def test_it_trains_saves_draws_and_goes_on(tmp_path, capsys):
     out = tmp_path / "run.safetensors"
     assert main([*SHORT, "2", "--out", str(out), "--plot", str(tmp_path / "run.png")]) == 0
-    told = capsys.readouterr().out
-    assert "-- replies before" in told and "-- replies after" in told and "update    2" in told
+    said = capsys.readouterr().out
+    assert "-- replies before" in said and "-- replies after" in said and "update    2" in said
     assert (tmp_path / "run.png").stat().st_size > 5000
     assert updates_in(out) == (2, [0, 1])
     assert main(["rlhf", "--updates", "3", "--out", str(out), "--resume"]) == 0
@@ -42,8 +42,8 @@ def test_it_trains_saves_draws_and_goes_on(tmp_path, capsys):
 def test_what_is_wrong_is_one_line(arguments, message, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert main(["rlhf", *arguments]) == 2
-    told = capsys.readouterr().err.strip()
-    assert message in told and len(told.splitlines()) == 1
+    said = capsys.readouterr().err.strip()
+    assert message in said and len(said.splitlines()) == 1
 
 
 def test_an_interrupted_run_says_how_to_go_on(tmp_path):
@@ -54,8 +54,8 @@ def test_an_interrupted_run_says_how_to_go_on(tmp_path):
     while not out.exists() and time.monotonic() < deadline:
         time.sleep(0.1)
     run.send_signal(signal.SIGINT)
-    _, told = run.communicate(timeout=60)
+    _, said = run.communicate(timeout=60)
     assert run.returncode == 130
-    assert told.strip() == (f"coursekit: interrupted; `--resume` goes on from {out}, saved after update "
+    assert said.strip() == (f"coursekit: interrupted; `--resume` goes on from {out}, saved after update "
                             f"{updates_in(out)[0]}")
     assert updates_in(out)[0] >= 5

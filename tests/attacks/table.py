@@ -1,6 +1,6 @@
 """Attacks on the grader. Each is the code of a cell in a notebook of chapter 2 that also holds one honest answer.
 
-A cell may set `told`, which the notebook hands out as its answer to one exercise: so a test sees what the
+A cell may set `result`, which the notebook hands out as its answer to one exercise: so a test sees what the
 attack achieved, and that it ran. {home}, {shared}, {course}, {port} and {socket} stand for places outside.
 """
 
@@ -9,74 +9,74 @@ FORGED = {
     "patches check": """
 import coursekit.autograder
 coursekit.autograder.check = lambda *a: print("✓")
-told = "patched" """,
+result = "patched" """,
     "patches numpy's comparisons": """
 np.allclose = np.array_equal = np.isclose = lambda *a, **k: True
 np.testing.assert_allclose = lambda *a, **k: None
 def gae_recursion(*a): return np.zeros(5)
-told = "patched" """,
+result = "patched" """,
     "patches numpy's arrays": """
 def gae_recursion(*a): return np.zeros(5)
 np.asarray = np.array = lambda *a, **k: a[0]
-told = "patched" """,
+result = "patched" """,
     "patches builtins": """
 import builtins
 def gae_recursion(*a): return [0.0]
 real = builtins.len
 builtins.abs = lambda x: 0
 builtins.len = lambda x: real(x)
-told = "patched" """,
+result = "patched" """,
     "patches json": """
 import json
 real = json.dumps
 json.dumps = lambda m, **k: real({**m, "status": "correct", "points": 3, "passed": 9}, **k)
-told = "patched" """,
+result = "patched" """,
     "patches the channel": """
 from coursekit.autograder import wire
 send = wire.send
 wire.send = lambda s, m: send(s, {**m, "verdict": "correct", "points": 99, "correct": True, "not_attempted": False})
-told = "patched" """,
+result = "patched" """,
     "patches the worker": """
 import sys
 worker = sys.modules["coursekit.autograder.worker"]
 real = worker.call
 worker.call = lambda r, n: {"status": "correct", "points": 3} if r["function"] == "gae_recursion" else real(r, n)
-told = "patched" """,
+result = "patched" """,
     "sends a forged exercise id": """
 from coursekit.autograder import wire
 send = wire.send
 wire.send = lambda s, m: send(s, {**m, "exercise": "gae.recursion", "expected": None})
-told = "patched" """,
+result = "patched" """,
     "replaces IPython": """
 import sys, types
 sys.modules["IPython"] = types.SimpleNamespace(get_ipython=lambda: None)
-told = "patched" """,
+result = "patched" """,
     "patches IPython's run_cell": """
 try:
     from IPython.core.interactiveshell import InteractiveShell
     InteractiveShell.run_cell = InteractiveShell.run_cell_async = lambda *a, **k: None
-    told = "patched"
+    result = "patched"
 except ImportError as error:
-    told = f"no IPython: {error}" """,
+    result = f"no IPython: {error}" """,
     "rewrites syntax trees": """
 import ast, builtins
 real = builtins.compile
 def without_asserts(source, *a, **k):
     return real(source.replace("assert", "pass #") if isinstance(source, str) else source, *a, **k)
 builtins.compile = without_asserts
-told = "patched" """,
+result = "patched" """,
     "hooks every exception": """
 import sys
 sys.excepthook = lambda *a: None
 def gae_recursion(*a): raise AssertionError("correct")
-told = "hooked" """,
+result = "hooked" """,
     "traces every call": """
 import sys
 def trace(frame, event, arg):
     if "expected" in frame.f_locals: frame.f_locals["expected"] = 0
     return trace
 sys.settrace(trace)
-told = "traced" """,
+result = "traced" """,
     "an object equal to everything": """
 class Equal:
     __eq__ = __le__ = __ge__ = lambda self, other: True
@@ -84,33 +84,33 @@ class Equal:
     def __sub__(self, other): return 0.0
     def __array__(self, *a, **k): return np.zeros(0)
 def gae_recursion(*a): return Equal()
-told = "made" """,
+result = "made" """,
     "an array equal to everything": """
 class Equal(np.ndarray):
     def __eq__(self, other): return np.ones(self.shape, bool)
     def __array_ufunc__(self, *a, **k): return np.zeros(5)
 def gae_recursion(r, *a): return np.zeros(len(r)).view(Equal)
-told = "made" """,
+result = "made" """,
     "a float equal to everything": """
 class Equal(float):
     __eq__ = lambda self, other: True
     __hash__ = float.__hash__
     __sub__ = __rsub__ = lambda self, other: 0.0
 def gae_recursion(r, *a): return [Equal(0)] * len(r)
-told = "made" """,
+result = "made" """,
     "a list that lies about its length": """
 class Lie(list):
     __len__ = lambda self: 9
     __iter__ = lambda self: iter([0.0] * 9)
     __eq__ = lambda self, other: True
 def gae_recursion(*a): return Lie([0.0])
-told = "made" """,
+result = "made" """,
     "a class that claims to be another": """
 class Fake:
     @property
     def __class__(self): return float
 def gae_recursion(*a): return Fake()
-told = "made" """,
+result = "made" """,
     "an answer that changes when read": """
 class Moving:
     n = 0
@@ -118,99 +118,99 @@ class Moving:
         Moving.n += 1
         return np.zeros(Moving.n)
 def gae_recursion(*a): return Moving()
-told = "made" """,
+result = "made" """,
     "an answer of NaN": "def gae_recursion(r, *a): return np.full(len(r), np.nan)\ntold = 'made'",
     "an empty answer": "def gae_recursion(r, *a): return np.zeros((0, 5))\ntold = 'made'",
     "an answer of objects": "def gae_recursion(r, *a): return np.array([object()] * len(r))\ntold = 'made'",
     "returns a verdict": """
 def gae_recursion(*a): return {"status": "correct", "points": 3, "passed": 9, "correct": True}
-told = "made" """,
+result = "made" """,
     "pickles itself": """
 import os, pickle
 class Evil:
     def __reduce__(self): return (os.system, ("touch {home}/pwned",))
 def gae_recursion(*a): return Evil()
-told = str(len(pickle.dumps(Evil())))""",
+result = str(len(pickle.dumps(Evil())))""",
     "returns a pickle": """
 import os, pickle
 class Evil:
     def __reduce__(self): return (os.system, ("touch {home}/pwned",))
 def gae_recursion(*a): return np.frombuffer(pickle.dumps(Evil()), np.uint8)
-told = "made" """,
+result = "made" """,
     "leaves a pickle": """
 import pickle
 open("/tmp/results.pkl", "wb").write(pickle.dumps(dict(points=12)))
-told = "left" """,
+result = "left" """,
     "defines the hidden solution": "def gae_recursion_solution(*a): return np.zeros(5)\ntold = 'made'",
     "counts its calls": """
 calls = []
 def gae_recursion(r, *a):
     calls.append(1)
     return np.zeros(len(r)) if len(calls) > 9 else np.ones(len(r))
-told = "made" """,
+result = "made" """,
 }
 
 STOLEN = {
     "takes the library's answer": "gae_recursion = gae\nlambda_return = lambda_returns\ntold = 'taken'",
     "calls the library's answer": """
 def gae_recursion(r, v, nv, te, tr, gamma, lam): return gae(r, v, nv, te, tr, gamma=gamma, lam=lam)
-told = "called" """,
+result = "called" """,
     "calls the library's answer by its module": """
 import importlib
 library = importlib.reload(importlib.import_module("coursekit.advantages"))
 def gae_recursion(r, v, nv, te, tr, gamma, lam): return library.gae(r, v, nv, te, tr, gamma=gamma, lam=lam)
-told = "called" """,
+result = "called" """,
     "another library function less the values": """
 def gae_recursion(r, v, nv, te, tr, gamma, lam):
     return lambda_returns(r, nv, te, tr, gamma=gamma, lam=lam) - v
-told = "called" """,
+result = "called" """,
     "reads the library's source": """
 import inspect
 namespace = dict(np=np)
 exec(inspect.getsource(gae), namespace)
 gae_recursion = namespace["gae"]
-told = "read" """,
+result = "read" """,
     "imports the references": """
 try:
     from coursekit.exercises import EXERCISES
     gae_recursion = EXERCISES["gae.recursion"].reference
-    told = "STOLEN"
+    result = "STOLEN"
 except ImportError as error:
-    told = repr(error)""",
+    result = repr(error)""",
     "imports the judge": """
 try:
     from coursekit.autograder import verdict
     verdict.judge = lambda *a: None
-    told = "STOLEN"
+    result = "STOLEN"
 except ImportError as error:
-    told = repr(error)""",
+    result = repr(error)""",
     "looks for references in memory": """
 import gc
 def gae_recursion(*a):
     found = [o for o in gc.get_objects() if type(o).__name__ in ("Exercise", "Case", "Misconception")]
     return found[0].reference(*a)
 found = [o for o in gc.get_objects() if type(o).__name__ in ("Exercise", "Case", "Misconception")]
-told = "STOLEN" if found else "no exercise in memory" """,
+result = "STOLEN" if found else "no exercise in memory" """,
     "looks for expected values up the stack": """
 import inspect
 def gae_recursion(*a):
     for frame in inspect.stack():
         for name in ("expected", "reference", "exercise", "cases"):
             if name in frame.frame.f_locals: return frame.frame.f_locals[name]
-told = "looked" """,
+result = "looked" """,
     "looks for bytecode": """
 import glob, marshal, os, sys
 import coursekit
 files = [f for p in (os.path.dirname(coursekit.__file__ or coursekit.__path__[0]), "/coursekit", "{package}")
          for f in glob.glob(p + "/**/*", recursive=True) if "exercises" in f or "verdict" in f or "submission" in f]
-told = "STOLEN" if files else "no bytecode" """,
+result = "STOLEN" if files else "no bytecode" """,
     "looks for answers everywhere": """
 import os
 files = []
 for place, folders, names in os.walk("/"):
     folders[:] = [f for f in folders if f not in ("usr", "proc", "sys", "site-packages", "python3.11")]
     files += [n for n in names if n in ("02_gae.ipynb", "gae_recursion.py", "students.csv", "seed")]
-told = f"STOLEN {files}" if files else "nothing" """,
+result = f"STOLEN {files}" if files else "nothing" """,
     "reads other processes": """
 import glob
 found = []
@@ -218,10 +218,10 @@ for path in glob.glob("/proc/[0-9]*/*"):
     try:
         if b"SECRET-OF-THE-GRADER" in open(path, "rb").read(1 << 20): found.append(path)
     except OSError: pass
-told = "STOLEN" if found else "nothing" """,
+result = "STOLEN" if found else "nothing" """,
     "reads the environment": """
 import os
-told = "STOLEN" if "SECRET-OF-THE-GRADER" in str(os.environ) else "nothing" """,
+result = "STOLEN" if "SECRET-OF-THE-GRADER" in str(os.environ) else "nothing" """,
     "reads the memory of others": """
 import glob, os
 mine, others = os.getpid(), []
@@ -229,37 +229,37 @@ for path in glob.glob("/proc/[0-9]*"):
     if path != f"/proc/{mine}":
         try: others.append(open(path + "/mem", "rb").read(1))
         except OSError: pass
-told = "STOLEN" if others else "nothing" """,
+result = "STOLEN" if others else "nothing" """,
     "reads the home folder": """
 import os
-try: told = "STOLEN" if os.listdir("{home}") else "nothing"
-except OSError as error: told = repr(error)""",
+try: result = "STOLEN" if os.listdir("{home}") else "nothing"
+except OSError as error: result = repr(error)""",
     "leaves a note in the kernel's keyring": """
 import ctypes, platform
 number = {"x86_64": 248, "aarch64": 217}.get(platform.machine(), -1)
-told = "NOTED" if ctypes.CDLL(None).syscall(number, b"user", b"note-98765", b"x", 1, -3) >= 0 else "refused" """,
+result = "NOTED" if ctypes.CDLL(None).syscall(number, b"user", b"note-98765", b"x", 1, -3) >= 0 else "refused" """,
     "opens inherited files": """
 import os
 found = []
 for fd in range(3, 64):
     try: found.append(os.readlink(f"/dev/fd/{fd}"))
     except OSError: pass
-told = "STOLEN" if any("/" in f and "socket" not in f for f in found) else "nothing" """,
+result = "STOLEN" if any("/" in f and "socket" not in f for f in found) else "nothing" """,
 }
 
 RESOURCES = {
     "10 GB of numbers": """
 def gae_recursion(*a): return np.ones(10**10 // 8)
-try: np.ones(10**10 // 8); told = "ALLOCATED"
-except MemoryError as error: told = repr(error)[:60]""",
+try: np.ones(10**10 // 8); result = "ALLOCATED"
+except MemoryError as error: result = repr(error)[:60]""",
     "10 GB of bytes": """
-try: block = bytearray(10**10); told = "ALLOCATED"
-except MemoryError: told = "MemoryError" """,
+try: block = bytearray(10**10); result = "ALLOCATED"
+except MemoryError: result = "MemoryError" """,
     "a list without end": """
 def gae_recursion(*a):
     x = []
     while True: x.append(bytearray(10**7))
-told = "made" """,
+result = "made" """,
     "a fork bomb": """
 import os
 made = 0
@@ -268,12 +268,12 @@ try:
         if os.fork() == 0: os.execv("/usr/bin/sleep", ["sleep", "98765"])
         made += 1
 except OSError: pass
-told = f"forked {made}" if made < 50 else "UNLIMITED" """,
+result = f"forked {made}" if made < 50 else "UNLIMITED" """,
     "a fork bomb of forks": """
 import os
 def gae_recursion(*a):
     while True: os.fork()
-told = "made" """,
+result = "made" """,
     "30 processes of 500 MB each": """
 import os, time
 def gae_recursion(*a):
@@ -284,7 +284,7 @@ def gae_recursion(*a):
             block = b"x" * (500 << 20)
             time.sleep(3600)
     time.sleep(3600)
-told = "made" """,
+result = "made" """,
     "memory that no process maps": """
 import ctypes, mmap, os
 libc, held = ctypes.CDLL(None, use_errno=True), []
@@ -293,7 +293,7 @@ for name, make in (("memfd", lambda: os.memfd_create("x")), ("segment", lambda: 
                    ("zero", lambda: mmap.mmap(os.open("/dev/zero", os.O_RDWR), 10**8))):
     try: held += [name.upper()] if make() else []
     except (OSError, ValueError): pass
-told = str(held)""",
+result = str(held)""",
     "a thread bomb": """
 import threading, time
 made = 0
@@ -302,11 +302,11 @@ try:
         threading.Thread(target=time.sleep, args=(60,), daemon=True).start()
         made += 1
 except RuntimeError: pass
-told = f"threads {made}" if made < 50 else "UNLIMITED" """,
+result = f"threads {made}" if made < 50 else "UNLIMITED" """,
     "a process left behind": """
 import subprocess
 subprocess.Popen(["sleep", "98765"], start_new_session=True)
-told = "left" """,
+result = "left" """,
     "a daemon left behind": """
 import os, ctypes
 if os.fork() == 0:
@@ -314,7 +314,7 @@ if os.fork() == 0:
     ctypes.CDLL(None).prctl(1, 0)
     if os.fork() == 0: os.execv("/usr/bin/sleep", ["sleep", "98765"])
     os._exit(0)
-told = "left" """,
+result = "left" """,
     "a loop in a cell": "while True: pass",
     "a loop that ignores signals": """
 import signal
@@ -323,28 +323,28 @@ for s in set(signal.Signals) - {signal.SIGKILL, signal.SIGSTOP}:
     except (OSError, ValueError): pass
 def gae_recursion(*a):
     while True: pass
-told = "made" """,
+result = "made" """,
     "a loop that swallows exceptions": """
 def gae_recursion(*a):
     while True:
         try:
             while True: pass
         except BaseException: pass
-told = "made" """,
+result = "made" """,
     "a sleep in every function": """
 import time
 def gae_recursion(*a): time.sleep(3600)
 lambda_return = mixture_weights = constant_error_bias = gae_recursion
-told = "made" """,
+result = "made" """,
     "a loop in C": "def gae_recursion(*a): return pow(7, 10**9)\ntold = 'made'",
     "stops itself": "import os, signal\ndef gae_recursion(*a): os.kill(os.getpid(), signal.SIGSTOP)\ntold = 'made'",
     "os._exit in a cell": "import os; os._exit(0)",
     "os._exit in a function": "import os\ndef gae_recursion(*a): os._exit(0)\ntold = 'made'",
-    "sys.exit in a cell": "told = 'made'\nimport sys; sys.exit(1)",
+    "sys.exit in a cell": "result = 'made'\nimport sys; sys.exit(1)",
     "kills its parent": """
 import os
 def gae_recursion(*a): os.kill(os.getppid(), 9)
-told = "made" """,
+result = "made" """,
     "kills everybody": "import os\ndef gae_recursion(*a): os.kill(-1, 9)\ntold = 'made'",
     "kills its group": "import os\ndef gae_recursion(*a): os.kill(0, 9)\ntold = 'made'",
     "kills every number": """
@@ -355,105 +355,107 @@ def gae_recursion(*a):
             try: os.kill(pid, 9)
             except OSError: pass
     return "survived"
-told = "made" """,
+result = "made" """,
     "crashes in C": "import ctypes\ndef gae_recursion(*a): ctypes.string_at(0)\ntold = 'made'",
     "runs out of stack": "def gae_recursion(*a): return gae_recursion(*a)\ntold = 'made'",
     "runs out of stack in C": """
 import sys
 sys.setrecursionlimit(10**8)
 def gae_recursion(*a): return gae_recursion(*a)
-told = "made" """,
+result = "made" """,
     "100 MB of output": "for _ in range(100): print('x' * 10**6)\ntold = 'printed'",
     "100 MB to the descriptor": "import os\nfor _ in range(100): os.write(1, b'x' * 10**6)\ntold = 'printed'",
     "raises its limits": """
 import resource
 try:
     resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
-    told = "RAISED"
-except (ValueError, OSError) as error: told = repr(error)""",
+    result = "RAISED"
+except (ValueError, OSError) as error: result = repr(error)""",
     "never ends at exit": """
 import atexit, threading, time
 atexit.register(time.sleep, 3600)
 class Stay:
     def __del__(self): time.sleep(3600)
 stay = Stay()
-told = "made" """,
+result = "made" """,
 }
 
 OUTSIDE = {
     "writes to the home folder": """
-try: open("{home}/written", "w"); told = "WRITTEN"
-except OSError as error: told = repr(error)""",
+try: open("{home}/written", "w"); result = "WRITTEN"
+except OSError as error: result = repr(error)""",
     "writes to its own home": """
 import os
 open(os.path.expanduser("~/written-98765"), "w").write("x")
-told = "a private home" """,
+result = "a private home" """,
     "writes to the shared folder": """
-try: open("{shared}/written", "w"); told = "WRITTEN"
-except OSError as error: told = repr(error)""",
+try: open("{shared}/written", "w"); result = "WRITTEN"
+except OSError as error: result = repr(error)""",
     "writes to /tmp": "open('/tmp/written-98765', 'w').write('x')\ntold = 'private'",
     "writes to /dev/shm": "open('/dev/shm/written-98765', 'w').write('x')\ntold = 'private'",
     "writes to the course": """
-try: open("{course}/written", "w"); told = "WRITTEN"
-except OSError as error: told = repr(error)""",
+try: open("{course}/written", "w"); result = "WRITTEN"
+except OSError as error: result = repr(error)""",
     "writes to its package": """
 import coursekit, os
-try: open(os.path.dirname(coursekit.__path__[0]) + "/written", "w"); told = "WRITTEN"
-except OSError as error: told = repr(error)""",
+try: open(os.path.dirname(coursekit.__path__[0]) + "/written", "w"); result = "WRITTEN"
+except OSError as error: result = repr(error)""",
     "writes to the root and to /dev": """
 said = []
 for path in ("/written", "/dev/written", "/usr/written", "/etc/written"):
     try: open(path, "w"); said.append("WRITTEN")
     except OSError: pass
-told = str(said)""",
+result = str(said)""",
     "removes everything": """
 import shutil
 for place in ("/coursekit", "/tmp", "{home}", "{course}", "{shared}", "/dev/shm"):
     shutil.rmtree(place, ignore_errors=True)
-told = "removed" """,
+result = "removed" """,
     "fills /tmp": """
 try:
     for k in range(100): open(f"/tmp/{k}", "wb").write(b"x" * 5_000_000)
-    told = "FILLED"
-except OSError as error: told = repr(error)""",
+    result = "FILLED"
+except OSError as error: result = repr(error)""",
     "a file of 200 MB": """
-try: open("/tmp/big", "wb").write(b"x" * 200_000_000); told = "FILLED"
-except OSError as error: told = repr(error)""",
+try: open("/tmp/big", "wb").write(b"x" * 200_000_000); result = "FILLED"
+except OSError as error: result = repr(error)""",
     "connects to this machine": """
 import socket
-try: socket.create_connection(("127.0.0.1", {port}), 1); told = "CONNECTED"
-except OSError as error: told = repr(error)""",
+try: socket.create_connection(("127.0.0.1", {port}), 1); result = "CONNECTED"
+except OSError as error: result = repr(error)""",
     "connects to the world": """
 import socket
-try: socket.create_connection(("1.1.1.1", 53), 1); told = "CONNECTED"
-except OSError as error: told = repr(error)""",
+try: socket.create_connection(("1.1.1.1", 53), 1); result = "CONNECTED"
+except OSError as error: result = repr(error)""",
     "sends a datagram": """
 import socket
-try: socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b"x", ("127.0.0.1", {port})); told = "sent, to itself"
-except OSError as error: told = repr(error)""",
+try:
+    socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b"x", ("127.0.0.1", {port}))
+    result = "sent, to itself"
+except OSError as error: result = repr(error)""",
     "an abstract socket": """
 import socket
-try: socket.socket(socket.AF_UNIX).connect("\\0{socket}"); told = "CONNECTED"
-except OSError as error: told = repr(error)""",
+try: socket.socket(socket.AF_UNIX).connect("\\0{socket}"); result = "CONNECTED"
+except OSError as error: result = repr(error)""",
     "leaves namespaces": """
 import ctypes
 libc = ctypes.CDLL(None, use_errno=True)
 said = [libc.umount2(b"/proc", 2), libc.mount(b"proc", b"/proc", b"proc", 0, None), libc.chroot(b".")]
-told = "ESCAPED" if 0 in said else "refused" """,
+result = "ESCAPED" if 0 in said else "refused" """,
     "makes namespaces of its own": """
 import ctypes, os
 libc = ctypes.CDLL(None, use_errno=True)
 made = libc.unshare(0x10000000 | 0x20000)
 said = [libc.umount2(b"/proc", 2), libc.umount2(b"/tmp", 2)] if made == 0 else [-1]
-told = "ESCAPED" if 0 in said and any(p.isdigit() for p in os.listdir("/proc")) else "refused" """,
+result = "ESCAPED" if 0 in said and any(p.isdigit() for p in os.listdir("/proc")) else "refused" """,
     "traces the server": """
 import ctypes, os
 said = [ctypes.CDLL(None).ptrace(16, pid, 0, 0) for pid in range(1, 50) if pid != os.getpid()]
-told = "TRACED" if 0 in said else "refused" """,
+result = "TRACED" if 0 in said else "refused" """,
     "becomes root": """
 import os
-try: os.setuid(0); told = "ROOT"
-except OSError as error: told = repr(error)""",
+try: os.setuid(0); result = "ROOT"
+except OSError as error: result = repr(error)""",
 }
 
 CHANNEL = {
@@ -463,14 +465,14 @@ def gae_recursion(*a):
     for fd in range(3, 64):
         try: os.write(fd, b"x" * 1000)
         except OSError: pass
-told = "made" """,
+result = "made" """,
     "announces 4 GB": """
 import os
 def gae_recursion(*a):
     for fd in range(3, 64):
         try: os.write(fd, b"\\xff" * 8)
         except OSError: pass
-told = "made" """,
+result = "made" """,
     "floods the channel": """
 import os
 def gae_recursion(*a):
@@ -478,7 +480,7 @@ def gae_recursion(*a):
         for fd in range(3, 64):
             try: os.write(fd, b"\\0\\0\\0\\2\\0\\0\\0\\0{}" * 1000)
             except OSError: pass
-told = "made" """,
+result = "made" """,
     "answers in advance": """
 from coursekit.autograder import wire
 import socket
@@ -489,19 +491,19 @@ def gae_recursion(r, *a):
         for k in range(200): wire.send(s, dict(id=k, value=np.zeros(5)))
         s.detach()
     return np.zeros(len(r))
-told = "made" """,
+result = "made" """,
     "closes the channel": "import os\ndef gae_recursion(*a): os.closerange(3, 64)\ntold = 'made'",
     "stops listening": """
 import os, time
 def gae_recursion(*a):
     if os.fork(): time.sleep(3600)
-told = "made" """,
+result = "made" """,
     "two answers from two processes": """
 import os
 def gae_recursion(r, *a):
     os.fork()
     return np.zeros(len(r))
-told = "made" """,
+result = "made" """,
     "arrays that ask for the same bytes": """
 from coursekit.autograder import wire
 import json, struct
@@ -511,7 +513,7 @@ def send(s, m):
 real = wire.send
 wire.send = lambda s, m: send(s, m) if "value" in m and isinstance(m["value"], dict) else real(s, m)
 def gae_recursion(*a): return {}
-told = "made" """,
+result = "made" """,
     "an array that lies": """
 from coursekit.autograder import wire
 import json, struct
@@ -521,7 +523,7 @@ def send(s, m):
 real = wire.send
 wire.send = lambda s, m: send(s, m) if "value" in m and isinstance(m["value"], dict) else real(s, m)
 def gae_recursion(*a): return {}
-told = "made" """,
+result = "made" """,
     "JSON 200,000 deep in the channel": """
 from coursekit.autograder import wire
 import struct
@@ -531,25 +533,25 @@ def send(s, m):
 real = wire.send
 wire.send = lambda s, m: send(s, m) if "value" in m and isinstance(m["value"], dict) else real(s, m)
 def gae_recursion(*a): return {}
-told = "made" """,
+result = "made" """,
     "an error that no file can hold": """
 from coursekit.autograder import wire
 real = wire.send
 wire.send = lambda s, m: real(s, {**m, "error": "\\ud800"} if "error" in m else m)
 def gae_recursion(*a): raise ValueError
-told = "made" """,
+result = "made" """,
     "an error that is no text": """
 from coursekit.autograder import wire
 real = wire.send
 wire.send = lambda s, m: real(s, {**m, "error": [np.zeros(3)]} if "error" in m else m)
 def gae_recursion(*a): raise ValueError
-told = "made" """,
+result = "made" """,
     "a number of a question that is an array": """
 from coursekit.autograder import wire
 real = wire.send
 def gae_recursion(*a):
     wire.send = lambda s, m: real(s, {**m, "id": np.full(2, m["id"])})
-told = "made" """,
+result = "made" """,
     "a list that holds itself": "x = []; x += [x] * 1000\ndef gae_recursion(*a): return x\ntold = 'made'",
     "a text of 100 MB": "def gae_recursion(*a): return 'x' * 10**8\ntold = 'made'",
     "an error of 100 MB": "def gae_recursion(*a): raise ValueError('x' * 10**8)\ntold = 'made'",
@@ -560,10 +562,10 @@ class Slow:
     def __repr__(self):
         while True: pass
 def gae_recursion(*a): return Slow()
-told = "made" """,
+result = "made" """,
     "a script in an error": """
 def gae_recursion(*a): raise ValueError("<script>alert(98765)</script>")
-told = "<script>alert(98765)</script>" """,
+result = "<script>alert(98765)</script>" """,
 }
 
 CODE = {**FORGED, **STOLEN, **RESOURCES, **OUTSIDE, **CHANNEL}

@@ -27,7 +27,7 @@ pytestmark = pytest.mark.slow
 CHAPTER = chapters(names=["02_gae"])["02_gae"]
 ANSWERS = answers(CHAPTER)
 CALL, TOTAL = 1.0, 8.0  # seconds for a call and for a submission
-TELL = "def best_lambda(lams, bias, variance):\n    return 'told: ' + str(globals().get('told'))"
+REPORT = "def best_lambda(lams, bias, variance):\n    return 'result: ' + str(globals().get('result'))"
 # these leave several processes that answer for one, or answers before the question: their honest one may go
 BREAKS_ITSELF = {"answers in advance", "a fork bomb of forks", "two answers from two processes"}
 
@@ -120,7 +120,7 @@ def graded(tmp_path_factory, isolated):
             for word, value in where.items():
                 source = source.replace(word, value)
             nb = notebook({"gae.targets": 1})
-            nb["cells"] += [code(source), code(TELL)]
+            nb["cells"] += [code(source), code(REPORT)]
             hand_in(folder, slugs.setdefault(attack, f"attack{k:03}"), nb)
         for k, change in enumerate(CHANGED):
             hand_in(folder, slugs.setdefault(change.__name__, f"changed{k:02}"), nb := notebook({"gae.targets": 1}))
@@ -141,10 +141,10 @@ def graded(tmp_path_factory, isolated):
                 grade(alone, tmp_path_factory.mktemp("calm")), guests, outside, out)
 
 
-def told(record):
+def result_of(record):
     """What the attack said about itself, from the only thing that leaves the sandbox: an answer."""
     lines = "\n".join(record["exercises"]["gae.best_lambda"]["lines"])
-    return (re.search(r"got +['\"]told: (.*)['\"]", lines) or [None, None])[1]
+    return (re.search(r"got +['\"]result: (.*)['\"]", lines) or [None, None])[1]
 
 
 @pytest.mark.parametrize("attack", ATTACKS)
@@ -158,7 +158,7 @@ def test_an_attack_earns_its_honest_points_and_no_more(attack, graded):
 
 @pytest.mark.parametrize("attack", [a for a in ATTACKS if a not in DEAD])
 def test_an_attack_was_really_tried_and_got_nothing(attack, graded):
-    said = told(graded[0][attack])
+    said = result_of(graded[0][attack])
     if said == "None" or (said is None and attack in BREAKS_ITSELF):
         pytest.skip("not shown: the attack ended before it could tell")
     assert said and not re.search(r"\b[A-Z]{4,}\b", said), graded[0][attack]

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from files import code
 from table import OUTSIDE, STOLEN
-from test_attacks import ATTACKS, CHAPTER, TELL, bystanders, grade, hand_in, listening, notebook, told
+from test_attacks import ATTACKS, CHAPTER, REPORT, bystanders, grade, hand_in, listening, notebook, result_of
 
 from coursekit.autograder import isolation, package, sandbox, submission
 from coursekit.autograder.book import chapter
@@ -82,7 +82,7 @@ def contained(request, tmp_path_factory):
                 for word, value in where.items():
                     source = source.replace(word, value)
                 nb = notebook({"gae.targets": 1})
-                nb["cells"] += [code(source), code(TELL)]
+                nb["cells"] += [code(source), code(REPORT)]
                 hand_in(folder, names[attack], nb)
             bystanders(folder)
             bystanders(alone := tmp_path_factory.mktemp("alone"))
@@ -99,7 +99,7 @@ def test_every_attack_keeps_its_honest_points_and_gets_no_more(contained):
 
 
 def test_every_attack_was_tried_and_got_nothing(contained):
-    said = {attack: told(record) for attack, record in contained[0].items() if attack not in ENDS_SOONER}
+    said = {attack: result_of(record) for attack, record in contained[0].items() if attack not in ENDS_SOONER}
     words = ("STOLEN", "WRITTEN", "CONNECTED", "ESCAPED", "TRACED", "FILLED", "ALLOCATED", "UNLIMITED", "RAISED",
              "MEMFD", "SEGMENT", "SHARED", "ZERO")
     assert {a: s for a, s in said.items() if not s or s == "None" or any(w in s for w in words)} == {}

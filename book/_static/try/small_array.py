@@ -5,7 +5,7 @@ and "f": bool, int64, float64. A number taken out of an array is a plain int or 
 """
 
 from small_print import array2string
-from small_shape import broadcast, checked, combined, size_of, slice_all, sliced, stretched, strides, told
+from small_shape import broadcast, checked, combined, shape_text, size_of, slice_all, sliced, stretched, strides
 
 WRONG_INDEX = ("only integers, slices (`:`), ellipsis (`...`), numpy.newaxis (`None`) and integer or boolean "
                "arrays are valid indices")
@@ -145,8 +145,8 @@ class ndarray:
         try:
             source = stretched(value.shape, shape)
         except ValueError:
-            raise ValueError("could not broadcast input array from shape " + told(value.shape) + " into shape "
-                             + told(shape)) from None
+            raise ValueError("could not broadcast input array from shape " + shape_text(value.shape)
+                             + " into shape " + shape_text(shape)) from None
         new, cast = value.values(), CASTS[self._kind]
         for i, j in zip(places, source):
             self._data[self._where[i]] = cast(new[j])
@@ -177,7 +177,8 @@ class ndarray:
             rest = size_of([n for n in shape if n != -1])
             shape[shape.index(-1)] = self.size // rest if rest else 0
         if size_of(shape) != self.size:
-            raise ValueError("cannot reshape array of size " + str(self.size) + " into shape " + told(tuple(shape)))
+            raise ValueError("cannot reshape array of size " + str(self.size) + " into shape "
+                             + shape_text(tuple(shape)))
         return ndarray(self._data, shape, self._kind, self._where)
 
     def ravel(self):
@@ -281,7 +282,7 @@ def locate(shape, key):
         whole = broadcast([a.shape for a in arrays]) if arrays else ()
     except ValueError:
         raise IndexError("shape mismatch: indexing arrays could not be broadcast together with shapes "
-                         + " ".join([told(a.shape) for a in arrays]) + " ") from None
+                         + " ".join([shape_text(a.shape) for a in arrays]) + " ") from None
     chosen = [0] * size_of(whole)
     for _, part, n, step, axis in fancy:
         index = asarray(part)

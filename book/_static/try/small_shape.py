@@ -1,7 +1,7 @@
 """Shapes, strides, broadcasting and slices: the arithmetic under the page's small numpy."""
 
 
-def told(shape):
+def shape_text(shape):
     """A shape as numpy's messages write it: no blanks."""
     return str(shape).replace(" ", "")
 
@@ -25,7 +25,7 @@ def broadcast(shapes):
         sizes = set([s[-k] for s in shapes if len(s) >= k]) - set([1])
         if len(sizes) > 1:
             raise ValueError("operands could not be broadcast together with shapes "
-                             + " ".join([told(s) for s in shapes]) + " ")
+                             + " ".join([shape_text(s) for s in shapes]) + " ")
         whole.insert(0, sizes.pop() if sizes else 1)
     return tuple(whole)
 

@@ -166,7 +166,7 @@ def numbers(value):
     if value is None or isinstance(value, str) or depth(value) >= 8:
         return None
     try:
-        if hasattr(value, "detach"):  # a torch tensor, told without importing torch
+        if hasattr(value, "detach"):  # a torch tensor, recognised without importing torch
             value = value.detach().cpu().numpy()
         array = np.asarray(value)
         return array if array.dtype.kind in "biuf" else None

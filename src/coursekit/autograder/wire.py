@@ -1,7 +1,7 @@
 """Numbers across the wall: how values travel between the grader and the sandbox. No pickle either way.
 
 A message is 8 bytes of lengths, JSON, and the raw bytes of its arrays. A value is null, a bool, a number, a
-short text, or {"list" | "tuple" | "dict" | "array" | "tensor" | "strange": ...}. The grader believes nothing
+short text, or {"list" | "tuple" | "dict" | "array" | "tensor" | "opaque": ...}. The grader believes nothing
 that it reads: sizes, depths, dtypes and shapes are checked before an array is made.
 """
 
@@ -26,7 +26,7 @@ class ProtocolError(Exception):
     """What came is no message of ours."""
 
 
-class Strange:
+class Opaque:
     """Stands for a value that is neither a number nor made of numbers."""
 
     def __init__(self, description: str) -> None:
@@ -89,8 +89,8 @@ class _Writer:
             return value
         if isinstance(value, str):
             return str(value)
-        if depth > MAX_DEPTH or isinstance(value, (Strange, int, complex)):
-            return {"strange": _described(value)}
+        if depth > MAX_DEPTH or isinstance(value, (Opaque, int, complex)):
+            return {"opaque": _described(value)}
         if isinstance(value, (list, tuple)) and len(value) < MAX_ITEMS:
             kind = "tuple" if isinstance(value, tuple) else "list"
             return {kind: [self.value(v, depth + 1) for v in value]}
@@ -102,7 +102,7 @@ class _Writer:
         kind = "tensor" if hasattr(value, "detach") else "array"
         array = np.asarray(value.detach().cpu().numpy() if kind == "tensor" else value)
         if array.dtype.kind not in "biuf":
-            return {"strange": _described(value)}
+            return {"opaque": _described(value)}
         dtype = array.dtype.newbyteorder("<")
         array = array.astype(dtype if dtype.str in DTYPES else "<f8")
         if self.bytes + array.nbytes > MAX_BYTES // 2:
@@ -113,7 +113,7 @@ class _Writer:
 
 
 def _described(value: Any) -> str:
-    if isinstance(value, Strange):
+    if isinstance(value, Opaque):
         return value.description
     try:
         return f"{type(value).__name__} {value!r}"[:MAX_TEXT]
@@ -145,8 +145,8 @@ class _Reader:
             return (list if kind == "list" else tuple)(self.value(v, depth + 1) for v in inner)
         if kind == "dict":
             return {_writable(str(k)): self.value(v, depth + 1) for k, v in inner}
-        if kind == "strange":
-            return Strange(_writable(str(inner)[:MAX_TEXT]))
+        if kind == "opaque":
+            return Opaque(_writable(str(inner)[:MAX_TEXT]))
         array = self.array(*inner)
         if kind == "tensor" and self.tensors:
             import torch

@@ -72,7 +72,7 @@ def serve(sock: socket.socket) -> NoReturn:
             os._exit(0)
         except BaseException as error:  # the value raises when it is read
             unread = f"{type(reply.get('value')).__name__} that can't be read: {describe(error)}"
-            wire.send(sock, {"value": wire.Strange(unread), "id": request["id"]})
+            wire.send(sock, {"value": wire.Opaque(unread), "id": request["id"]})
 
 
 def run_cell(request: dict[str, Any], names: dict[str, Any]) -> dict[str, Any]:
