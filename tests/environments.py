@@ -2,13 +2,19 @@
 
 import os
 import re
+import shutil
+import subprocess
 from importlib import metadata
 from pathlib import Path
 
+import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parent.parent
+# what a copy of the repository does without
+LEFT_OUT = shutil.ignore_patterns(".venv", ".git", "_build", "build", "dist", "__pycache__", ".*_cache", "mutants",
+                                  ".hypothesis", "*.egg-info")
 HIDE = """
 import sys
 from importlib.machinery import PathFinder
@@ -28,6 +34,15 @@ class Less(PathFinder):
 
 sys.meta_path[sys.meta_path.index(PathFinder)] = Less
 """
+
+
+def ran(*command, **options):
+    """The output of a program that must succeed. Skips the test if pip reaches no index to build a package with."""
+    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=300, **options)
+    if "No matching distribution found for setuptools" in done.stdout + done.stderr:
+        pytest.skip("pip reaches no index to build with")
+    assert done.returncode == 0, f"{command}\n{done.stdout[-1500:]}{done.stderr[-1500:]}"
+    return done.stdout
 
 
 def blocks(path):

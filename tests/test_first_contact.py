@@ -23,14 +23,13 @@ import numpy as np
 import pytest
 from packaging.requirements import Requirement
 
-from environments import OURS, ROOT, blocks, missing, only, requirements
+from environments import LEFT_OUT, OURS, ROOT, blocks, missing, only, requirements
 from notebooks import exercises_only, solution
 from test_autograder import LEAK
 
 pytestmark = pytest.mark.slow
 PAGES = ["README.md", "book/index.md", "book/autograder.md"]
 SHELL = ("", "sh", "bash", "console")
-LEFT_OUT = shutil.ignore_patterns(".venv", ".git", "_build", "__pycache__", ".*_cache", ".hypothesis", "*.egg-info")
 
 
 class Reader:

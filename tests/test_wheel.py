@@ -2,7 +2,6 @@
 
 import csv
 import shutil
-import subprocess
 import sys
 import sysconfig
 from pathlib import Path
@@ -10,20 +9,10 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from environments import OURS, ROOT, only
+from environments import LEFT_OUT, OURS, ROOT, only, ran
 from notebooks import exercises_only, solution
 
 pytestmark = pytest.mark.slow
-LEFT_OUT = shutil.ignore_patterns(".venv", ".git", "_build", "build", "dist", "__pycache__", ".*_cache", "mutants",
-                                  ".hypothesis", "*.egg-info")
-
-
-def ran(*command, **options):
-    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=300, **options)
-    if "No matching distribution found for setuptools" in done.stdout + done.stderr:
-        pytest.skip("pip reaches no index to build with")
-    assert done.returncode == 0, f"{command}\n{done.stdout[-1500:]}{done.stderr[-1500:]}"
-    return done.stdout
 
 
 @pytest.fixture(scope="module")

@@ -49,12 +49,13 @@ def mend_pages(app, exception):
     (Path(app.outdir) / "index.html").write_text(first)
 
 
+# On Colab torch is there, and this extra takes any from 2.6 on: it is not installed once more.
 INSTALL = """# Nothing to do where coursekit is installed; on Colab this takes a minute.
 import importlib.util
 
 if importlib.util.find_spec("coursekit") is None:
     !git clone -q --depth 1 {url} course
-    %pip install -q "./course[grade]"
+    %pip install -q "./course[gym]"
     %cd -q course/book
 """
 
