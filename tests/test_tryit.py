@@ -6,12 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from docutils import nodes
+from docutils.utils import new_document
 
 import small_judge
 import tryit
 import vendor_tryit
 from browser import NPM
-from coursekit.autograder import diagnosis, shown
+from coursekit.autograder import diagnosis, rules, shown
 from coursekit.autograder.verdict import Known, inputs_of, outcome
 from coursekit.exercises import EXERCISES
 
@@ -105,8 +107,24 @@ def test_a_workers_parts_are_the_committed_files(written):
     text = (written / "parts.js").read_text()
     parts = json.loads(text.removeprefix("coursekitTry.parts = ").removesuffix(";\n"))
     assert parts["worker"] == (TRY / "worker.js").read_text()
-    rules = {f"coursekit/{name}": (ROOT / "src" / "coursekit" / name).read_text() for name in tryit.RULES}
-    assert parts["files"] == {p.name: p.read_text() for p in TRY.glob("small_*.py")} | rules
+    shared = {f"coursekit/{name}": (ROOT / "src" / "coursekit" / name).read_text() for name in tryit.RULES}
+    assert parts["files"] == {p.name: p.read_text() for p in TRY.glob("small_*.py")} | shared
+
+
+def test_what_the_page_says_as_check_does_stands_in_none_of_its_scripts():
+    names = ("engine.js", "words.js", "small_runner.py", "small_judge.py")
+    text = "".join((TRY / name).read_text() for name in names)
+    for word in (rules.LATE.split("{}")[1], *rules.SIGNS.values(), str(rules.MAX_ITEMS), str(rules.MAX_TEXT)):
+        assert not re.search(rf"(?<!\d){re.escape(word)}(?!\d)", text.replace("* 1000", "")), word
+
+
+def test_a_check_cell_tells_the_page_its_exercise():
+    doctree = new_document("page")
+    for source in ('check("gae.targets", targets)', "check(  'td.bias', bias)", 'print("no check(\\"x.y\\")")'):
+        doctree += nodes.container("", nodes.literal_block(source, source), classes=["cell", "tag_check"])
+    tryit.name_checks(None, doctree)
+    added = [cell["classes"][2:] for cell in doctree.children]
+    assert added == [["exercise-gae.targets"], ["exercise-td.bias"], []]
 
 
 def test_micropython_is_the_package_that_the_tool_names():

@@ -6,18 +6,19 @@ that the page runs too (RULES); here is only what they need to know of each exer
 
 import ast
 import json
+import re
 from pathlib import Path
 
 import numpy as np
 
 import coursekit
-from coursekit.autograder import shown
+from coursekit.autograder import rules, shown
 from coursekit.autograder.book import cells, chapters, role
 from coursekit.autograder.verdict import Known, outcome
 from coursekit.exercises import EXERCISES
 
 FOLDER, PACKAGE = Path("_static/try"), Path(coursekit.__file__).parent
-RULES = ("autograder/diagnosis.py", "autograder/relations.py", "autograder/shown.py")
+RULES = ("autograder/diagnosis.py", "autograder/relations.py", "autograder/rules.py", "autograder/shown.py")
 PRESENT = {"gae", "token_rewards", "token_steps"}  # see small_coursekit.py
 
 
@@ -91,7 +92,7 @@ def of_chapter(path):
 
 def parts(folder):
     """What a worker is made of: its script, and the Python files that it writes for MicroPython."""
-    return {"worker": (folder / "worker.js").read_text(),
+    return {"worker": (folder / "worker.js").read_text(), "late": rules.LATE,
             "files": {path.name: path.read_text() for path in sorted(folder.glob("small_*.py"))}
             | {f"coursekit/{name}": (PACKAGE / name).read_text() for name in RULES}}
 
@@ -109,11 +110,19 @@ def write(book, target):
     (target / "parts.js").write_text(f"coursekitTry.parts = {text(parts(book / FOLDER))};\n")
 
 
+def name_checks(app, doctree):
+    """Each check cell gets the exercise that it names as a class, for the page's script: exercise-gae.recursion."""
+    for cell in doctree.findall(lambda node: "tag_check" in getattr(node, "attributes", {}).get("classes", ())):
+        if found := re.search(rules.CHECK, cell.astext()):
+            cell["classes"].append(f"exercise-{found[1]}")
+
+
 def write_pages(app, exception):
     if not exception and app.builder.format == "html":
         write(Path(app.srcdir) / "book", Path(app.outdir) / FOLDER)
 
 
 def setup(app):
+    app.connect("doctree-read", name_checks)
     app.connect("build-finished", write_pages)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

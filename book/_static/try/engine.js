@@ -84,10 +84,12 @@ window.coursekitTry = (() => {
     });
   }
 
+  const tooLate = (seconds) => coursekitTry.parts.late.replace("{}", seconds);
+
   // The verdict on what came of each case: {value} or an error {type, text, line, stub} or {late: seconds}.
   async function judge(exercise, outcomes, code) {
     const told = outcomes.map(({value, stub, late, ...error}) => value !== undefined ? {value} : {
-      error: late ? `no answer within ${late} s: does the loop end?` : coursekitTry.describe(error, code),
+      error: late ? tooLate(late) : coursekitTry.describe(error, code),
       stub, late: Boolean(late)});
     const worker = await (judging ??= started());
     return new Promise((done, failed) => {
@@ -112,8 +114,7 @@ window.coursekitTry = (() => {
     const {defined, outcomes} = told;
     const broken = {type: "Error", text: told.broken || "the page's Python broke off"};
     const last = told.late ? {late: told.late} : broken;
-    if (defined === undefined) return failed(told.late ? `no answer within ${told.late} s: does the loop end?`
-      : coursekitTry.describe(last, code));
+    if (defined === undefined) return failed(told.late ? tooLate(told.late) : coursekitTry.describe(last, code));
     if (defined?.missing) return failed(`There is no function ${exercise.signature} in this answer.`);
     if (defined) return failed(coursekitTry.describe(defined, code));
     const fill = outcomes.at(-1)?.fatal ? outcomes.at(-1) : last;

@@ -13,11 +13,12 @@ import small_coursekit
 import small_math
 import small_numpy
 import small_reader
+from coursekit.autograder.rules import MAX_DEPTH, MAX_ITEMS, MAX_TEXT
 from small_array import asarray, ndarray
 from small_operations import rounded
 from small_print import float_text
 
-FILE, MAX_ITEMS, MAX_DEPTH, MAX_PRINTED = "answer.py", 20000, 8, 5000
+FILE, MAX_PRINTED = "answer.py", 5000
 MODULES = ("copy", "functools", "heapq", "itertools", "json", "operator", "random", "re", "string",
            "time")
 inf, nan = float("inf"), float("nan")
@@ -205,7 +206,7 @@ class Teller:
         if self.items > MAX_ITEMS:
             raise ValueError("the answer holds more than " + str(MAX_ITEMS) + " numbers")
         if isinstance(value, str):
-            return json.dumps(["s", None, str(value)[:1000]])
+            return json.dumps(["s", None, str(value)[:MAX_TEXT]])
         if array is not None:
             data = ", ".join([number(v) for v in array.values()])
             return '["' + array.dtype.kind + '", ' + json.dumps(list(array.shape)) + ", [" + data + "]]"
@@ -213,7 +214,7 @@ class Teller:
             inner = ", ".join([self.value(v) for v in value])
             return '["' + ("l" if isinstance(value, list) else "t") + '", null, [' + inner + "]]"
         told = "None" if value is None else type(value).__name__ + " " + safe_repr(value)
-        return json.dumps(["x", None, told[:1000]])
+        return json.dumps(["x", None, told[:MAX_TEXT]])
 
 
 def number(value):

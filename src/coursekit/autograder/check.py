@@ -7,6 +7,7 @@ import sys
 import threading
 
 from coursekit.autograder.outcome import REFUSAL, Outcome, describe, from_stub, settled
+from coursekit.autograder.rules import LATE
 from coursekit.autograder.verdict import inputs_of, judge
 from coursekit.exercises import get
 
@@ -84,7 +85,7 @@ def call(function, case, seconds=SECONDS):
         with _time_limit(seconds):
             return Outcome(value=settled(function(*inputs_of(case))))
     except _Late:
-        return Outcome(error=f"no answer within {seconds} s: does the loop end?", late=True)
+        return Outcome(error=LATE.format(seconds), late=True)
     except KeyboardInterrupt:  # the learner's own, or the cell's timeout
         raise
     except BaseException as error:

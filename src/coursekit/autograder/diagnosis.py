@@ -10,6 +10,7 @@ known of an exercise: see Known in verdict.py and in the page's small_judge.py.
 """
 
 from coursekit.autograder.relations import ON_TOP, TELLING, changed_by, relation
+from coursekit.autograder.rules import SIGNS
 from coursekit.autograder.shown import NUMBERS, UNTRIED, agree, cut, differing, entries, failure, stacked, text
 
 
@@ -23,14 +24,16 @@ def judge(known, outcomes):
     right = [agree(g, w, known.tolerance) for g, w in zip(got, known.expected)]
     passed = sum(right)
     if all([o.get("stub") for o in outcomes]):
-        status, lines = "not attempted", [f"○ {known.id}: not attempted"]
+        status = "not attempted"
+        lines = [f"{SIGNS[status]} {known.id}: {status}"]
     elif passed == count:
         points = f"{known.points} point" + ("" if known.points == 1 else "s")
-        status, lines = "correct", [f"✓ {known.id}: {passed} of {passed} cases, {points}"]
+        status = "correct"
+        lines = [f"{SIGNS[status]} {known.id}: {passed} of {passed} cases, {points}"]
     else:
         status, first = "wrong", right.index(False)
         name, line = explain(known, got, right)
-        lines = [f"✗ {known.id}: {passed} of {count} cases; first failing: {known.labels[first]}"]
+        lines = [f"{SIGNS[status]} {known.id}: {passed} of {count} cases; first failing: {known.labels[first]}"]
         lines += failure(known.calls[first], got[first], outcomes[first].get("error"), known.expected[first],
                          known.tolerance)
         lines += [line] if line else []

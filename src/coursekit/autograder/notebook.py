@@ -19,7 +19,8 @@ from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
 from jupyter_client.manager import KernelManager
 
 from coursekit.autograder.check import MIME
-from coursekit.autograder.reader import CHECK, parse, read_file
+from coursekit.autograder.reader import parse, read_file
+from coursekit.autograder.rules import CHECK
 from coursekit.autograder.verdict import Verdict
 from coursekit.exercises import EXERCISES
 from coursekit.exercises.base import Exercise
@@ -128,7 +129,7 @@ class Notebook:
     def exercise(self, number: int) -> tuple[Exercise | None, str | None]:
         """(Exercise or None, role) of a cell: by its metadata, or by what its check says."""
         cell = self.cells[number]
-        found = CHECK.search(cell.source)
+        found = re.search(CHECK, cell.source)
         checked = any(c.role == "check" and c.exercise == cell.exercise for c in self.cells)
         if found and (cell.exercise is None or (cell.role == "stub" and not checked)):
             return EXERCISES.get(found[1]), "check"

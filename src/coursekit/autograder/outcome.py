@@ -6,8 +6,9 @@ from collections import deque
 from collections.abc import Iterator, KeysView, ValuesView
 from dataclasses import dataclass
 
+from coursekit.autograder.rules import MAX_DEPTH, MAX_ITEMS
+
 REFUSAL = "coursekit.{} does not answer here, since it is the answer: write it yourself"
-MOST, DEEPEST = 20_000, 8  # entries taken from a generator; lists within lists
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,7 @@ def settled(value, depth=0):
     """value with what generators give as lists, fractions as floats, words out of their arrays: the form of an
     answer is the learner's choice, its numbers count."""
     if isinstance(value, (Iterator, KeysView, ValuesView, deque)):
-        value = list(itertools.islice(value, MOST))
+        value = list(itertools.islice(value, MAX_ITEMS))
     elif isinstance(value, numbers.Rational | numbers.Real) and not isinstance(value, int | float):
         return value if hasattr(value, "dtype") else float(value)
     elif type(value).__module__ == "decimal":
@@ -35,7 +36,7 @@ def settled(value, depth=0):
         return str(value)
     if kind == "O":
         value = value.tolist()
-    if type(value) in (list, tuple) and depth < DEEPEST and len(value) < MOST:
+    if type(value) in (list, tuple) and depth < MAX_DEPTH and len(value) < MAX_ITEMS:
         return type(value)(settled(v, depth + 1) for v in value)
     return value
 

@@ -31,7 +31,7 @@ MODULES = ("_dispatch", "_kernels", "_scans", "actor_critic", "advantages", "arr
            "classic_resume", "credit", "credit_learning", "distributed", "distribution", "env_rollouts",
            "figures", "helpdesk", "hf", "hf_roles", "linear_reward", "lm", "memory_budget", "missing", "ppo",
            "preferences", "progress", "resume", "reward_model", "rlhf", "rollouts", "saved", "slider", "tokens")
-INSIDE = ("wire", "worker", "outcome", "confine")  # modules of the autograder that run in the sandbox
+INSIDE = ("wire", "worker", "outcome", "confine", "rules")  # modules of the autograder that run in the sandbox
 DATA = ("film_ratings.tsv.gz", "checkpoints/supervised.safetensors", "checkpoints/reward.safetensors")
 CHECK = '"""Checks say nothing while grading."""\n\n\ndef check(*arguments):\n    pass\n'
 LEFT = re.compile(r"(^|/)(\.|__pycache__/)|^course/|\.py[co]$")  # a wheel's chapters; what Python and editors leave

@@ -10,11 +10,11 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
+from coursekit.autograder.rules import CHECK
 from coursekit.exercises import EXERCISES
 
 MAX_BYTES, MAX_CELLS = 20 << 20, 2000
 SAFELY = sum(getattr(os, flag, 0) for flag in ("O_NOFOLLOW", "O_NONBLOCK", "O_BINARY"))  # Windows has the last one
-CHECK = re.compile(r"""^check\(\s*["']([\w.]+)["']""", re.M)
 
 
 class UnreadableError(Exception):
@@ -110,7 +110,7 @@ def _chapter(notebook: dict[str, Any], cells: list[Cell]) -> str | None:
     """Which chapter this is: by its exercises' marks, its checks, the functions it defines, its own word."""
     text = "\n".join(cell.source for cell in cells)
     votes = Counter(EXERCISES[c.exercise].notebook for c in cells if c.exercise in EXERCISES)
-    votes.update(EXERCISES[i].notebook for i in CHECK.findall(text) if i in EXERCISES)
+    votes.update(EXERCISES[i].notebook for i in re.findall(CHECK, text) if i in EXERCISES)
     votes.update(e.notebook for e in EXERCISES.values() if definitions(e.function, text))
     if votes:
         return max(sorted(votes), key=lambda name: votes[name])

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from coursekit.autograder.learners import file_name
+from coursekit.autograder.rules import SIGNS
 from coursekit.autograder.submission import FAULT, Record
 from coursekit.exercises import EXERCISES
 
@@ -25,7 +26,6 @@ td,th{padding:.2rem .6rem .2rem 0;text-align:left;vertical-align:top}tr+tr td{bo
 pre{background:#f5f5f5;padding:.6rem;overflow-x:auto;white-space:pre-wrap}
 .wide{overflow-x:auto}img{width:100%;min-width:36rem}td:last-child{min-width:14rem}td+td{white-space:nowrap}
 td:last-child{white-space:normal}"""
-SIGNS = {"correct": "✓", "wrong": "✗", "not attempted": "○"}
 
 
 def learner_page(record: Record) -> str:

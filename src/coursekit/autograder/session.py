@@ -12,6 +12,7 @@ from coursekit.autograder import wire
 from coursekit.autograder.outcome import Outcome
 from coursekit.autograder.package import needed_imports
 from coursekit.autograder.reader import Cell, definitions
+from coursekit.autograder.rules import LATE
 from coursekit.autograder.sandbox import START, GraderError, Sandbox
 from coursekit.autograder.verdict import inputs_of
 
@@ -67,7 +68,7 @@ class Session:
                 if type(reply.get("id")) is int and reply["id"] == self.number:
                     return reply
         except TimeoutError:
-            ended = WorkerEndedError(True, f"no answer within {left:.3g} s: does the loop end?")
+            ended = WorkerEndedError(True, LATE.format(f"{left:.3g}"))
         except (OSError, EOFError):
             oom = f"its processes held more than {self.limits.memory / 2**30:g} GB of memory together"
             ended = WorkerEndedError(False, oom if self.sandbox.oom else "ended the process it ran in")

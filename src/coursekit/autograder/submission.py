@@ -16,6 +16,7 @@ from coursekit.autograder.book import Chapter
 from coursekit.autograder.isolation import Isolation
 from coursekit.autograder.outcome import REFUSAL
 from coursekit.autograder.reader import Cell, File, UnreadableError, UnreadableFile, definitions, parse
+from coursekit.autograder.rules import SIGNS
 from coursekit.autograder.sandbox import GraderError, Limits, SandboxPool
 from coursekit.autograder.session import Session
 from coursekit.autograder.verdict import Verdict, judge
@@ -204,7 +205,7 @@ def _verdict(exercise: Exercise, public: list[Case], hidden: list[Case], outcome
     unseen = judge(exercise, hidden, outcomes[len(public):])
     if shown.status != "correct" or unseen.status == "correct":
         return shown
-    lines = (f"✗ {exercise.id}: right on every case that `check` shows, wrong on others",
+    lines = (f"{SIGNS['wrong']} {exercise.id}: right on every case that `check` shows, wrong on others",
              *(unseen.lines[-1:] if unseen.misconception else ()))
     return replace(unseen, status="wrong", passed=shown.passed, cases=shown.cases, lines=lines)
 

@@ -10,8 +10,9 @@ from functools import cached_property
 import numpy as np
 
 from coursekit.autograder import diagnosis, facts, shown
+from coursekit.autograder.rules import MAX_DEPTH, MAX_TEXT, SIGNS
 
-INPUTS, MOST = "call", 1000  # what starts the line of a failing case; characters of a word
+INPUTS = "call"  # starts the line that shows a failing case
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,8 @@ class Verdict:
     @classmethod
     def absent(cls, exercise, reason=None):
         """The verdict where no case was tried: not attempted, or wrong for the reason given."""
-        status, line = ("wrong", reason) if reason else ("not attempted", f"○ {exercise.id}: not attempted")
+        status = "wrong" if reason else "not attempted"
+        line = reason or f"{SIGNS[status]} {exercise.id}: {status}"
         return cls(exercise.id, status, 0, 0, 0, exercise.points, None, (line,))
 
     def payload(self):
@@ -141,29 +143,29 @@ def _argument(value):
 def plain(value):
     """A value as shown.py reads it."""
     if isinstance(value, str):
-        return ("s", None, str(value)[:MOST])
-    if isinstance(value, tuple) and depth(value) < 8:
+        return ("s", None, str(value)[:MAX_TEXT])
+    if isinstance(value, tuple) and depth(value) < MAX_DEPTH:
         return ("t", None, [plain(v) for v in value])
     array = numbers(value)
     if array is not None:
         kind = {"f2": "h", "f4": "g"}.get(array.dtype.str[1:], array.dtype.kind.replace("u", "i"))
         return (kind, array.shape, array.astype(float).ravel().tolist())
-    if isinstance(value, list) and depth(value) < 8:
+    if isinstance(value, list) and depth(value) < MAX_DEPTH:
         return ("l", None, [plain(v) for v in value])
-    return ("x", None, "None" if value is None else f"{type(value).__name__} {_repr(value)}"[:MOST])
+    return ("x", None, "None" if value is None else f"{type(value).__name__} {_repr(value)}"[:MAX_TEXT])
 
 
 def depth(value):
-    """How deep lists lie in each other; 8 for a list that holds itself."""
+    """How deep lists lie in each other; MAX_DEPTH for a list that holds itself."""
     found = 0
-    while isinstance(value, (list, tuple)) and len(value) and found < 8:
+    while isinstance(value, (list, tuple)) and len(value) and found < MAX_DEPTH:
         value, found = value[0], found + 1
     return found
 
 
 def numbers(value):
     """value as an array of numbers, or None where it is none."""
-    if value is None or isinstance(value, str) or depth(value) >= 8:
+    if value is None or isinstance(value, str) or depth(value) >= MAX_DEPTH:
         return None
     try:
         if hasattr(value, "detach"):  # a torch tensor, recognised without importing torch

@@ -18,8 +18,10 @@ from typing import Any
 
 import numpy as np
 
+from coursekit.autograder.rules import MAX_DEPTH, MAX_ITEMS, MAX_TEXT
+
 DTYPES = {"|b1", "|i1", "|u1", "<i2", "<u2", "<i4", "<u4", "<i8", "<u8", "<f2", "<f4", "<f8"}
-MAX_BYTES, MAX_ITEMS, MAX_DEPTH, MAX_TEXT = 8 << 20, 20_000, 8, 1000
+MAX_BYTES = 8 << 20
 
 
 class ProtocolError(Exception):

@@ -24,6 +24,7 @@ def run(options):
     need("jupyter_client", "ipykernel")
     from coursekit.autograder.notebook import Notebook
     from coursekit.autograder.reader import UnreadableError
+    from coursekit.autograder.rules import SIGNS
     from coursekit.autograder.verdict import tally
 
     try:
@@ -35,11 +36,10 @@ def run(options):
     if not results:
         raise ValueError(f"{path} can't be graded: it holds no exercises of this course")
     width = max(len(r["exercise"]) for r in results)
-    signs = {"correct": "✓", "wrong": "✗", "not attempted": "○"}
     for r in results:
-        print(f"{signs[r['status']]} {r['exercise']:{width}}  {r['points']}/{r['possible']}  {r['status']}")
+        print(f"{SIGNS[r['status']]} {r['exercise']:{width}}  {r['points']}/{r['possible']}  {r['status']}")
         if r["status"] == "wrong":
-            lines = [line.strip().removeprefix(f"✗ {r['exercise']}: ") for line in r["lines"]]
+            lines = [line.strip().removeprefix(f"{SIGNS['wrong']} {r['exercise']}: ") for line in r["lines"]]
             print("\n".join(f"    {line}" for line in lines))
     print(tally(results))
     return int(any(r["status"] == "wrong" for r in results))
