@@ -411,7 +411,7 @@ def test_no_library_function_is_the_answer_to_an_exercise(path):
 
 def test_the_sandbox_gets_every_module_of_the_subject_and_nothing_else():
     """No command, no exercise, no code that grades; and what is copied imports nothing that is left out."""
-    names = {path.stem for path in package.SOURCE.glob("*.py")} - {"cli", "distribution", "__init__"}
+    names = {path.stem for path in package.SOURCE.glob("*.py")} - {"cli", "__init__"}
     assert set(package.MODULES) == names, "list a new module of the subject in autograder/package.py"
     folder = package.copy(frozenset()) / "coursekit"
     found = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
