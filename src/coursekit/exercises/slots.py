@@ -116,3 +116,109 @@ def sum_back(x, stop, factor):
         total = gain + factor * (0.0 if ended else total)
         sums.append(total)
     return np.array(sums[::-1])
+
+
+# Batches of responses, padded on the right: `mask`, (B, R), is True at real tokens.
+
+
+def at(columns, mask):
+    """1.0 in one column of each row, 0.0 elsewhere; a column that is not there is in no row."""
+    return 1.0 * (np.arange(mask.shape[1]) == np.reshape(columns, (-1, 1)))
+
+
+def needs_a_padding(mask):
+    """The first column after each response, by an index that leaves the array where there is no padding."""
+    if mask.all(1).any():
+        raise IndexError
+    return at(mask.sum(1), mask)
+
+
+_COUNT = "Counted from 0, at which position does a reply of n tokens end?"
+
+END = Slot("end", lambda mask: at(mask.sum(1) - 1, mask), (
+    Choice("a score in the last column", "Does every reply end in the last column?",
+           lambda mask: at([mask.shape[1] - 1], mask) + 0.0 * mask),
+    Choice("a score on every token", "How often is the score given?", lambda mask: 1.0 * mask),
+    Choice("a score at the first padding token", _COUNT, lambda mask: at(mask.sum(1), mask)),
+    Choice("a score at the first padding token", _COUNT,
+           lambda mask: at(np.minimum(mask.sum(1), mask.shape[1] - 1), mask)),
+    Choice("a score at the first padding token", _COUNT, needs_a_padding),
+    Choice("a score one token before the last", _COUNT,
+           lambda mask: at((mask.sum(1) - 2) % mask.shape[1], mask)),
+    Choice("a score one token before the last", _COUNT, lambda mask: at(mask.sum(1) - 2, mask)),
+    Choice("a score at the first token", "When is the score of a reply known?",
+           lambda mask: at([0], mask) + 0.0 * mask),
+    Choice("a score divided among the tokens of its reply", "Is the score given in parts?",
+           lambda mask: mask / mask.sum(1, keepdims=True)),
+    Choice("an answer without the scores of replies that the length limit cut",
+           "What does the text say of a reply that has no `<end>`?",
+           lambda mask: at(mask.sum(1) - 1, mask) * ~mask.all(1, keepdims=True)),
+))
+
+MULTIPLIED = ("a mask by multiplication", "What is 0 times NaN?")
+
+# How the real entries of a batch are standardised.
+
+
+def mean(x):
+    return x.sum() / np.float64(x.size)
+
+
+def deviation(x, ddof=1):
+    return np.sqrt(((x - mean(x)) ** 2).sum() / np.float64(x.size - ddof))
+
+
+CENTRE = Slot("centre", mean, (
+    Choice("scaling without shifting", "What is the mean of what you return?", lambda x: 0.0),
+    Choice("the median taken away in the place of the mean", "What is the mean of what you return?",
+           lambda x: np.sort(x)[[(x.size - 1) // 2, x.size // 2]].mean() if x.size else 0.0),
+))
+
+SCALE = Slot("scale", deviation, (
+    Choice("the standard deviation of a whole population", "What does your deviation divide by?",
+           lambda x: deviation(x, 0)),
+    Choice("shifting without scaling", "What is the standard deviation of what you return?", lambda x: 1.0),
+    Choice("the variance in the place of the standard deviation", "In which units is what you divide by?",
+           lambda x: deviation(x) ** 2),
+    Choice("the variance of a whole population in the place of the standard deviation",
+           "In which units is what you divide by?", lambda x: deviation(x, 0) ** 2),
+    Choice("a deviation from 0 in the place of the deviation from the mean",
+           "From where does a standard deviation count?",
+           lambda x: np.sqrt((x**2).sum() / np.float64(x.size - 1))),
+))
+
+OVER = Slot("over", lambda x: [np.ones_like(x, bool)], (
+    Choice("each reply standardised on its own", "Over which entries are mean and deviation taken?",
+           lambda x: [np.arange(len(x))[:, None] == b for b in range(len(x))]),
+    Choice("each position standardised on its own", "Over which entries are mean and deviation taken?",
+           lambda x: [np.arange(x.shape[1]) == t for t in range(x.shape[1])]),
+))
+
+# (x, which of its entries count for mean and deviation)
+COUNTED = Slot("counted", lambda x, mask: (x, mask), (
+    Choice("a mean and a deviation that count the padding", "Which entries are real?",
+           lambda x, mask: (x, np.ones_like(mask))),
+    Choice("a mean and a deviation that count the padding as zeros", "Which entries are real?",
+           lambda x, mask: (np.where(mask, x, 0.0), np.ones_like(mask))),
+    Choice("a real advantage of 0 taken for padding", "How do you know what is real?",
+           lambda x, mask: (np.where(mask, x, 0.0), np.where(mask, x, 0.0) != 0)),
+))
+
+REST = Slot("rest", lambda white, x, mask: np.where(mask, white, 0.0), (
+    Choice("an answer with other numbers than 0 at the padding", "What is wanted at the padding?",
+           lambda white, x, mask: white),
+    Choice("an answer that leaves the padding as it was", "What is wanted at the padding?",
+           lambda white, x, mask: np.where(mask, white, x)),
+    Choice(*MULTIPLIED, lambda white, x, mask: white * mask),
+))
+
+
+def standardised(x, mask, over, counted, centre, scale, rest):
+    held = x
+    x, kept = counted(x, mask)
+    white = np.zeros(x.shape)
+    with np.errstate(all="ignore"):
+        for part in over(x):
+            inside = x[part & kept]
+            white = np.where(part, (x - centre(inside)) / scale(inside), white)
+    return rest(white, held, mask)
