@@ -68,7 +68,7 @@ def at_work():
 
 def planted():
     runs = json.loads((RESULTS / "bugs.json").read_text())["runs"]
-    for bug in ("none", "no price for KL", "logits off by one", "score in the last column", "sign of the KL price"):
+    for bug in ("none", "no KL penalty", "logits off by one", "score in the last column", "sign of the KL penalty"):
         gold = next(run["curves"]["gold"] for run in runs if run["bug"] == bug)
         yield f"gold at the end {np.mean(gold[-5:]):.2f}"
 

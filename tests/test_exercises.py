@@ -182,6 +182,17 @@ def test_the_exercises_a_chapter_needs_are_there():
         assert all(len(e.mistakes) >= 3 and len(e.hints) == 2 for e in exercises)
 
 
+def test_runs_to_be_diagnosed_are_of_seeds_that_the_chapter_does_not_show():
+    """Three of each kind; who has learnt by heart how each of the public runs ends knows none of the others."""
+    exercise = get("ppo.diagnosis")
+    public = {tuple(case.inputs["kl"][[0, -1]]) for case in exercise.cases(0)}
+    for seed in range(1, 26):
+        cases = exercise.cases(seed)
+        kinds = Counter(exercise.reference(*inputs_of(case)) for case in cases)
+        assert len(kinds) == 5 and set(kinds.values()) == {3}
+        assert not public & {tuple(case.inputs["kl"][[0, -1]]) for case in cases}
+
+
 def test_an_unknown_id_lists_the_known_ones():
     with pytest.raises(ValueError, match="no exercise is called 'gae.recursoin'.*gae.recursion"):
         get("gae.recursoin")

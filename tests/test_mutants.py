@@ -9,11 +9,29 @@ from coursekit.exercises import EXERCISES
 from notebooks import solution
 
 SEEDS = range(26)
+IMPORTS = """import math
+import numpy as np
+from coursekit.advantages import gae
+from coursekit.tokens import token_rewards, token_steps
+"""
 COMPOSED = [e for e in EXERCISES.values() if e.slots]
 # Mutants that are right answers, each with the reason.
 EQUIVALENT = {
     ("gae.best_lambda", "(bias ** 2 + variance).mean -> (bias ** 2 + variance).sum in mse = (bias ** 2 + "
      "variance).sum(axis=1)"): "the sum over states is least where the mean is",
+} | {("ppo.diagnosis", f"{change} in {line.format(bound)[:90]}"): "no run lies between the bounds, as the task says"
+     for line, changes in {
+         "if kl.min() {}:": {"kl.min() < -1 -> kl.min() <= -1": "<= -1", "1 -> 2": "< -2", "1 -> 0": "< -0"},
+         "if kl[-1] {}:": {"kl[-1] > 10 -> kl[-1] >= 10": ">= 10", "10 -> 11": "> 11", "10 -> 9": "> 9"},
+         "return 'no KL penalty' if proxy[-1] {} else 'sign of the KL penalty'": {
+             "proxy[-1] > 1 -> proxy[-1] >= 1": ">= 1", "1 -> 0": "> 0"},
+         "return 'score in the last column' if explained_variance[-1] {} else 'none'": {
+             "explained_variance[-1] < 0.2 -> explained_variance[-1] <= 0.2": "<= 0.2", "0.2 -> 0.1": "< 0.1"},
+     }.items() for change, bound in changes.items()} | {
+    ("ppo.diagnosis", f"{name} = {value}"): "the other three series tell enough"
+    for name in ("clip_fraction", "length") for value in ("zeros", "ones")} | {
+    ("ppo.diagnosis", "1 -> 2 in return 'score in the last column' if explained_variance[-2] < 0.2 else 'none'"):
+        "after two updates a healthy critic explains something, and the other one never does",
 }
 
 
@@ -26,7 +44,7 @@ def test_every_known_mistake_fails_on_every_seed(exercise):
 
 @pytest.mark.parametrize("exercise", COMPOSED, ids=lambda e: e.id)
 def test_every_mutant_of_the_solution_fails_on_every_seed(exercise):
-    source = "import numpy as np\nimport math\n" + solution(exercise.notebook, exercise.id)
+    source = IMPORTS + solution(exercise.notebook, exercise.id)
     answers = {what: defined(text, exercise.function) for what, text in mutants.of_source(source).items()}
     answers |= dict(mutants.with_arguments_ignored(exercise, defined(source, exercise.function)))
     right = {what for i, what in EQUIVALENT if i == exercise.id}

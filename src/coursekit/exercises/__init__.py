@@ -5,7 +5,6 @@ The checks in the notebooks, the pytest plugin, the task cells and the tests all
 
 from coursekit.exercises import (
     before_you_start,
-    diagnosis,
     four_models,
     gae,
     gae_at_work,
@@ -16,8 +15,7 @@ from coursekit.exercises import (
 )
 from coursekit.exercises.base import Case, Choice, Exercise, Misconception, Slot
 
-CHAPTERS = (before_you_start, td_vs_mc, gae, gae_at_work, reward_models, reward_audits, sparse_credit, four_models,
-            diagnosis)
+CHAPTERS = (before_you_start, td_vs_mc, gae, gae_at_work, reward_models, reward_audits, sparse_credit, four_models)
 EXERCISES = {exercise.id: exercise for chapter in CHAPTERS for exercise in chapter.EXERCISES}
 
 __all__ = ["CHAPTERS", "EXERCISES", "Case", "Choice", "Exercise", "Misconception", "Slot", "get"]

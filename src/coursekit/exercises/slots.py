@@ -123,7 +123,7 @@ def sum_back(x, stop, factor):
 
 def at(columns, mask):
     """1.0 in one column of each row, 0.0 elsewhere; a column that is not there is in no row."""
-    return 1.0 * (np.arange(mask.shape[1]) == np.reshape(columns, (-1, 1)))
+    return 1.0 * (np.arange(mask.shape[1]) == np.asarray(columns)[:, None])
 
 
 def needs_a_padding(mask):
@@ -165,7 +165,8 @@ def mean(x):
 
 
 def deviation(x, ddof=1):
-    return np.sqrt(((x - mean(x)) ** 2).sum() / np.float64(x.size - ddof))
+    off = x - mean(x)
+    return np.sqrt(off.dot(off) / np.float64(x.size - ddof))
 
 
 CENTRE = Slot("centre", mean, (
@@ -216,9 +217,6 @@ REST = Slot("rest", lambda white, x, mask: np.where(mask, white, 0.0), (
 def standardised(x, mask, over, counted, centre, scale, rest):
     held = x
     x, kept = counted(x, mask)
-    white = np.zeros(x.shape)
     with np.errstate(all="ignore"):
-        for part in over(x):
-            inside = x[part & kept]
-            white = np.where(part, (x - centre(inside)) / scale(inside), white)
-    return rest(white, held, mask)
+        white = [(part, (x - centre(inside)) / scale(inside)) for part in over(x) for inside in [x[part & kept]]]
+    return rest(white[0][1] if len(white) == 1 else sum(np.where(*pair, 0.0) for pair in white), held, mask)
