@@ -14,10 +14,12 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 LIBC: Any = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None  # importable everywhere
-EXECUTE, WRITE, READ, LIST, TRUNCATE, IOCTL = 1, 2, 4, 8, 1 << 14, 1 << 15  # Landlock's names for access
+# linux/landlock.h: LANDLOCK_ACCESS_FS_EXECUTE, _WRITE_FILE, _READ_FILE, _READ_DIR, _TRUNCATE, _IOCTL_DEV
+EXECUTE, WRITE, READ, LIST, TRUNCATE, IOCTL = 1, 2, 4, 8, 1 << 14, 1 << 15
 ALL = (1 << 16) - 1
 ON_FILES = EXECUTE | WRITE | READ | TRUNCATE | IOCTL
-CREATE_RULESET, ADD_RULE, RESTRICT_SELF = 444, 445, 446  # the same numbers on every machine
+CREATE_RULESET, ADD_RULE, RESTRICT_SELF = 444, 445, 446  # landlock_create_ruleset, …: the same on every machine
+# linux/audit.h: AUDIT_ARCH_X86_64, AUDIT_ARCH_AARCH64; and the numbers of system calls there
 CALLS = {"x86_64": (0xC000003E, {"mmap": 9, "shmget": 29, "memfd_create": 319, "memfd_secret": 447, "socket": 41,
                                  "ptrace": 101, "setpgid": 109, "setsid": 112, "io_uring_setup": 425,
                                  "add_key": 248, "request_key": 249, "keyctl": 250}),
@@ -27,10 +29,13 @@ CALLS = {"x86_64": (0xC000003E, {"mmap": 9, "shmget": 29, "memfd_create": 319, "
 HIDDEN_MEMORY = ("shmget", "memfd_create", "memfd_secret", "mmap")  # mmap: only of memory shared by processes
 KEYRINGS = ("add_key", "request_key", "keyctl")  # one submission could leave a note there for the next
 WAYS_OUT = ("socket", "io_uring_setup", "ptrace", "setpgid", "setsid")
-LOAD, AND, EQUAL, AT_LEAST, RETURN = 0x20, 0x54, 0x15, 0x35, 0x06
 PRETENDED = ("setpgid", "setsid")  # a process that stays in its group can be ended with it
-ALLOW, SUCCEED, DENY, SHARED_ANONYMOUS = 0x7FFF0000, 0x50000, 0x50000 | errno.EPERM, 0x21
-FOREIGN = 1 << 30  # system calls of another kind of program: x32
+# linux/bpf_common.h: BPF_LD | BPF_W | BPF_ABS, BPF_ALU | BPF_AND, BPF_JMP | BPF_JEQ, BPF_JMP | BPF_JGE, BPF_RET
+LOAD, AND, EQUAL, AT_LEAST, RETURN = 0x20, 0x54, 0x15, 0x35, 0x06
+# linux/seccomp.h: SECCOMP_RET_ALLOW, SECCOMP_RET_ERRNO with no error, and with EPERM
+ALLOW, SUCCEED, DENY = 0x7FFF0000, 0x50000, 0x50000 | errno.EPERM
+SHARED_ANONYMOUS = 0x21  # MAP_SHARED | MAP_ANONYMOUS
+FOREIGN = 1 << 30  # __X32_SYSCALL_BIT: system calls of another kind of program
 
 
 def landlock() -> int:

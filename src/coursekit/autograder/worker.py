@@ -23,9 +23,12 @@ import coursekit
 from coursekit.autograder import confine, wire
 from coursekit.autograder.outcome import describe, from_stub, settled
 
-NEWNS, NEWIPC, NEWUSER, NEWPID, NEWNET = 0x20000, 0x8000000, 0x10000000, 0x20000000, 0x40000000
-DUMPABLE, CAPBSET_DROP, NO_NEW_PRIVS = 4, 24, 38
-SILENT = 8 | 2 | 4  # MS_NOEXEC, MS_NOSUID, MS_NODEV
+# The kernel's names: linux/sched.h, linux/prctl.h, linux/capability.h, sys/mount.h
+CLONE_NEWNS, CLONE_NEWIPC, CLONE_NEWUSER = 0x20000, 0x8000000, 0x10000000
+CLONE_NEWPID, CLONE_NEWNET = 0x20000000, 0x40000000
+PR_SET_DUMPABLE, PR_CAPBSET_DROP, PR_SET_NO_NEW_PRIVS = 4, 24, 38
+LINUX_CAPABILITY_VERSION_3 = 0x20080522
+MS_NOSUID, MS_NODEV, MS_NOEXEC = 2, 4, 8
 
 
 def main(descriptor: int) -> None:
@@ -40,8 +43,8 @@ def main(descriptor: int) -> None:
         os.setgroups([])
         os.setresgid(*[settings["uid"]] * 3)
         os.setresuid(*[settings["uid"]] * 3)
-        confine.call("prctl", DUMPABLE, 1, 0, 0, 0)
-    confine.call("prctl", NO_NEW_PRIVS, 1, 0, 0, 0)
+        confine.call("prctl", PR_SET_DUMPABLE, 1, 0, 0, 0)
+    confine.call("prctl", PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
     fonts = os.path.join(os.path.dirname(coursekit.__path__[0]), "fonts")
     if os.path.isdir(fonts):  # matplotlib would look for fonts again, for a second
         shutil.copytree(fonts, os.environ["MPLCONFIGDIR"])
@@ -172,7 +175,7 @@ def _spawn(descriptor: int, control: socket.socket, settings: dict[str, Any]) ->
 
 def _unshare() -> None:
     uid, gid = os.getuid(), os.getgid()
-    confine.call("unshare", NEWUSER | NEWPID | NEWNS | NEWIPC | NEWNET)
+    confine.call("unshare", CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWNET)
     for name, text in (("setgroups", "deny"), ("uid_map", f"1000 {uid} 1"), ("gid_map", f"1000 {gid} 1")):
         with open(f"/proc/self/{name}", "w") as file:
             file.write(text)
@@ -182,11 +185,12 @@ def _enclose(descriptor: int, control: socket.socket, writer: int, settings: dic
     """In the child: private folders, no way back, limits; then serve."""
     try:
         for folder in (b"/tmp", b"/dev/shm", b"/proc"):
-            confine.call("mount", b"tmpfs", folder, b"tmpfs", SILENT, f"size={settings['tmp']}".encode())
+            flags, size = MS_NOSUID | MS_NODEV | MS_NOEXEC, f"size={settings['tmp']}".encode()
+            confine.call("mount", b"tmpfs", folder, b"tmpfs", flags, size)
         os.chdir("/tmp")
         for capability in range(64):
-            confine.LIBC.prctl(CAPBSET_DROP, capability, 0, 0, 0)
-        header, data = (ctypes.c_uint32 * 2)(0x20080522, 0), (ctypes.c_uint32 * 6)()
+            confine.LIBC.prctl(PR_CAPBSET_DROP, capability, 0, 0, 0)
+        header, data = (ctypes.c_uint32 * 2)(LINUX_CAPABILITY_VERSION_3, 0), (ctypes.c_uint32 * 6)()
         confine.call("capset", header, data)
         os.close(control.detach())
         os.close(writer)
