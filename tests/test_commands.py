@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 import coursekit
-from coursekit import cli, lm, saved
+from coursekit import classic_resume, cli, lm, saved
 from coursekit.autograder import sandbox
+from coursekit.classic_resume import load_run, save_run
 from coursekit.distribution import install
 from coursekit.progress import bar
 
@@ -228,8 +229,18 @@ def test_an_interrupted_training_says_how_to_go_on_and_goes_on_there(place):
     command = f"train cartpole --out {out} --plot run.png"
     status, errors = interrupted(place, f"{command} --updates 300", lambda _: out.exists())
     assert status == 130
-    assert re.fullmatch(f"coursekit: interrupted; `--resume` goes on from {out}, saved after update \\d+\n", errors)
+    assert errors == f"coursekit: interrupted; `--resume` goes on from {out}\n"
     assert contents(place) == ["class", "class/ada.ipynb", "folder", "pairs.jsonl", "run.safetensors"]
+
+
+def test_ctrl_c_at_the_end_of_a_save_finds_what_was_saved(place, capsys, monkeypatch):
+    def save_and_stop(*run):
+        save_run(*run)
+        raise KeyboardInterrupt
+    monkeypatch.setattr(classic_resume, "save_run", save_and_stop)
+    assert cli.main(["train", "cartpole", "--updates", "20"]) == 130
+    line = "coursekit: interrupted; `--resume` goes on from cartpole.safetensors\n"
+    assert capsys.readouterr().err == line and load_run(place / "cartpole.safetensors")[0].update == 1
 
 
 def test_interrupted_before_the_first_save_a_run_does_not_promise_to_go_on(place):

@@ -106,16 +106,16 @@ def check_resume(options, path, saved):
 
 @contextlib.contextmanager
 def resumable(path, resumed):
-    """Within it, Ctrl-C says what --resume can do. Yields a list, to which the number of each saved update goes."""
-    saved: list[int] = []
+    """Within it, Ctrl-C says what --resume can do. resumed: whether the run itself had begun with it."""
+    before = _stamp(path)
     try:
-        yield saved
+        yield
     except KeyboardInterrupt:
-        raise KeyboardInterrupt(advice(path, saved, resumed)) from None
+        ours = resumed or _stamp(path) != before  # else a file of another run, or none
+        message = f"`--resume` goes on from {path}" if ours else "nothing was saved; start it again"
+        raise KeyboardInterrupt(message) from None
 
 
-def advice(path, saved, resumed=False):
-    """How to go on with a run that ended early. resumed: whether it had begun with --resume."""
-    if saved:
-        return f"`--resume` goes on from {path}, saved after update {saved[-1]}"
-    return f"`--resume` goes on from {path}" if resumed else "nothing was saved; start it again"
+def _stamp(path):
+    """What tells a file from the one that takes its place; None without a file."""
+    return (path.stat().st_ino, path.stat().st_mtime_ns) if path.exists() else None

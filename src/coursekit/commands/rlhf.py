@@ -5,7 +5,7 @@ import signal
 import sys
 from pathlib import Path
 
-from coursekit.commands.common import SEEDS, advice, at_least, check_resume, need, resumable, target_files
+from coursekit.commands.common import SEEDS, at_least, check_resume, need, resumable, target_files
 
 EVERY, UPDATES = 5, 40  # updates between two saves; and in all, unless --updates says otherwise
 GONE = "a process of this run is gone, and the run has ended"
@@ -32,16 +32,17 @@ def run(options):
     target_files(options.out, options.plot)
     if options.resume:
         check_resume(options, options.out, ("beta", "batch", "seed"))
-    with resumable(options.out, options.resume) as saved:
-        return _tune(options, options.out, saved)
+    with resumable(options.out, options.resume):
+        return _tune(options, options.out)
 
 
-def _tune(options, out, saved):
+def _tune(options, out):
     import torch
 
     from coursekit import distributed
 
     many, device = "RANK" in os.environ, torch.device("cpu")
+    saved: list[int] = []
     if many:
         signal.signal(signal.SIGTERM, lambda *_: _leave(out, saved))  # torchrun's, once a rank is lost
         device = distributed.start()
@@ -107,8 +108,11 @@ def _learn(state, history, saved, out, updates, device):
 def _leave(out, saved):
     """End this process at once: to leave the group in order, it would have to wait for the member that is lost."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    advice = "nothing was saved; start it again"
+    if saved:
+        advice = f"`--resume` goes on from {out}, saved after update {saved[-1]}"
     try:
-        print(f"coursekit: rank {os.environ['RANK']}: {GONE}; {advice(out, saved)}", file=sys.stderr)
+        print(f"coursekit: rank {os.environ['RANK']}: {GONE}; {advice}", file=sys.stderr)
         sys.stdout.flush()
     finally:
         os._exit(1)

@@ -31,11 +31,11 @@ def run(options):
     target_files(out, plot)
     if options.resume:
         check_resume(options, out, ("seed", "updates"))
-    with resumable(out, options.resume) as saved:
-        return _train(options, out, plot, saved)
+    with resumable(out, options.resume):
+        return _train(options, out, plot)
 
 
-def _train(options, out, plot, saved):
+def _train(options, out, plot):
     import torch
 
     from coursekit.actor_critic import evaluate, film
@@ -50,7 +50,6 @@ def _train(options, out, plot, saved):
             raise ValueError(f"--out {out} is a run on {state.config.env}, not {options.task}; name another file")
     else:
         state, history = start(replace(config, updates=options.updates or config.updates), seed=seed), []
-    saved += [state.update] if history else []
     config, every = state.config, max(1, state.config.updates // LINES)
     complete = state.update >= config.updates
     before = film(start(config, seed=state.seed).agent, config.env)
@@ -58,7 +57,6 @@ def _train(options, out, plot, saved):
         history.append(metrics)
         if state.update % every == 0 or state.update == config.updates:
             save_run(state, history, out)
-            saved.append(state.update)
             print(_line(history), flush=True)
     returns = evaluate(state.agent, config.env)
     solved = "solved" if returns.mean() >= SOLVED[options.task] else "not solved"
