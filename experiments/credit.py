@@ -54,8 +54,8 @@ def false_prizes(world):
     return np.outer(np.arange(world.words) == 1, np.full(len(world.weights), 2.0))
 
 
-def centred(paid):
-    return paid - paid.mean(0)
+def centred(rewards):
+    return rewards - rewards.mean(0)
 
 
 def critic_everywhere(world, training):
@@ -80,8 +80,9 @@ def credit_table(length, seed, answers=300):
         critics[f"critic {n}"] = fit_critic(world, *training)(tokens)
         estimates[f"redistribution {n}"] = centred(fit_redistribution(world, *training)(tokens))
         if n > 30:
-            values, paid = (fit(world, training)(tokens) for fit in (critic_everywhere, redistribution_everywhere))
-            estimates[f"redistribution {n}, looks everywhere"] = centred(paid)
+            values = critic_everywhere(world, training)(tokens)
+            redistributed = redistribution_everywhere(world, training)(tokens)
+            estimates[f"redistribution {n}, looks everywhere"] = centred(redistributed)
             estimates |= {f"critic {n}, looks everywhere, λ {lam:g}": answer_gae(rewards, values, lam=lam)
                           for lam in (0.0, 0.95)}
     estimates |= {f"{name}, λ {lam:g}": answer_gae(rewards, values, lam=lam)
@@ -159,7 +160,7 @@ def shaped_learning(seed, length=50, lr=0.3, updates=300):
     estimates = {"λ 1, no critic": lambda r, v: answer_gae(r, v, lam=1.0),
                  "λ 0.95, no critic": lambda r, v: answer_gae(r, v, lam=0.95)}
 
-    def pays(kind, tokens, rewards):
+    def changed(kind, tokens, rewards):
         if kind == "plain":
             return rewards
         potentials, earned = progress(world, tokens, (true_prizes if "true" in kind else false_prizes)(world))
@@ -167,8 +168,8 @@ def shaped_learning(seed, length=50, lr=0.3, updates=300):
     for kind in ("plain", "true progress", "false progress", "false bonus"):
         for name, estimate in estimates.items():
             def credit(world, tokens, rewards, recent, kind=kind, estimate=estimate):
-                paid = pays(kind, tokens, rewards)
-                return estimate(paid, np.full(paid.shape, paid.sum(1).mean()))
+                rewards = changed(kind, tokens, rewards)
+                return estimate(rewards, np.full(rewards.shape, rewards.sum(1).mean()))
             *_, last = learn(world, credit, lr=lr, batch=BATCH, updates=updates,
                              rng=np.random.default_rng([seed, 3]))
             found[f"{kind}, {name}"] = last["score"]

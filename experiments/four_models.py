@@ -1,8 +1,8 @@
-"""PPO with four models on the help desk at several KL prices; five seeds of the whole pipeline.
+"""PPO with four models on the help desk at several KL coefficients; five seeds of the whole pipeline.
 
-Per seed: the supervised model, a reward model of 4,000 comparisons, then PPO for each price β, 80 updates with
-the default recipe; best-of-n with the same models beside it; and the fit of Gao et al.'s form to the run without a
-price.
+Per seed: the supervised model, a reward model of 4,000 comparisons, then PPO for each coefficient β, 80 updates
+with the default config; best-of-n with the same models beside it; and the fit of Gao et al.'s form to the run with
+β = 0.
 
     python experiments/four_models.py      about 12 minutes on two cores; writes results/four_models.json
 """

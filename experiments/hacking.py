@@ -1,9 +1,9 @@
 """What optimising an honest reward model does, three seeds of the whole pipeline.
 
 Per seed: the supervised model, a reward model of 4,000 comparisons, best-of-n with it (and with one of 250
-comparisons), its score regressed on the rubric, a policy trained on its score alone (PPO without a KL price), and
-how well the reward model judges that policy's replies, before and after relabelling; then a policy paid by the
-relabelled model.
+comparisons), its score regressed on the rubric, a policy trained on its score alone (PPO with β = 0), and how
+accurate the reward model is on that policy's replies, before and after relabelling; then a policy trained on the
+relabelled model's score.
 
     python experiments/hacking.py        about 10 minutes on two cores; writes results/hacking.json
 """
@@ -70,10 +70,10 @@ def one_seed(seed):
                                      "proxy": best_of_n(proxy, proxy, NS).mean(-1).tolist()}
     found["best_of_n"]["gold itself"] = {"gold": best_of_n(gold, gold, NS).mean(-1).tolist()}
     reference = compare(supervised, 1000, seed=1000 + seed)
-    paid = normalise(models[4000].copy(), reference.prompts * 2, reference.chosen + reference.rejected)
+    normalised = normalise(models[4000].copy(), reference.prompts * 2, reference.chosen + reference.rejected)
     curve, shift = [], {}
     shift[0] = judged(models[4000], compare(supervised, 800, seed=2000 + seed))
-    for policy, metrics in optimise(supervised, paid, seed):
+    for policy, metrics in optimise(supervised, normalised, seed):
         curve.append(metrics)
         if metrics["update"] + 1 in (10, 20, 30, 40, 60, 80):
             shift[metrics["update"] + 1] = judged(models[4000], compare(policy, 800, seed=2000 + seed,

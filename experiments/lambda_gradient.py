@@ -4,7 +4,7 @@ At snapshots of one run the policy is held still. `gradient`, for each λ: squar
 one batch of 1024 rows, cut as in training, from the true one, in units of the true one's square, as [bias²,
 variance]. The truth is the mean of 400 batches with λ = 1 from other rollouts, cut by their far end only, without a
 time limit; `noise`, the part of its square that is chance (taken off above). `critic`, over the states of these:
-mean of V less the return, sd of the return, share of the return's variance that the critic foresees.
+mean of V minus the return, sd of the return, share of the return's variance that the critic explains.
 
     python experiments/lambda_gradient.py      about 2 CPU minutes; writes results/lambda_gradient.json
 """

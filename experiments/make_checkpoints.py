@@ -1,4 +1,4 @@
-"""Make the two checkpoints that ship, and measure the recipe on three seeds.
+"""Make the two checkpoints that ship, and measure the pipeline on three seeds.
 
     python experiments/make_checkpoints.py           measure, write results/checkpoints.json and the weights
     python experiments/make_checkpoints.py --check   remake seed 0 and compare its metrics with the committed ones
