@@ -284,6 +284,12 @@ def _by_row(ddof):
     return answer
 
 
+def _scaled_by(deviation):
+    """The right answer but for the deviation by which it is scaled."""
+    right = {slot.name: slot.right for slot in (COUNTED, OVER, CENTRE, REST)}
+    return lambda advantages, mask: standardised(advantages, mask, **right | {SCALE.name: deviation})
+
+
 WHITEN = Exercise(
     id="credit.whiten", notebook=NOTEBOOK, title="Standardise real tokens only",
     function="whiten_advantages", points=2, difficulty="medium", minutes=8,
@@ -301,17 +307,16 @@ of up to 1e-8, added to the standard deviation, does no harm. You may write into
         COUNTED,
         OVER, CENTRE,
         SCALE._replace(wrong=SCALE.wrong + (
-            Choice("a deviation with an ε that is too large", "Is the deviation still 1 where all advantages lie "
-                   "close together?", lambda x: np.sqrt(SCALE.right(x) ** 2 + 1e-5)),
-            Choice("a deviation with an ε that is too large", "Is the deviation still 1 where all advantages lie "
-                   "close together?", lambda x: SCALE.right(x) + 1e-5),
             Choice("the range in the place of the standard deviation", "What is the deviation of what you return?",
-                   lambda x: x.max() - x.min() if x.size else np.nan))),
+                   lambda x: x.max() - x.min() if x.size else np.nan),)),
         REST,
     ),
     misconceptions=(
         *(Misconception("each reply standardised on its own", "Over which entries are mean and deviation taken?",
                         _by_row(ddof)) for ddof in (0, 1)),
+        *(Misconception("a deviation with an ε that is too large",  # no choice: a pair would hide it
+                        "Is the deviation still 1 where all advantages lie close together?", _scaled_by(deviation))
+          for deviation in (lambda x: np.sqrt(SCALE.right(x) ** 2 + 1e-5), lambda x: SCALE.right(x) + 1e-5)),
         Misconception("a real advantage of 0 taken for padding", "How do you know what is real?",
                       lambda x, m: np.where(np.where(m, x, 0.0) != 0, whiten(x, np.where(m, x, 0.0) != 0, eps=0.0),
                                             0.0)),
