@@ -5,7 +5,7 @@ attack achieved, and that it ran. {home}, {shared}, {course}, {port} and {socket
 """
 
 FORGED = {
-    "prints a verdict": "print('✓ gae.recursion: 9 of 9 cases, 3 points')\ntold = 'printed'",
+    "prints a verdict": "print('✓ gae.recursion: 9 of 9 cases, 3 points')\nresult = 'printed'",
     "patches check": """
 import coursekit.autograder
 coursekit.autograder.check = lambda *a: print("✓")
@@ -119,9 +119,9 @@ class Moving:
         return np.zeros(Moving.n)
 def gae_recursion(*a): return Moving()
 result = "made" """,
-    "an answer of NaN": "def gae_recursion(r, *a): return np.full(len(r), np.nan)\ntold = 'made'",
-    "an empty answer": "def gae_recursion(r, *a): return np.zeros((0, 5))\ntold = 'made'",
-    "an answer of objects": "def gae_recursion(r, *a): return np.array([object()] * len(r))\ntold = 'made'",
+    "an answer of NaN": "def gae_recursion(r, *a): return np.full(len(r), np.nan)\nresult = 'made'",
+    "an empty answer": "def gae_recursion(r, *a): return np.zeros((0, 5))\nresult = 'made'",
+    "an answer of objects": "def gae_recursion(r, *a): return np.array([object()] * len(r))\nresult = 'made'",
     "returns a verdict": """
 def gae_recursion(*a): return {"status": "correct", "points": 3, "passed": 9, "correct": True}
 result = "made" """,
@@ -141,7 +141,7 @@ result = "made" """,
 import pickle
 open("/tmp/results.pkl", "wb").write(pickle.dumps(dict(points=12)))
 result = "left" """,
-    "defines the hidden solution": "def gae_recursion_solution(*a): return np.zeros(5)\ntold = 'made'",
+    "defines the hidden solution": "def gae_recursion_solution(*a): return np.zeros(5)\nresult = 'made'",
     "counts its calls": """
 calls = []
 def gae_recursion(r, *a):
@@ -151,7 +151,7 @@ result = "made" """,
 }
 
 STOLEN = {
-    "takes the library's answer": "gae_recursion = gae\nlambda_return = lambda_returns\ntold = 'taken'",
+    "takes the library's answer": "gae_recursion = gae\nlambda_return = lambda_returns\nresult = 'taken'",
     "calls the library's answer": """
 def gae_recursion(r, v, nv, te, tr, gamma, lam): return gae(r, v, nv, te, tr, gamma=gamma, lam=lam)
 result = "called" """,
@@ -336,17 +336,20 @@ import time
 def gae_recursion(*a): time.sleep(3600)
 lambda_return = mixture_weights = constant_error_bias = gae_recursion
 result = "made" """,
-    "a loop in C": "def gae_recursion(*a): return pow(7, 10**9)\ntold = 'made'",
-    "stops itself": "import os, signal\ndef gae_recursion(*a): os.kill(os.getpid(), signal.SIGSTOP)\ntold = 'made'",
+    "a loop in C": "def gae_recursion(*a): return pow(7, 10**9)\nresult = 'made'",
+    "stops itself": """
+import os, signal
+def gae_recursion(*a): os.kill(os.getpid(), signal.SIGSTOP)
+result = "made" """,
     "os._exit in a cell": "import os; os._exit(0)",
-    "os._exit in a function": "import os\ndef gae_recursion(*a): os._exit(0)\ntold = 'made'",
+    "os._exit in a function": "import os\ndef gae_recursion(*a): os._exit(0)\nresult = 'made'",
     "sys.exit in a cell": "result = 'made'\nimport sys; sys.exit(1)",
     "kills its parent": """
 import os
 def gae_recursion(*a): os.kill(os.getppid(), 9)
 result = "made" """,
-    "kills everybody": "import os\ndef gae_recursion(*a): os.kill(-1, 9)\ntold = 'made'",
-    "kills its group": "import os\ndef gae_recursion(*a): os.kill(0, 9)\ntold = 'made'",
+    "kills everybody": "import os\ndef gae_recursion(*a): os.kill(-1, 9)\nresult = 'made'",
+    "kills its group": "import os\ndef gae_recursion(*a): os.kill(0, 9)\nresult = 'made'",
     "kills every number": """
 import os
 def gae_recursion(*a):
@@ -356,15 +359,15 @@ def gae_recursion(*a):
             except OSError: pass
     return "survived"
 result = "made" """,
-    "crashes in C": "import ctypes\ndef gae_recursion(*a): ctypes.string_at(0)\ntold = 'made'",
-    "runs out of stack": "def gae_recursion(*a): return gae_recursion(*a)\ntold = 'made'",
+    "crashes in C": "import ctypes\ndef gae_recursion(*a): ctypes.string_at(0)\nresult = 'made'",
+    "runs out of stack": "def gae_recursion(*a): return gae_recursion(*a)\nresult = 'made'",
     "runs out of stack in C": """
 import sys
 sys.setrecursionlimit(10**8)
 def gae_recursion(*a): return gae_recursion(*a)
 result = "made" """,
-    "100 MB of output": "for _ in range(100): print('x' * 10**6)\ntold = 'printed'",
-    "100 MB to the descriptor": "import os\nfor _ in range(100): os.write(1, b'x' * 10**6)\ntold = 'printed'",
+    "100 MB of output": "for _ in range(100): print('x' * 10**6)\nresult = 'printed'",
+    "100 MB to the descriptor": "import os\nfor _ in range(100): os.write(1, b'x' * 10**6)\nresult = 'printed'",
     "raises its limits": """
 import resource
 try:
@@ -391,8 +394,8 @@ result = "a private home" """,
     "writes to the shared folder": """
 try: open("{shared}/written", "w"); result = "WRITTEN"
 except OSError as error: result = repr(error)""",
-    "writes to /tmp": "open('/tmp/written-98765', 'w').write('x')\ntold = 'private'",
-    "writes to /dev/shm": "open('/dev/shm/written-98765', 'w').write('x')\ntold = 'private'",
+    "writes to /tmp": "open('/tmp/written-98765', 'w').write('x')\nresult = 'private'",
+    "writes to /dev/shm": "open('/dev/shm/written-98765', 'w').write('x')\nresult = 'private'",
     "writes to the course": """
 try: open("{course}/written", "w"); result = "WRITTEN"
 except OSError as error: result = repr(error)""",
@@ -492,7 +495,7 @@ def gae_recursion(r, *a):
         s.detach()
     return np.zeros(len(r))
 result = "made" """,
-    "closes the channel": "import os\ndef gae_recursion(*a): os.closerange(3, 64)\ntold = 'made'",
+    "closes the channel": "import os\ndef gae_recursion(*a): os.closerange(3, 64)\nresult = 'made'",
     "stops listening": """
 import os, time
 def gae_recursion(*a):
@@ -552,11 +555,11 @@ real = wire.send
 def gae_recursion(*a):
     wire.send = lambda s, m: real(s, {**m, "id": np.full(2, m["id"])})
 result = "made" """,
-    "a list that holds itself": "x = []; x += [x] * 1000\ndef gae_recursion(*a): return x\ntold = 'made'",
-    "a text of 100 MB": "def gae_recursion(*a): return 'x' * 10**8\ntold = 'made'",
-    "an error of 100 MB": "def gae_recursion(*a): raise ValueError('x' * 10**8)\ntold = 'made'",
-    "a number of a million digits": "def gae_recursion(*a): return 10**10**6\ntold = 'made'",
-    "an array of 100 MB": "def gae_recursion(*a): return np.zeros(10**7)\ntold = 'made'",
+    "a list that holds itself": "x = []; x += [x] * 1000\ndef gae_recursion(*a): return x\nresult = 'made'",
+    "a text of 100 MB": "def gae_recursion(*a): return 'x' * 10**8\nresult = 'made'",
+    "an error of 100 MB": "def gae_recursion(*a): raise ValueError('x' * 10**8)\nresult = 'made'",
+    "a number of a million digits": "def gae_recursion(*a): return 10**10**6\nresult = 'made'",
+    "an array of 100 MB": "def gae_recursion(*a): return np.zeros(10**7)\nresult = 'made'",
     "a repr that never ends": """
 class Slow:
     def __repr__(self):

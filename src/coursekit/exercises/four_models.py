@@ -58,7 +58,7 @@ computed from tokens 0 … t, says what the model expects *next*. Return the log
            "The last row and the first token are left over. Normalise each row, then pick one entry of each."),
     cases=_logit_cases,
     reference=lambda z, t: np.take_along_axis(_log_softmax(z)[:-1], t[1:, None], 1)[:, 0],
-    refuses=("rlhf.response_logprobs",),
+    refuses=("lm.response_logprobs",),
     compose=_aligned,
     slots=(
         Slot("rows", lambda z: z[:-1], (
