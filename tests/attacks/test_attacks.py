@@ -47,7 +47,7 @@ def hard_coded():
     known = [(case.inputs["rewards"].tolist(), exercise.reference(*case.inputs.values()).tolist())
              for case in exercise.cases(0)]
     return f"KNOWN = {known!r}\ndef gae_recursion(r, *a):\n    for rewards, answer in KNOWN:\n" \
-           "        if rewards == list(r): return answer\n    return np.zeros(len(r))\ntold = 'made'"
+           "        if rewards == list(r): return answer\n    return np.zeros(len(r))\nresult = 'made'"
 
 
 ATTACKS = CODE | {"the public cases by heart": hard_coded()}

@@ -79,7 +79,6 @@ class Exercise:
     refuses: tuple[str, ...] = ()
     tolerance: float = 1e-5
 
-
     @cached_property
     def arguments(self):
         """The names of the inputs, in order."""
@@ -106,6 +105,8 @@ class Exercise:
         def answer(*inputs):
             return self.compose(SimpleNamespace(**dict(zip(self.arguments, inputs))), **chosen)
         return answer
+
+
 def episode(rng, steps, *, end="terminated", split=()):
     """A short made-up rollout, rounded so that it can be read: (rewards, values, next_values, flags).
 
