@@ -51,6 +51,15 @@ def test_the_reference_passes_100_seeds(exercise):
     assert all(grade(exercise, giving(exercise, seed=seed), seed).status == "correct" for seed in range(100))
 
 
+@pytest.mark.parametrize("exercise", ALL, ids=lambda e: e.id)
+def test_the_reference_answers_the_cases_of_400_seeds(exercise):
+    """A class is graded on a seed of its own: none may draw inputs that the reference divides by zero on."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for case in (case for seed in range(400) for case in exercise.cases(seed)):
+            exercise.reference(*inputs_of(case))
+
+
 @pytest.mark.parametrize("exercise", COMPOSED, ids=lambda e: e.id)
 def test_the_right_choices_make_the_right_answer(exercise):
     """On 100 seeds: the composition and the reference are two programs for one thing."""
