@@ -194,7 +194,8 @@ The arrays are those of the last exercise, and so are the endings.""",
 
 def _target_cases(seed):
     rng = np.random.default_rng(seed)
-    drawn = [Case(f"{n} steps", dict(advantages=rng.choice(np.arange(-50, 90), n, replace=False) / 10,  # they differ
+    tenths = np.arange(-50, 90)  # drawn without replacement: advantages that are all equal have no deviation
+    drawn = [Case(f"{n} steps", dict(advantages=rng.choice(tenths, n, replace=False) / 10,
                                      values=rng.uniform(0, 3, n).round(1)))
              for n in (3, 5, 2)]
     return [*drawn, Case("the running example", dict(advantages=np.array([0.9, 0.8, 0.7, 0.5, 0.2]),
