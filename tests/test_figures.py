@@ -30,6 +30,63 @@ def test_a_band_spans_the_runs(ax):
     assert ax.lines[0].get_ydata().tolist() == [2.0, 4.0]
     band = ax.collections[0].get_paths()[0].vertices
     assert band[:, 1].min() == 1.0 and band[:, 1].max() == 6.0
+    assert [line.get_ydata().tolist() for line in ax.lines[1:]] == runs.tolist()  # each run as a thin line
+
+
+def test_figures_have_no_ground(ax):
+    assert ax.figure.get_facecolor()[3] == ax.get_facecolor()[3] == matplotlib.rcParams["legend.framealpha"] == 0
+
+
+def test_a_grid_shows_every_number_and_the_larger_is_the_darker(ax):
+    figures.plot_grid(ax, [[1.0, np.nan], [0.25, 3.0]], ["a", "b"], ["c", "d"], label="x (reward)")
+    assert [text.get_text() for text in ax.texts] == ["1.00", "", "0.25", "3.00"]
+    shade = ax.images[0].cmap(ax.images[0].norm(ax.images[0].get_array()))[..., :3].sum(-1)
+    assert shade[1, 0] > shade[0, 0] > shade[1, 1]
+
+
+def test_a_scatter_marks_every_run_and_the_median(ax):
+    figures.plot_scatter(ax, {"a": ([1, 2, 9], [3, 5, 4])}, xlabel="x", ylabel="y")
+    assert [line.get_xdata().tolist() for line in ax.lines] == [[1, 2, 9], [2.0]]
+    assert [line.get_ydata().tolist() for line in ax.lines] == [[3, 5, 4], [4.0]]
+
+
+def test_dots_stand_in_the_row_of_their_name(ax):
+    figures.plot_dots(ax, {"a": [1, 3], "b": [2]}, xlabel="x")
+    assert [line.get_ydata().tolist() for line in ax.lines] == [[0, 0], [1]] and ax.yaxis_inverted()
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["a", "b"]
+
+
+def test_the_axis_of_lambda_spreads_what_is_near_1(ax):
+    ax.plot([0, 0.5, 0.9, 0.99, 1], range(5))
+    figures.lambda_axis(ax)
+    x = ax.transData.transform([[lam, 0] for lam in (0, 0.5, 0.9, 0.99, 1)])[:, 0]
+    assert (np.diff(x) > 0.1 * (x[-1] - x[0])).all()
+
+
+def test_a_triangle_sums_to_the_decay(ax):
+    """The weights of all n > k sum to λ^k: that is how often δ at distance k is counted."""
+    weights = np.append(0.2 * 0.8 ** np.arange(3), 0.8**3)
+    figures.plot_triangle(ax, weights)
+    assert [text.get_text() for text in ax.texts][-4:] == ["1.000", "0.800", "0.640", "0.512"]
+
+
+def test_a_rollout_bootstraps_with_0_after_a_termination_and_its_trace_stops_at_every_end(ax):
+    figures.plot_rollout(ax, ["", "truncated", "", "terminated", ""])
+    arrows = [text for text in ax.texts if getattr(text, "arrow_patch", None)]
+    assert [arrow.get_text() for arrow in arrows if arrow.get_text()] == ["V", "V", "V", "0", "V"]
+    assert [arrow.xy[0] for arrow in arrows if not arrow.get_text()] == [0.05, 2.05]
+
+
+def test_a_timeline_has_a_state_a_reward_and_an_arc_for_each(ax):
+    figures.plot_timeline(ax, [0.1, 0.8], [0, 1], [(0, 1, "Monte Carlo")])
+    assert {"0.1", "0.8", "r = 0", "r = 1", "end", "Monte Carlo"} <= {text.get_text() for text in ax.texts}
+
+
+def test_a_backup_asks_the_critic_at_its_last_state_or_ends_with_the_episode(ax):
+    figures.plot_backups(ax, [1, None], ["TD", "Monte Carlo"])
+    last = [line for line in ax.lines if line.get_marker() == "s" or line.get_markerfacecolor() == "#56B4E9"]
+    assert [line.get_marker() for line in last] == ["o", "s"]
+    assert [text.get_text() for text in ax.texts] == ["TD", "Monte Carlo"]
 
 
 def test_a_film_is_its_pictures_side_by_side_each_with_its_step(ax):

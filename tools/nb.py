@@ -63,8 +63,9 @@ def normalise(notebook):
             for output in cell.outputs:
                 if "execution_count" in output:
                     output.execution_count = run
-                if "metadata" in output:
-                    output.metadata = nbformat.from_dict({})
+                if "metadata" in output:  # kept: that JupyterLab shall lay a light ground under a figure
+                    output.metadata = nbformat.from_dict({k: v for k, v in output.metadata.items()
+                                                          if k == "needs_background"})
         cell.metadata = nbformat.from_dict({k: v for k, v in sorted(cell.metadata.items())
                                             if k in ("coursekit", "jupyter", "mystnb", "tags")})
     return notebook

@@ -1,6 +1,13 @@
-"""One function per family of figures, each drawing on a given ax."""
+"""One function per family of figures, each drawing on a given ax.
 
+Figures have no ground of their own: a page by night inverts them, a page by day shows through.
+"""
+
+import matplotlib
 import numpy as np
+
+matplotlib.rcParams.update({"figure.facecolor": "none", "axes.facecolor": "none", "savefig.facecolor": "none",
+                            "legend.framealpha": 0})
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")  # Okabe-Ito
 MARKERS = "os^Dv*P"
@@ -34,15 +41,16 @@ def plot_curves(ax, x, curves, *, xlabel, ylabel, dots=None):
 
 
 def plot_bands(ax, x, runs_by_name, *, xlabel, ylabel):
-    """Mean over runs as a line, smallest to largest run as a band. runs: (seeds, len(x)) per name.
+    """Every run as a thin line, their mean as a bold one, smallest to largest as a band. runs: (seeds, len(x)).
 
-    Lines differ by marker as well where points are few, else by dash.
+    Bold lines differ by marker as well where points are few, else by dash.
     """
     for (name, runs), colour, marker, dash in zip(runs_by_name.items(), COLOURS, MARKERS, DASHES):
         looks = dict(marker=marker, markersize=4) if len(x) <= 40 else dict(linestyle=dash)
         runs = np.asarray(runs)
-        ax.plot(x, runs.mean(0), color=colour, label=name, **looks)
-        ax.fill_between(x, runs.min(0), runs.max(0), color=colour, alpha=0.2)
+        ax.plot(x, runs.mean(0), color=colour, label=name, linewidth=2, **looks)
+        ax.fill_between(x, runs.min(0), runs.max(0), color=colour, alpha=0.1, linewidth=0)
+        ax.plot(x, runs.T, color=colour, linewidth=0.7, alpha=0.6)
     ax.set(xlabel=xlabel, ylabel=ylabel)
     ax.legend()
 
@@ -65,13 +73,17 @@ def plot_growth(ax, table, names=None):
 
 
 def plot_film(ax, pictures, name):
-    """Pictures of one episode in a row. pictures: [(step, (H, W, 3) bytes)]."""
+    """Pictures of one episode in a row. pictures: [(step, (H, W, 3) bytes)].
+
+    Photographs are not inverted by night (tag the cell `film`), so the words beside them are grey.
+    """
     strip = np.concatenate([picture for _, picture in pictures], axis=1)
     width = strip.shape[1] / len(pictures)
     ax.imshow(strip)
     ax.set(yticks=[], ylabel=name, xticks=(np.arange(len(pictures)) + 0.5) * width,
            xticklabels=[f"step {step}" for step, _ in pictures])
-    ax.tick_params(length=0)
+    ax.tick_params(length=0, labelcolor="#777777")
+    ax.yaxis.label.set_color("#777777")
 
 
 def plot_tokens(ax, tokens, rows):
@@ -88,3 +100,134 @@ def plot_tokens(ax, tokens, rows):
     ax.set_yticks(range(len(rows)), list(rows))
     ax.spines[:].set_visible(False)
     ax.tick_params(length=0)
+
+
+def plot_grid(ax, numbers, rows, columns, *, label, fmt="{:.2f}", log=False):
+    """A table as a heat map with its numbers in the cells: the darker, the larger.
+
+    Args: numbers: (R, C). rows, columns: their names. label: what the numbers are, with unit. log: whether the
+    colour follows the logarithm.
+    """
+    table = np.asarray(numbers, float)
+    colour = np.log(table) if log else table
+    low, high = np.nanmin(colour), np.nanmax(colour)
+    ax.imshow(colour, cmap="Blues", vmin=low, vmax=high + 0.35 * (high - low), aspect="auto")
+    for (y, x), number in np.ndenumerate(table):
+        ax.text(x, y, "" if np.isnan(number) else fmt.format(number), ha="center", va="center", fontsize=9)
+    ax.set_xticks(range(len(columns)), columns)
+    ax.set_yticks(range(len(rows)), rows)
+    ax.set_title(label, fontsize=10)
+    ax.spines[:].set_visible(False)
+    ax.tick_params(length=0)
+
+
+def plot_scatter(ax, points, *, xlabel, ylabel):
+    """One quantity against another, such as cost against quality: a dot for each run, a large mark at the median.
+
+    Args: points: {name: (x of every run, y of every run)}.
+    """
+    for (name, (x, y)), colour, marker in zip(points.items(), COLOURS, MARKERS):
+        ax.plot(x, y, marker, color=colour, markersize=4, alpha=0.5)
+        ax.plot(np.median(x), np.median(y), marker, color=colour, markersize=9, label=name)
+    ax.set(xlabel=xlabel, ylabel=ylabel)
+    ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
+
+
+def plot_dots(ax, runs_by_name, *, xlabel):
+    """One row per name from top to bottom: a dot for each run, a line from the smallest to the largest."""
+    for y, runs in enumerate(runs_by_name.values()):
+        ax.hlines(y, np.min(runs), np.max(runs), color=COLOURS[0], alpha=0.5)
+        ax.plot(runs, np.full(len(runs), y), "o", color=COLOURS[0], markersize=5, alpha=0.6)
+    ax.set(xlabel=xlabel, ylim=(len(runs_by_name) - 0.5, -0.5))
+    ax.set_yticks(range(len(runs_by_name)), list(runs_by_name))
+
+
+def lambda_axis(ax, ticks=(0, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 1)):
+    """Let the x axis of λ show what happens near 1: it follows −log(1.003 − λ), so that 1 is still on it."""
+    ax.set_xscale("function", functions=(lambda lam: -np.log(np.maximum(1.003 - lam, 1e-9)),
+                                         lambda x: 1.003 - np.exp(-x)))
+    ax.set_xlim(-0.08, 1.0006)
+    ax.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+
+
+def plot_timeline(ax, values, rewards, arcs=()):
+    """An episode from left to right: circles are states with their V, arrows are steps with their rewards.
+
+    Args: values: (T,) floats. rewards: (T,). arcs: (first step, last step, text), drawn above the steps they cover.
+    """
+    steps = len(rewards)
+    for t, (value, reward) in enumerate(zip(values, rewards)):
+        ax.annotate("", (t + 0.78, 0), (t + 0.22, 0), arrowprops=dict(arrowstyle="->"))
+        ax.text(t + 0.5, -0.12, f"r = {reward:g}", ha="center", va="top", fontsize=9)
+        ax.plot(t, 0, "o", markersize=27, markerfacecolor="#DCEBF5", markeredgecolor=COLOURS[0])
+        ax.text(t, 0, f"{value:g}", ha="center", va="center", fontsize=9)
+    ax.plot(steps, 0, "s", markersize=22, markerfacecolor="#DDDDDD", markeredgecolor="#555555")
+    ax.text(steps, 0, "end", ha="center", va="center", fontsize=8)
+    for height, (first, last, text) in enumerate(arcs, 1):
+        colour = COLOURS[height % len(COLOURS)]
+        ax.annotate("", (last + 1, 0.28 * height), (first, 0.28 * height),
+                    arrowprops=dict(arrowstyle="|-|,widthA=.3,widthB=.3", color=colour, lw=2))
+        ax.text((first + last + 1) / 2, 0.28 * height + 0.04, text, ha="center", va="bottom", color=colour,
+                fontsize=9)
+    ax.set(xlim=(-0.4, steps + 0.4), ylim=(-0.35, 0.28 * (len(arcs) + 1)))
+    ax.axis("off")
+
+
+def plot_triangle(ax, weights):
+    """How a mixture of n-step advantages counts each TD error: rows are n, columns k, the last row their sum.
+
+    Args: weights: (N,) weight of the n-step advantage for n = 1, …, N, which holds δ at the distances k < n.
+    """
+    count = len(weights)
+    table = np.where(np.tri(count, dtype=bool), np.asarray(weights)[:, None], np.nan)
+    sums = np.nansum(table, axis=0)
+    plot_grid(ax, np.vstack([table, sums]), [f"n = {n}" for n in range(1, count + 1)] + ["sum"],
+              ["$\\delta_t$", *[f"$\\delta_{{t+{k}}}$" for k in range(1, count)]],
+              label="weight with which each estimator brings each TD error", fmt="{:.3f}")
+    ax.axhline(count - 0.5, color="black", linewidth=1.5)
+
+
+def plot_backups(ax, depths, names):
+    """Backup diagrams side by side. depths: steps of reward before the critic is asked; None: to the end.
+
+    Open circles are states, full ones actions, a square is the end of the episode; the critic is asked at a blue
+    state.
+    """
+    deepest = max(depth or 0 for depth in depths) + 2
+    for x, (depth, name) in enumerate(zip(depths, names)):
+        last = depth or deepest
+        ax.plot([x, x], [0, -last], color="#555555", linewidth=1, zorder=1)
+        for level in range(last + 1):
+            if level:
+                ax.plot(x, -level + 0.5, "o", color="#333333", markersize=6)
+            asked = level == last
+            face = "#DDDDDD" if asked and depth is None else "#56B4E9" if asked else "#FFFFFF"
+            ax.plot(x, -level, "s" if asked and depth is None else "o", markersize=14, markerfacecolor=face,
+                    markeredgecolor="#333333")
+        ax.text(x, 0.55, name, ha="center", fontsize=9)
+    ax.set(xlim=(-0.6, len(depths) - 0.4), ylim=(-deepest - 0.5, 1))
+    ax.axis("off")
+
+
+def plot_rollout(ax, endings):
+    """A rollout as a strip of steps: what each is bootstrapped with, and whether credit flows back to it.
+
+    Args: endings: for each step "", "terminated" or "truncated"; the array ends after the last.
+    """
+    last = len(endings) - 1
+    for t, ending in enumerate(endings):
+        face = {"": "#FFFFFF", "terminated": "#F4C7A8", "truncated": "#FBE8B5"}[ending]
+        ax.plot(t, 0, "s", markersize=30, markerfacecolor=face, markeredgecolor="#333333")
+        ax.text(t, 0, f"{t}", ha="center", va="center")
+        ax.text(t, -0.62, ending or ("array ends" if t == last else ""), ha="center", va="center", fontsize=8)
+        worth = "0" if ending == "terminated" else "V"
+        ax.annotate(worth, (t + 0.1, 0.36), (t + 0.32, 0.85), ha="center", va="center", color=COLOURS[1],
+                    arrowprops=dict(arrowstyle="->", color=COLOURS[1], linestyle="--"))
+        if not ending and t < last:
+            ax.annotate("", (t + 0.05, -0.9), (t + 0.95, -0.9),
+                        arrowprops=dict(arrowstyle="->", color=COLOURS[0], lw=2))
+    ax.text(-0.6, 0.85, "bootstrap", ha="right", va="center", color=COLOURS[1], fontsize=9)
+    ax.text(-0.6, 0, "step", ha="right", va="center", fontsize=9)
+    ax.text(-0.6, -0.9, "trace", ha="right", va="center", color=COLOURS[0], fontsize=9)
+    ax.set(xlim=(-1.7, last + 0.6), ylim=(-1.15, 1.1))
+    ax.axis("off")

@@ -148,6 +148,6 @@ def _draw(history, path):
         ax.set(xlabel="updates", ylabel=f"{key} ({unit})")
     figures.style(axes)
     with atomic(path) as partial:
-        figure.savefig(partial, format=path.suffix[1:], dpi=120)
+        figure.savefig(partial, format=path.suffix[1:], dpi=120, facecolor="white")
     plt.close(figure)
     print(f"drawn {path}")

@@ -96,6 +96,6 @@ def _draw(history, films, path):
     for row, (name, pictures) in enumerate(films, 1):
         figures.plot_film(figure.add_subplot(grid[row, :]), pictures, name)
     with atomic(path) as partial:
-        figure.savefig(partial, format=path.suffix[1:], dpi=120)
+        figure.savefig(partial, format=path.suffix[1:], dpi=120, facecolor="white")
     plt.close(figure)
     print(f"drawn {path}")
