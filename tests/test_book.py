@@ -10,8 +10,10 @@ from html.parser import HTMLParser
 from pathlib import Path
 from types import SimpleNamespace
 
+import nbformat
 import pytest
 import yaml
+from nbclient import NotebookClient
 
 from coursekit.exercises import EXERCISES
 from environments import only, requirements
@@ -185,6 +187,17 @@ def test_only_the_icons_in_use_are_shipped(html):
 def test_text_that_the_kernel_cut_is_joined_as_it_was():
     pieces = [{"output_type": "stream", "name": "stdout", "text": text} for text in ("one\ntwo", "\nthree\n")]
     assert [output["text"] for output in extension("lighter").joined(pieces)] == ["one\ntwo\nthree\n"]
+
+
+@pytest.mark.slow
+def test_a_chapters_kernel_starts_without_a_warning(tmp_path, monkeypatch, capfd):
+    """Nor with what the reader's own IPython runs at its start: it reads the settings of the build alone."""
+    monkeypatch.setenv("IPYTHONDIR", "")
+    extension("coursebook").quiet_kernels(SimpleNamespace(outdir=tmp_path / "html"))
+    cell = nbformat.v4.new_code_cell("import os; print(get_ipython().ipython_dir)")
+    NotebookClient(nbformat.v4.new_notebook(cells=[cell]), kernel_name="python3").execute()
+    assert cell.outputs[0].text == f"{tmp_path / 'ipython'}\n"
+    assert "WARNING" not in capfd.readouterr().err
 
 
 def test_on_colab_a_first_cell_installs_the_library(tmp_path):

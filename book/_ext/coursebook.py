@@ -1,5 +1,6 @@
 """What this book changes in a built page."""
 
+import os
 import re
 from pathlib import Path
 
@@ -90,9 +91,23 @@ def switch_buttons(app, config):
         binderhub_url="https://mybinder.org", colab_url="https://colab.research.google.com")
 
 
+def quiet_kernels(app):
+    """Start the chapters' kernels with settings of the book's own.
+
+    What the reader's own IPython runs at its start stays out, and no kernel warns that it talks to the build in
+    plain text: it does so within one machine.
+    """
+    settings = Path(app.outdir).parent / "ipython"
+    profile = settings / "profile_default"
+    profile.mkdir(parents=True, exist_ok=True)
+    (profile / "ipython_kernel_config.py").write_text("c.IPKernelApp.log_level = 40  # errors alone\n")
+    os.environ["IPYTHONDIR"] = str(settings)
+
+
 def setup(app):
     for name in ("docstrings", "glossary", "lighter", "tables", "tryit"):
         app.setup_extension(name)
+    app.connect("builder-inited", quiet_kernels)
     app.connect("config-inited", switch_buttons, priority=100)
     app.connect("html-page-context", drop_thebe, priority=900)
     app.connect("html-page-context", mend_body, priority=900)
