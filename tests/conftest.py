@@ -11,6 +11,14 @@ import pytest
 
 from browser import chromium
 
+try:
+    import hypothesis
+except ImportError:  # a newcomer's environment: no test that is run there needs it
+    pass
+else:  # no test asserts seconds: a busy machine takes longer
+    hypothesis.settings.register_profile("course", hypothesis.settings(), deadline=None)
+    hypothesis.settings.load_profile("course")
+
 ROOT = Path(__file__).parent.parent
 HTML = ROOT / "_build" / "html"
 

@@ -92,7 +92,7 @@ def is_huge(op, x, y):
     return op == "**" and np.asarray(x).dtype.kind != "f" and np.asarray(y).dtype.kind != "f"
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(pairs(), st.sampled_from(OPERATORS))
 def test_operators_broadcast_as_numpys(two, op):
     x, y = two
@@ -104,20 +104,20 @@ def test_operators_broadcast_as_numpys(two, op):
     same(lambda m, a, b: eval(f"a {op} b"), x, y, words=op != "&" and op != "|" and op != "^")
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(arrays("i"), st.integers(0, 4))
 def test_powers_of_ints_are_ints(x, n):
     same(lambda m, a, k: a ** k, x, n)
     same(lambda m, a: 2 ** a, abs(x))
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(arrays(), arrays())
 def test_shapes_that_do_not_fit_are_refused_in_numpys_words(x, y):
     same(lambda m, a, b: a + b, x, y)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(arrays(), st.sampled_from("+ - * / // % & |".split()), st.sampled_from([2, 0.5, True, -3]))
 def test_an_array_changed_in_place_keeps_its_kind(x, op, y):
     def change(m, a):
@@ -135,7 +135,7 @@ KEYS = st.one_of(st.integers(-5, 5), st.slices(4), st.just(Ellipsis), st.just(No
                  st.lists(st.integers(-3, 3), min_size=1, max_size=3))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(arrays("if"), st.lists(KEYS, min_size=1, max_size=4))
 def test_indices_mean_what_they_mean_in_numpy(x, keys):
     if keys.count(Ellipsis) > 1:
@@ -144,7 +144,7 @@ def test_indices_mean_what_they_mean_in_numpy(x, keys):
     same(lambda m, a: a[key], x, words=len(keys) == 1)  # of several mistakes numpy names another
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(arrays("if"), st.lists(KEYS, min_size=1, max_size=3), st.sampled_from([7, 2.5, True]))
 def test_assignment_reaches_the_same_places(x, keys, value):
     def change(m, a):
@@ -157,7 +157,7 @@ def test_assignment_reaches_the_same_places(x, keys, value):
         same(change, x, words=False)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(arrays("if"), st.data())
 def test_masks_choose_and_assign(x, data):
     mask = data.draw(hnp.arrays(bool, x.shape[:data.draw(st.integers(1, x.ndim))]))
@@ -185,7 +185,7 @@ def test_a_slice_is_a_view_and_a_mask_is_a_copy():
 REDUCTIONS = ("sum", "mean", "max", "min", "prod", "any", "all")
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 @given(arrays(), st.sampled_from(REDUCTIONS), st.sampled_from([None, 0, -1, 1, (0, 1)]), st.booleans())
 def test_sums_along_an_axis(x, name, axis, keep):
     if not isinstance(axis, tuple) or x.ndim > 1:
@@ -193,14 +193,14 @@ def test_sums_along_an_axis(x, name, axis, keep):
         same(lambda m, a: getattr(a, name)(axis=axis), x, words=False)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(arrays(), st.sampled_from(["var", "std"]), st.sampled_from([None, 0, -1]), st.sampled_from([0, 1]))
 def test_variances(x, name, axis, ddof):
     if np.isfinite(x.astype(float)).all():
         same(lambda m, a: getattr(m, name)(a, axis=axis, ddof=ddof), x, rtol=1e-9)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(arrays("if"), st.sampled_from(["cumsum", "argmax", "argmin", "argsort", "sort", "median", "cumprod"]),
        st.sampled_from([None, 0, -1]))
 def test_lists_along_an_axis(x, name, axis):
@@ -221,7 +221,7 @@ ONE = ("exp", "log", "log1p", "sqrt", "abs", "sign", "floor", "ceil", "isnan", "
 ROOTS = ("exp", "log", "log1p", "sqrt", "tanh", "expm1", "log2", "log10", "cos", "square")
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=250)
 @given(arrays(), st.sampled_from(ONE))
 def test_functions_of_one_array(x, name):
     if name == "nonzero":
@@ -233,7 +233,7 @@ def test_functions_of_one_array(x, name):
         same(lambda m, a: getattr(m, name)(a), x, words=False, rtol=1e-10)
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 @given(pairs(), st.sampled_from(["minimum", "maximum", "logaddexp", "logical_and", "logical_or", "fmax", "add",
                                  "where", "isclose", "append", "power"]))
 def test_functions_of_two_arrays(two, name):
@@ -247,7 +247,7 @@ def test_functions_of_two_arrays(two, name):
         same(lambda m, a, b: getattr(m, name)(a, b), x, y, rtol=1e-10)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(arrays(shapes=st.just((2, 3))), min_size=1, max_size=3),
        st.sampled_from(["concatenate", "stack", "vstack", "hstack", "column_stack"]), st.sampled_from([0, 1, -1]))
 def test_joining(parts, name, axis):
@@ -255,14 +255,14 @@ def test_joining(parts, name, axis):
     same(lambda m, *a: getattr(m, name)(list(a), **options), *parts)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(arrays(min_side=0), st.sampled_from([str, repr]))
 def test_arrays_print_as_numpys(x, text):
     if x.size:
         assert text(small(x)) == text(x)
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 @given(st.floats())
 @example(2.0**-24)  # where the next float below is nearer than the one above
 def test_a_float_is_written_as_python_writes_it(x):
@@ -309,7 +309,6 @@ def test_what_is_missing_says_so():
         sn.array(["a"])
 
 
-@settings(deadline=None)
 @given(hnp.arrays(float, (3, 5), elements=st.floats(-3, 3)), hnp.arrays(float, (3, 5), elements=st.floats(-3, 3)),
        st.lists(st.integers(1, 5), min_size=3, max_size=3), st.floats(0, 1), st.floats(0, 1))
 def test_the_three_functions_of_the_library(kl, values, lengths, beta, lam):
