@@ -9,18 +9,20 @@ PIP := $(BIN)/python -m pip install -q --disable-pip-version-check
 TORCH := $(shell grep '^torch==' requirements.txt)
 NOTEBOOKS := $(wildcard book/*.ipynb)
 BROWSER_TESTS := $(wildcard tests/test_browser.py tests/test_tryit_*.py)
+APART := $(BROWSER_TESTS) tests/test_colab.py  # not in make test
 
 .PHONY: help book test test-browser pdf slow lab serve clean
 help:
 	@echo "make book   build the book into _build/html (installs .venv the first time)"
 	@echo "make fast   lint, and the tests that take seconds: the reflex after an edit"
-	@echo "make test   run every test and every notebook"
+	@echo "make test   run the tests, and every notebook"
 	@echo "make test-browser  open every page in a browser: formulas, images, sliders, exercises, keyboard, accessibility"
 	@echo "make pdf    print the whole book into _build/coursekit.pdf (needs chromium)"
 	@echo "make slow   remake the shipped models and compare them with the committed measures"
 	@echo "make lab    open the notebooks in JupyterLab"
 	@echo "make serve  serve the built book at http://localhost:$(PORT)"
 	@echo "make clean  remove what was built (not .venv)"
+	@echo "make test-colab  run the chapters' copies for Colab where the library is not installed"
 	@echo "parts of make test: make lint, notebooks, test-grader; now and then: make coverage, mutants, links, newest"
 	@echo "Variables: PYTHON=python3.12   TORCH_INDEX=https://download.pytorch.org/whl/cu130   PORT=8000"
 
@@ -31,13 +33,13 @@ book: .venv/.book
 
 test: lint
 	@echo "== tests, then every notebook under --nbval"
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile -W error $(addprefix --ignore=,$(BROWSER_TESTS)) tests
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile -W error $(addprefix --ignore=,$(APART)) tests
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile --nbval $(NOTEBOOKS)
 
 # Parts of `make test`, and what is run now and then: the workflows in .github call them.
 GRADER_TESTS := tests/attacks tests/test_autograder.py tests/test_cluster.py tests/test_grade.py \
                 tests/test_learners_notebooks.py tests/test_release.py tests/test_isolation.py
-.PHONY: lint fast notebooks test-grader coverage mutants links newest
+.PHONY: lint fast notebooks test-grader test-colab coverage mutants links newest
 lint: .venv/.dev
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports --no-logo
@@ -52,10 +54,13 @@ notebooks: .venv/.dev
 test-grader: .venv/.dev
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile -W error $(GRADER_TESTS)
 
+test-colab: .venv/.dev
+	$(BIN)/python -m pytest -q -n 2 -W error tests/test_colab.py
+
 # Not pytest --cov: the package is itself a plugin of pytest, imported before --cov begins to measure.
 coverage: .venv/.dev
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest -q -W error $(addprefix --ignore=,$(BROWSER_TESTS) $(GRADER_TESTS)) tests
+	$(BIN)/coverage run -m pytest -q -W error $(addprefix --ignore=,$(APART) $(GRADER_TESTS)) tests
 	$(BIN)/coverage combine -q
 	$(BIN)/coverage report
 

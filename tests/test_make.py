@@ -45,7 +45,7 @@ def test_ci_builds_the_book_before_the_developers_packages_arrive(tmp_path):
     assert status == 0
     assert calls[0] == "make book" and "test_first_contact" in calls[1]
     assert [c for c in calls if c.startswith("make")] == [
-        "make book", "make test", "make slow", "make test-browser", "make pdf"]
+        "make book", "make test", "make test-colab", "make slow", "make test-browser", "make pdf"]
 
 
 @pytest.mark.parametrize("ci, status", [(True, 1), (False, 0)])
