@@ -1,4 +1,4 @@
-"""The numbers that each chapter's slider must show, computed from the library once more."""
+"""The numbers that each figure that moves must show, computed from the library once more."""
 
 import json
 from pathlib import Path
@@ -77,7 +77,7 @@ def _line(advantages):
     return f"advantages {' '.join(f'{a:.2f}' for a in advantages)}; "
 
 
-ORACLES = {"00_before_you_start": objective, "01_td_vs_mc": n_steps, "02_gae": dial, "02b_gae_at_work": at_work,
-           "03_reward_models": best_of_n, "04_sparse_credit": shares,
-           "05_four_models": planted}
-ORACLES = {name: lambda f=function: list(f()) for name, function in ORACLES.items()}
+# One function for each figure of a chapter that moves, in their order on the page.
+ORACLES = {"00_before_you_start": [objective], "01_td_vs_mc": [n_steps], "02_gae": [dial],
+           "02b_gae_at_work": [at_work], "03_reward_models": [best_of_n], "04_sparse_credit": [shares],
+           "05_four_models": [planted]}

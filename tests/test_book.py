@@ -13,7 +13,10 @@ from types import SimpleNamespace
 import nbformat
 import pytest
 import yaml
+from docutils import nodes
+from docutils.utils import new_document
 from nbclient import NotebookClient
+from sphinx import addnodes
 
 from coursekit.exercises import EXERCISES
 from environments import only, requirements
@@ -173,6 +176,27 @@ def test_a_chapter_leads_to_the_glossary_once_for_a_word(html):
     for path in CHAPTERS:
         linked = re.findall(r'href="glossary.html#(term-[^"]+)"', (html / f"book/{path.stem}.html").read_text())
         assert len(linked) > 2 and len(linked) == len(set(linked))
+
+
+def test_the_glossary_is_linked_where_the_term_is_meant():
+    """Never the verb "return", no exercise, no ordinary word that the text does not introduce as a term."""
+    def linked(*sections):
+        doctree = new_document("page")
+        for title, *paragraphs in sections:
+            doctree += nodes.section("", nodes.title("", title), *(nodes.paragraph("", "", *p) for p in paragraphs))
+        env = SimpleNamespace(docname="book/02_gae", note_dependency=lambda _: None)
+        extension("glossary").link_words(SimpleNamespace(srcdir=ROOT, env=env), doctree)
+        return [node["reftarget"] for node in doctree.findall(addnodes.pending_xref)]
+
+    def introduced(word):
+        return nodes.emphasis("", word)
+
+    verb = nodes.Text("Return it; it returns less often. The ratio and the value 3 of a critic.")
+    assert linked(("Text", [verb])) == ["critic"]
+    noun = [nodes.Text("The "), introduced("return"), nodes.Text(" is a sum; TD errors too.")]
+    assert linked(("Text", noun)) == ["return", "TD error"]
+    assert linked(("Text", [introduced("returns of the year")])) == []
+    assert linked(("Exercise 2.2: GAE", [nodes.Text("A TD error of the critic.")])) == []
 
 
 def test_only_the_icons_in_use_are_shipped(html):

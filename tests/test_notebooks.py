@@ -85,10 +85,43 @@ def test_a_chapter_has_its_length_and_its_parts(path):
     assert {"Summary", "References"} <= set(headings)
     if not path.stem.startswith("00"):
         assert 1500 <= words <= 3000, words
-        assert {"Exercises", "Questions people ask"} <= set(headings)
+        assert "Questions people ask" in headings
         assert any(h.startswith("Where it breaks") for h in headings)
     assert all(part in text for part in ("**After this", "**You need**", "**Time**"))
     assert any("slider" in c.source for c in read(path).cells)
+
+
+def drawn(notebook):
+    """How many figures, diagrams and tables a chapter shows."""
+    found = 0
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            found += len(re.findall(r"^\|[ :|-]+\|$|^!\[", cell.source, re.M))
+        else:
+            data = [output.get("data", {}) for output in cell.outputs]
+            found += sum("image/png" in d or "<figure" in "".join(d.get("text/html", "")) for d in data)
+    return found
+
+
+@pytest.mark.parametrize("path", [p for p in CHAPTERS if p.stem not in nb.FIRST_EDITION], ids=lambda p: p.stem)
+def test_a_chapter_of_the_second_edition_is_seen_and_asks_before_it_shows(path):
+    """A figure, diagram or table for every 300 words of its own text, and a question before a result."""
+    notebook = read(path)
+    text = "\n".join(c.source for c in notebook.cells if c.cell_type == "markdown" and not mark(c))
+    assert drawn(notebook) >= len(text.split()) / 300, (drawn(notebook), len(text.split()))
+    assert re.search(r"^(> )?\*\*Predict", text, re.M)
+
+
+def test_chapters_of_the_first_edition_are_chapters():
+    assert nb.FIRST_EDITION <= {path.stem for path in CHAPTERS}
+
+
+@pytest.mark.parametrize("source, folded", [
+    ("ax.plot(x)\nplt.show()", True), ("runs = json.loads(text)", True), ("slider('λ', [], [], [])", True),
+    ("for n in range(3):\n    print(n)", True), ("import numpy as np", True),
+    ("def f(x):\n    return x\n\n\nprint(f(1))", False), ("play_out = 1\nimportant = 2", False)])
+def test_a_cell_that_draws_loads_or_prints_is_folded(source, folded):
+    assert nb.folds(nbformat.v4.new_code_cell(source)) is folded
 
 
 @each_chapter

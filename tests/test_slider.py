@@ -6,13 +6,13 @@ from xml.etree import ElementTree
 
 import pytest
 
-from coursekit.slider import Panel, slider_html
+from coursekit.slider import Choice, Dial, Panel, Strip, play_html
 
 
 def html():
     panel = Panel("Errors & such", "λ", (0, 1), (0, 2), lines={"bias": ([0, 1], [0, 2])},
                   bars=[[1.0, 2.0], [0.5, 9.0]], dots=[[(0, 1)], [(1, 2)]])
-    return slider_html("λ", ["λ = 0", "λ = 1"], [panel], ["one <1>", "two"], start=1)
+    return play_html([Dial("λ", ["λ = 0", "λ = 1"], start=1)], [panel], ["one <1>", "two"])
 
 
 def test_the_slider_holds_a_frame_for_every_position():
@@ -21,6 +21,7 @@ def test_the_slider_holds_a_frame_for_every_position():
     hidden = re.findall(r'data-frame="(\d)" style="display:none"', page)
     assert set(hidden) == {"0"} and len(hidden) == 2
     assert 'max="1" value="1"' in page and "<label" in page
+    assert page.count("left:calc(8px + (100% - 16px)*") == 2  # a mark at each end of the track
     assert "one &lt;1&gt;" in page and "Errors &amp; such" in page
     assert "<script" not in page and "http" not in page
 
@@ -43,3 +44,38 @@ def test_bars_end_inside_the_frame_and_scale_with_the_value():
 
 def test_two_calls_give_the_same_html():
     assert html() == html()
+
+
+def controls():
+    return [Dial("step", ["0", "1", "2"], start=1), Choice("how", ["on", "off"])]
+
+
+def strip_html(texts):
+    strip = Strip("Steps", boxes=[["a", "b"]] * 6, shades=[["#fff", "#000"]] * 6,
+                  rows=[{"V": [f"{i}", "x"]} for i in range(6)],
+                  arrows=[[(1, 0)]] * 3 + [[]] * 3, arrows_name="trace")
+    return play_html(controls(), [strip], texts)
+
+
+def test_there_is_a_frame_for_every_combination_and_a_stride_for_every_control():
+    page = strip_html([f"frame {i}" for i in range(6)])
+    assert set(re.findall(r'data-frame="(\d)" style="display:none"', page)) == set("01345")  # 1 · 2 + 0 is shown
+    assert re.findall(r'data-stride="(\d)"', page) == ["2", "1", "1"]
+    lines = re.findall(r"<b>([^<]*)</b>: (frame \d)", page)
+    assert lines == [(f"{step}, {how}", f"frame {2 * step + i}")
+                     for step in range(3) for i, how in enumerate(("on", "off"))]
+    assert page.count('type="radio"') == 2 and page.count(" checked") == 1
+    assert page.count(f'fill="{"#0072B2"}"') == 3  # the heads of the arrows
+
+
+def test_a_missing_line_is_named():
+    with pytest.raises(ValueError, match="texts has 5 lines; 6 combinations"):
+        strip_html(["x"] * 5)
+
+
+def test_an_upright_line_stands_where_the_dial_stands():
+    panel = Panel("t", "λ", (0, 2), (0, 1), now=[0, 1, 2], ticks={0: "0", 1: "0.9", 2: "1"})
+    page = play_html([Dial("λ", ["0", "0.9", "1"])], [panel], ["a", "b", "c"])
+    at = [float(x) for x in re.findall(r'<line x1="([\d.]+)"[^>]*stroke-dasharray="3 3"', page)]
+    assert at == [44, 168, 292]  # of a frame from 44 to 292
+    assert ">0.9</text>" in page

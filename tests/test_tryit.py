@@ -127,6 +127,16 @@ def test_a_check_cell_tells_the_page_its_exercise():
     assert added == [["exercise-gae.targets"], ["exercise-td.bias"], []]
 
 
+def test_the_page_leaves_out_what_a_check_printed_when_the_book_was_built():
+    doctree, printed = new_document("page"), "○ gae.targets: not attempted"
+    cell = nodes.container("", classes=["cell", "tag_check"])
+    for kind, text in (("cell_input", 'check("gae.targets", targets)'), ("cell_output", printed)):
+        cell += nodes.container("", nodes.literal_block(text, text), classes=[kind])
+    doctree += cell
+    tryit.name_checks(None, doctree)
+    assert "not attempted" not in doctree.astext() and cell["classes"][-1] == "exercise-gae.targets"
+
+
 def test_micropython_is_the_package_that_the_tool_names():
     """Its first line, the digest of its WebAssembly, its licence beside it; a plain script."""
     first, second = vendor_tryit.SCRIPT.read_text().splitlines()

@@ -156,6 +156,17 @@ def test_one_exercise_by_keyboard_alone(page, base):
     assert verdict(parts) == told(RIGHT) and focused(page).startswith("Check") and page.faults == []
 
 
+def test_stub_hints_and_solution_stand_on_the_page_once(page, base):
+    parts = opened(page, base)
+    stub, hint, solution = (parts.section.locator(f":scope > {where}").first
+                            for where in (".tag_exercise", "details", ".tag_solution"))
+    assert not stub.is_visible() and not hint.is_visible() and not solution.is_visible()
+    parts.button("Show the solution").click()
+    assert solution.is_visible() and parts.section.get_by_text("_solution(").count() == 1
+    parts.button("Close").click()
+    assert stub.is_visible() and hint.is_visible() and page.get_by_text("not attempted").count() == 0
+
+
 def test_the_open_panel_is_accessible_wide_narrow_light_and_dark(page, served):
     parts = opened(page, served)
     page.add_script_tag(path=npm_file("axe-core"))

@@ -20,6 +20,10 @@ from nbclient import NotebookClient
 
 from coursekit.exercises import EXERCISES
 
+# Chapters that are not yet rewritten for the second edition: what folds, how much is drawn, and that a question
+# stands before a surprise is not asked of them. Take a name out when its chapter keeps the rules.
+FIRST_EDITION = {"00_before_you_start", "01_td_vs_mc", "02_gae", "02b_gae_at_work", "03_reward_models",
+                 "04_sparse_credit", "05_four_models"}
 FORMAT = "md:myst"
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 
@@ -91,6 +95,17 @@ TAGS = {
 }
 
 
+DRAWS_OR_LOADS = re.compile(
+    r"\bplt\.|\bfigures\.|\b(slider|play)\(|\bjson\.load|\.read_text\(|^(import|from) ", re.M)
+
+
+def folds(cell):
+    """Whether a cell's code is to be folded: it draws, loads, imports, or at least half of its lines print."""
+    lines = [line for line in cell.source.splitlines() if line.strip()]
+    printing = sum("print(" in line for line in lines)
+    return bool(DRAWS_OR_LOADS.search(cell.source)) or 2 * printing >= len(lines)
+
+
 def execute(path):
     """Run a notebook in its folder; returns it with outputs."""
     os.environ.pop("OMP_NUM_THREADS", None)  # as the book's build: training differs with it in the last digits
@@ -127,6 +142,10 @@ def problems(path):
         for output in cell.outputs:
             if output.output_type == "error" or output.get("name") == "stderr":
                 found.append(f"{path.name}: cell {cell.id} has an error or writes to stderr")
+        own = "exercise" not in cell.metadata.get("coursekit", {}) and path.stem not in FIRST_EDITION
+        if own and folds(cell) and "hide-input" not in cell.metadata.get("tags", []):
+            found.append(f"{path.name}: cell {cell.id} draws, loads or prints and is not folded; tag it "
+                         "hide-input, and give the computation that the text speaks of a cell of its own")
     if nbformat.writes(normalise(nbformat.read(path, 4))) != path.read_text().rstrip("\n"):
         found.append(f"{path.name} is not normalised; python tools/nb.py run {path}")
     return found

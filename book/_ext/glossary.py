@@ -1,4 +1,9 @@
-"""The first time a chapter uses a word of the glossary, the word leads there."""
+"""The first time a chapter uses a term of the glossary, the term leads there.
+
+Some terms are ordinary words too (ORDINARY): "return the sum", "the value 3", "a ratio of two costs". Those lead
+there only where the text sets them in italics or bold, as it does where it introduces a term. Exercises hold no
+links: what they ask for is a function, and their hints are read while one thinks.
+"""
 
 import re
 from pathlib import Path
@@ -6,7 +11,9 @@ from pathlib import Path
 from docutils import nodes
 from sphinx import addnodes
 
-PLAIN = (nodes.title, nodes.reference, nodes.literal, nodes.literal_block, nodes.math, nodes.strong, nodes.emphasis,
+ORDINARY = {"actor", "advantage", "ceiling", "gold", "potential", "ratio", "reference", "return", "trace", "value"}
+SET = (nodes.strong, nodes.emphasis)
+PLAIN = (nodes.title, nodes.reference, nodes.literal, nodes.literal_block, nodes.math,
          nodes.legend, nodes.table, nodes.raw, addnodes.pending_xref)
 
 
@@ -16,22 +23,39 @@ def terms(book):
 
 
 def link_words(app, doctree):
-    """Chapters only; running text only, not headings, links, code or tables; each word once."""
+    """Chapters only; running text only, not headings, links, code, tables or exercises; each term once."""
     docname = Path(app.env.docname)
     if not docname.name[:1].isdigit():
         return
     left = {term.lower(): term for term in terms(Path(app.srcdir) / docname.parent)}
     for text in list(doctree.findall(nodes.Text)):
-        if left and isinstance(text.parent, nodes.paragraph) and not _inside(text, PLAIN):
-            found = re.search(rf"\b({'|'.join(map(re.escape, left))})s?\b", text, re.I)
-            if found:
-                _replace(text, found, left.pop(found[1].lower()))
+        found = meant(text, left)
+        if found:
+            _replace(text, found, left.pop(found[1].lower()))
     app.env.note_dependency(str(Path(app.srcdir) / docname.parent / "glossary.md"))
+
+
+def meant(text, left):
+    """The first term of `left` that a piece of text means, as a match, or None."""
+    introduced = isinstance(text.parent, SET)
+    paragraph = text.parent.parent if introduced else text.parent
+    known = [term for term in left if (term in ORDINARY) <= introduced]
+    if not known or not isinstance(paragraph, nodes.paragraph) or _inside(text, PLAIN) or _in_exercise(text):
+        return None
+    words = rf"\b({'|'.join(map(re.escape, sorted(known, key=len, reverse=True)))})s?\b"
+    return re.fullmatch(words, text, re.I) if introduced else re.search(words, text, re.I)
 
 
 def _inside(node, kinds):
     while node := node.parent:
         if isinstance(node, kinds):
+            return True
+    return False
+
+
+def _in_exercise(node):
+    while node := node.parent:
+        if isinstance(node, nodes.section) and node[0].astext().startswith("Exercise "):
             return True
     return False
 

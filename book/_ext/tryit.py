@@ -111,10 +111,13 @@ def write(book, target):
 
 
 def name_checks(app, doctree):
-    """Each check cell gets the exercise that it names as a class, for the page's script: exercise-gae.recursion."""
+    """Each check cell gets the exercise that it names as a class, for the page's script: exercise-gae.recursion.
+    What it printed when the book was built ("not attempted") tells a reader nothing, and is left out."""
     for cell in doctree.findall(lambda node: "tag_check" in getattr(node, "attributes", {}).get("classes", ())):
         if found := re.search(rules.CHECK, cell.astext()):
             cell["classes"].append(f"exercise-{found[1]}")
+        for output in [child for child in cell.children if "cell_output" in child.get("classes", ())]:
+            cell.remove(output)
 
 
 def write_pages(app, exception):

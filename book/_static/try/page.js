@@ -49,6 +49,7 @@
       Object.assign(this, offer, coursekitTry.exercises[offer.id], {turn: 0, shown: 0});
       this.build();
       this.bar.after(this.section);
+      this.place = this.bar.parentElement; // the exercise's own section
       const answer = kept(this.id).answer;
       this.editor = coursekitEditor(this.section.firstChild, {
         text: typeof answer === "string" ? answer : this.stub, label: `Your answer to ${this.name}`,
@@ -84,6 +85,7 @@
     toggle() {
       const open = this.section.hidden;
       this.section.hidden = !open;
+      this.place.classList.toggle("ck-open", open); // the panel has the stub and the hints: not both twice
       this.button.textContent = open ? "Close" : "Try it here";
       this.button.setAttribute("aria-expanded", open);
       this.button.setAttribute("aria-label", `${this.button.textContent}: ${this.name}`);
@@ -155,6 +157,7 @@
     }
 
     solve() {
+      this.place.classList.add("ck-solved");
       this.solution.open = true;
       this.solution.querySelector("summary").focus();
     }
