@@ -19,6 +19,10 @@ COMPOSED = [e for e in EXERCISES.values() if e.slots]
 EQUIVALENT = {
     ("gae.best_lambda", "(bias ** 2 + variance).mean -> (bias ** 2 + variance).sum in mse = (bias ** 2 + "
      "variance).sum(axis=1)"): "the sum over states is least where the mean is",
+    ("rm.bias", "words_gap > 0 -> words_gap >= 0 in return (first_wins == (words_gap >= 0))[kept].mean()"):
+        "pairs of equal length do not count",
+    ("rm.bias", "0 -> -1 in return (first_wins == (words_gap > -1))[kept].mean()"):
+        "pairs of equal length do not count, and lengths are ints",
 } | {("ppo.diagnosis", f"{change} in {line.format(bound)[:90]}"): "no run lies between the bounds, as the task says"
      for line, changes in {
          "if kl.min() {}:": {"kl.min() < -1 -> kl.min() <= -1": "<= -1", "1 -> 2": "< -2", "1 -> 0": "< -0"},

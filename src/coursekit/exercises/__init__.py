@@ -8,14 +8,13 @@ from coursekit.exercises import (
     four_models,
     gae,
     gae_at_work,
-    reward_audits,
     reward_models,
     sparse_credit,
     td_vs_mc,
 )
 from coursekit.exercises.base import Case, Choice, Exercise, Misconception, Slot
 
-CHAPTERS = (before_you_start, td_vs_mc, gae, gae_at_work, reward_models, reward_audits, sparse_credit, four_models)
+CHAPTERS = (before_you_start, td_vs_mc, gae, gae_at_work, reward_models, sparse_credit, four_models)
 EXERCISES = {exercise.id: exercise for chapter in CHAPTERS for exercise in chapter.EXERCISES}
 
 __all__ = ["CHAPTERS", "EXERCISES", "Case", "Choice", "Exercise", "Misconception", "Slot", "get"]
