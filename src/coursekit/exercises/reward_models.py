@@ -397,7 +397,9 @@ reply, `(B,)`, the one at its last real token. The entries at padding may be any
             Choice("the mean over the reply", _SEEN, _reply(np.mean)),
             Choice("the mean over the reply, its padding counted as zeros", _SEEN,
                    lambda s, m, pick: np.where(m, s, 0).mean(1)),
+            Choice("the mean over the reply", _SEEN, lambda s, m, pick: (s * m).sum(1) / m.sum(1)),
             Choice("the sum over the reply", _SEEN, _reply(np.sum)),
+            Choice("the sum over the reply", _SEEN, lambda s, m, pick: (s * m).sum(1)),
             Choice("the largest score of the reply", _SEEN, _reply(np.max)),
             Choice("the smallest score of the reply", _SEEN, _reply(np.min)),
             Choice("the mean over the row", "Which tokens are real?", lambda s, m, pick: s.mean(1)),
@@ -593,6 +595,7 @@ an array `n` of shape `(K,)`, floats or ints.""",
             Choice("the logarithm of n − 1", _ONE, lambda n: np.log(n - 1.0)),
             Choice("n in the place of its logarithm", "How fast does the KL grow with n?", lambda n: 1.0 * n),
             Choice("a root in the place of the logarithm", "How fast does the KL grow with n?", np.sqrt),
+            Choice("an answer without log n", "How fast does the KL grow with n?", lambda n: 0.0 * n),
             Choice("a harmonic sum in the place of the logarithm", "How fast does the KL grow with n?",
                    lambda n: np.array([sum(1 / k for k in range(1, int(m) + 1)) for m in n])))),
         Slot("rest", lambda n: (n - 1) / n, (
@@ -622,6 +625,7 @@ an array `n` of shape `(K,)`, floats or ints.""",
             Choice("a KL multiplied by n", "Is the KL that of one reply, or that of n?", lambda x, n: x * n))),
     ),
     misconceptions=(
+        Misconception("an answer without log n", "How fast does the KL grow with n?", lambda n: (n - 1) / n),
         Misconception("the terms of both parts divided by n", _BRACKETS, lambda n: (np.log(n) - (n - 1)) / n),
         Misconception("the logarithm of (n − 1)/n", "Of what is the logarithm taken?",
                       lambda n: np.log((n - 1) / n)),
@@ -745,6 +749,11 @@ def _rule(sure=lambda p: np.maximum(p, 1 - p), right=lambda p: p > 0.5, average=
     return rule
 
 
+def _confidence(f, p):
+    """One number of a round for each of its pairs."""
+    return np.full(len(p), f(np.maximum(p, 1 - p)) if len(p) else np.nan)
+
+
 def _alarms(g, rounds, rule, answer):
     found = [(r, *rule(p, g.tolerance)) for r, p in rounds(g)]
     return answer([(r, gap) for r, gap, alarm in found if alarm], [r for r, _, _ in found])
@@ -762,7 +771,7 @@ _MIXED = "with rounds in no order"
 
 # (label, said, rounds, tolerance, facts), found by a search for rounds that tell the mistakes apart.
 _ROUNDS = (
-    ("a round of too little confidence, then one of too much", [0.9, 0.4, 0.6, 0.55, 0.8, 0.1, 0.7, 0.2],
+    ("a round of too little confidence, then one of too much", [0.9, 0.4, 0.6, 0.55, 0.8, 0.95, 0.45, 0.4],
      [0, 0, 1, 1, 1, 2, 2, 2], 0.3, ()),
     ("an excess of exactly the tolerance, then a larger one", [0.75, 0.25, 0.875, 0.25, 0.25], [2, 2, 5, 6, 6],
      0.25, ("with an excess of exactly the tolerance",)),
@@ -847,6 +856,10 @@ exceeds its accuracy by more than `tolerance`, one number; −1 if there is none
                    _rule(sure=lambda p: abs(p - 0.5))),
             Choice("a distance from one half, doubled, in the place of a confidence", "How sure is a coin?",
                    _rule(sure=lambda p: abs(2 * p - 1))),
+            Choice("a median in the place of the mean confidence", "What of the other pairs of the round?",
+                   _rule(sure=lambda p: _confidence(np.median, p))),
+            Choice("the largest confidence in the place of the mean", "What of the other pairs of the round?",
+                   _rule(sure=lambda p: _confidence(np.max, p))),
             Choice("a chance of one half taken for right", "Where was the model right?",
                    _rule(right=lambda p: p >= 0.5)),
             Choice("an exchange of right and wrong", "Where was the model right?", _rule(right=lambda p: p < 0.5)),
