@@ -176,6 +176,17 @@ def test_a_failing_call_can_be_pasted_and_run_again(exercise):
         assert len(call) < 700 and len(shown.text(expected)) <= shown.WIDTH, "make the case smaller"
 
 
+def test_the_wrong_entries_of_a_tuple_are_marked():
+    """In whatever structure they are returned."""
+    for form in (tuple, np.array):
+        wrong = grade(get("td.error_parts"), lambda x, truth, form=form: form([9.0, x.var(), 9.0]))
+        assert "▸9.0, 0.8125, ▸9.0" in wrong.lines[2] and "▸0.75, 0.8125, ▸1.375" in wrong.lines[3]
+    wrong = grade(get("td.error_parts"), lambda estimates, truth: (9.0, 9.0, 9.0))
+    assert "▸" not in wrong.lines[2]
+    wrong = grade(get("gae_at_work.valid"), lambda terminated, truncated, dead: terminated)
+    assert "expected a tuple of 2" in wrong.lines[2]
+
+
 def test_names_and_questions_are_sentences():
     """A name completes "This is …"; what follows is one question."""
     for exercise in COMPOSED:

@@ -109,12 +109,18 @@ def text(value, digits=4, marked=None):
     kind, shape, data = value
     if kind in NUMBERS:
         told = [number(x, kind, digits) for x in data[:2 * WIDTH]]
-        some = marked is not None and any(marked) and not all(marked)
-        return nested([("▸" if some and marked[i] else "") + told[i] for i in range(len(told))], shape)
+        each = flat(marked)
+        differ = each if len(each) == len(data) else [False] * len(data)
+        return nested([("▸" if differ[i] else "") + told[i] for i in range(len(told))], shape)
     if kind in ("t", "l"):
         inside = ", ".join([text(v, digits, marked and marked[i]) for i, v in enumerate(data)])
         return "(" + inside + ("," if len(data) == 1 else "") + ")" if kind == "t" else "[" + inside + "]"
     return repr(data) if kind == "s" else str(data)
+
+
+def flat(marked):
+    """The marks of a structure in one list, with None where there are none."""
+    return [m for part in marked for m in flat(part)] if isinstance(marked, list) else [marked]
 
 
 def nested(told, shape):
@@ -174,6 +180,7 @@ def misfit(got, want):
 def failure(call, got, error, want, tolerance):
     """The three lines on a failing case. call: the learner's call as text; error: what it raised, or None."""
     marked = marks(got, want, tolerance) if error is None else None
+    marked = None if all(flat(marked)) else marked  # where everything differs no mark tells anything
     told, wanted = error or text(got, 4, marked), text(want, 4, marked)
     if error is None and told.replace("▸", "") == wanted.replace("▸", ""):  # they differ further behind the point
         told, wanted = text(got, 8, marked), text(want, 8, marked)
