@@ -23,6 +23,11 @@ EQUIVALENT = {
         "pairs of equal length do not count",
     ("rm.bias", "0 -> -1 in return (first_wins == (words_gap > -1))[kept].mean()"):
         "pairs of equal length do not count, and lengths are ints",
+} | {("td.bootstrap", f"truncated = {value}"): "a time limit changes nothing, and that is the exercise"
+     for value in ("zeros", "ones")
+} | {("start.score", f"{change} in exp = np.exp(logits {shift})"): "what is subtracted from all logits cancels"
+     for change, shift in (("logits - logits.max() -> logits + logits.max()", "+ logits.max()"),
+                           ("logits.max -> logits.min", "- logits.min()"))
 } | {("ppo.diagnosis", f"{change} in {line.format(bound)[:90]}"): "no run lies between the bounds, as the task says"
      for line, changes in {
          "if kl.min() {}:": {"kl.min() < -1 -> kl.min() <= -1": "<= -1", "1 -> 2": "< -2", "1 -> 0": "< -0"},

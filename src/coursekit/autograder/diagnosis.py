@@ -69,8 +69,8 @@ def constant(values):
 
 
 def telling(known, got, cases):
-    """How many different numbers or words, 0 and 1 apart, stand where the answer is wrong."""
-    found = set()
+    """How many numbers or words, 0 and 1 apart, stand where the answer is wrong; four flags count for one."""
+    found, flags = set(), 0
     for k in cases:
         want, parts = known.expected[k], entries(got[k])
         fits = want[0] in ("t", "l") and parts and len(parts) == len(want[2])
@@ -78,9 +78,10 @@ def telling(known, got, cases):
             wrong = differing(one, other, known.tolerance)
             if wrong is not None:
                 found.update([f"{x:.4g}" for x, w in zip(one[2], wrong) if w and x not in (0.0, 1.0)])
+                flags += sum(wrong) if other[0] == "b" else 0
             elif one[0] != other[0] or one[2] != other[2]:
                 found.update([f"{x:.4g}" for x in one[2]] if one[0] in NUMBERS else [str(one[2])])
-    return len(found)
+    return len(found) + flags // 4
 
 
 def named(known, got, cases, told):

@@ -152,9 +152,9 @@ def rollout_cases(seed, names, **extra):
     rng = np.random.default_rng(seed)
     limit, death, stops = "with a time limit before the last step", "with a death before the last step", \
         "that stop in the middle of an episode"
-    both = episode(rng, 5, end="open", split=(2, "terminated"))
+    both = episode(rng, 5, end="open", split=[(0, "terminated"), (2, "terminated")])
     both["truncated"][2] = True  # terminated wins
-    nan = episode(rng, 5, end="open", split=(1, "terminated"))
+    nan = episode(rng, 5, end="open", split=[(1, "terminated"), (3, "terminated")])
     nan["next_values"][1] = np.nan
     rollouts = [
         ("a time limit, then a death, then an open end",
@@ -165,8 +165,8 @@ def rollout_cases(seed, names, **extra):
         ("cut by a time limit at the end", episode(rng, 4, end="truncated"), {}, ()),
         ("the rollout stops, the episode does not", episode(rng, 4, end="open"), {}, (stops,)),
         ("an episode that terminates", episode(rng, 4), {}, ()),
-        ("dead at the time limit, then a new episode", both, {}, (death, stops)),
-        ("a dead state worth NaN", nan, {}, (death, stops)),
+        ("a death, then dead at the time limit", both, {}, (death, stops)),
+        ("two deaths, of which one has the value NaN", nan, {}, (death, stops)),
         ("the running example", running_example(), dict(gamma=1.0, lam=0.95), ()),
         ("a single step", episode(rng, 1, end="open"), {}, (stops,)),
         *([("λ = 0", episode(rng, 4, split=(1, "truncated")), dict(lam=0.0), (limit,)),

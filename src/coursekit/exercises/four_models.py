@@ -8,7 +8,18 @@ import numpy as np
 
 from coursekit.advantages import gae
 from coursekit.exercises.base import Case, Choice, Exercise, Misconception, Slot
-from coursekit.exercises.slots import CENTRE, COUNTED, END, OVER, REST, SCALE, standardised, sum_back
+from coursekit.exercises.slots import (
+    BOUNDED,
+    CENTRE,
+    COUNTED,
+    END,
+    OVER,
+    PESSIMISM,
+    REST,
+    SCALE,
+    standardised,
+    sum_back,
+)
 from coursekit.exercises.sparse_credit import CHARGE, CUT, KL_SIGN, KL_SIZE, NAN, ONE, batches, drawn_scores
 from coursekit.tokens import adapted_beta, kl_estimates, token_rewards, token_steps
 
@@ -219,27 +230,7 @@ POLICY = Exercise(
                    lambda g: g.logprobs - g.old_logprobs),
             Choice("a ratio of logarithms", "What are you given: probabilities, or their logarithms?",
                    lambda g: g.logprobs / g.old_logprobs))),
-        Slot("bounded", lambda g, ratios: np.clip(ratios, 1 - g.clip, 1 + g.clip), (
-            Choice("a clip to ±ε", "Around which ratio is nothing changed?",
-                   lambda g, ratios: np.clip(ratios, -g.clip, g.clip)),
-            Choice("a clip on the upper side only", "May a ratio fall as far as it likes?",
-                   lambda g, ratios: np.minimum(ratios, 1 + g.clip)),
-            Choice("a clip at a fixed ε of 0.2", "Is every argument used?",
-                   lambda g, ratios: np.clip(ratios, 0.8, 1.2)),
-            Choice("a lower bound of 1/(1 + ε)", "How far below 1 may a ratio go?",
-                   lambda g, ratios: np.clip(ratios, 1 / (1 + g.clip), 1 + g.clip)))),
-        Slot("choose", lambda r, c, a: np.minimum(r * a, c * a), (
-            Choice("a loss without the clip", "What keeps the policy near the old one?", lambda r, c, a: r * a),
-            Choice("the clipped product alone", "What undoes a bad step that has become likelier?",
-                   lambda r, c, a: c * a),
-            Choice("the larger of the two products", "Is PPO optimistic or pessimistic?",
-                   lambda r, c, a: np.maximum(r * a, c * a)),
-            Choice("the smaller ratio times the advantage", "Which is smaller, where the advantage is negative?",
-                   lambda r, c, a: np.minimum(r, c) * a),
-            Choice("a second clip, at three times the advantage, for bad steps",
-                   "Does the formula have a third part?",
-                   lambda r, c, a: np.where(a < 0, np.maximum(np.minimum(r * a, c * a), 3 * a),
-                                            np.minimum(r * a, c * a))))),
+        BOUNDED, PESSIMISM,
         Slot("reduce", lambda choose, r, c, a: choose(r, c, a).mean(), (
             Choice("a sum in the place of the mean", "Should the loss grow with the batch?",
                    lambda choose, r, c, a: choose(r, c, a).sum()),

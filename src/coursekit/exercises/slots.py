@@ -24,19 +24,26 @@ def needs_the_next_row(g):
     return np.where(g.terminated, 0, np.append(g.values[1:], 0))
 
 
-def with_flags(g, terminated, truncated):
-    return type(g)(**vars(g) | dict(terminated=terminated, truncated=truncated))
+def with_flags(g, change):
+    """What is given, with another reading of its flags."""
+    flags = {name: change(given) for name, given in vars(g).items() if name in ("terminated", "truncated")}
+    return type(g)(**vars(g) | flags)
+
+
+def without_limits(slot):
+    """A slot for an exercise that is not given `truncated`."""
+    return slot._replace(wrong=tuple(c for c in slot.wrong if "truncated" not in c.value.__code__.co_names))
 
 
 _LATE = ("a reading of the flags one row late", "Does a flag at row t end step t, or step t − 1?")
 
 FLAGS = Slot("flags", lambda g: g, (
-    Choice(*_LATE, lambda g: with_flags(g, shifted(g.terminated, 1), shifted(g.truncated, 1))),
-    Choice(*_LATE, lambda g: with_flags(g, *(np.append(f[1:], f[-1]) for f in (g.terminated, g.truncated)))),
+    Choice(*_LATE, lambda g: with_flags(g, lambda flags: shifted(flags, 1))),
+    Choice(*_LATE, lambda g: with_flags(g, lambda flags: np.append(flags[1:], flags[-1]))),
     Choice("a reading of the flags one row early", "Does a flag at row t end step t, or step t + 1?",
-           lambda g: with_flags(g, shifted(g.terminated, -1), shifted(g.truncated, -1))),
+           lambda g: with_flags(g, lambda flags: shifted(flags, -1))),
     Choice("a confusion of the two flags", "Which of the two flags leaves a future?",
-           lambda g: with_flags(g, g.truncated, g.terminated)),
+           lambda g: type(g)(**vars(g) | dict(terminated=g.truncated, truncated=g.terminated))),
 ))
 
 BOOTSTRAP = Slot("bootstrap", lambda g: np.where(g.terminated, 0, g.next_values), (
@@ -52,6 +59,16 @@ BOOTSTRAP = Slot("bootstrap", lambda g: np.where(g.terminated, 0, g.next_values)
            lambda g: np.append(np.where(g.terminated, 0, g.next_values)[:-1], 0)),
     Choice("an answer without any bootstrap", "What is the future of a step worth, as far as we know?",
            lambda g: np.zeros(len(g.next_values))),
+    Choice("a last row that always has its bootstrap", "What if the last row is terminated?",
+           lambda g: np.append(np.where(g.terminated, 0, g.next_values)[:-1], g.next_values[-1])),
+    Choice("a mask turned round: a bootstrap at a death alone", "Which steps have a future?",
+           lambda g: np.where(g.terminated, g.next_values, 0)),
+    Choice("a bootstrap at a time limit alone", "Which steps have a future?",
+           lambda g: np.where(g.truncated & ~g.terminated, g.next_values, 0)),
+    Choice("a death that is recognised by NaN alone", "May a dead state's value be a number?",
+           lambda g: np.nan_to_num(g.next_values)),
+    Choice("the next row of `next_values` in the place of this one", "Whose successor is `next_values[t]`?",
+           lambda g: np.where(g.terminated, 0, np.append(g.next_values[1:], g.next_values[-1]))),
 ))
 
 # For exercises that are given `values` as well: the next row may belong to another episode.
@@ -63,6 +80,15 @@ NEXT_ROW = (
            lambda g: np.where(g.terminated, 0, np.append(g.values[1:], 0))),
     Choice("the next row's value taken for that of the next state", "Whose state is the next row after an end?",
            needs_the_next_row),
+    Choice("the next row's value taken for that of the next state, and the first row's after the last row",
+           "What does the end of an array wrap around to?",
+           lambda g: np.where(g.terminated, 0, np.roll(g.values, -1))),
+    Choice("the value of the state itself taken for that of the next state", "Which state follows step t?",
+           lambda g: np.where(g.terminated, 0, g.values)),
+    Choice("the row before taken for the next state", "Which state follows step t?",
+           lambda g: np.where(g.terminated, 0, np.append(0, g.values[:-1]))),
+    Choice("the row before taken for the next state", "Which state follows step t?",
+           lambda g: np.where(g.terminated, 0, np.roll(g.values, 1))),
 )
 
 STOP = Slot("stop", lambda g: g.terminated | g.truncated, (
@@ -90,6 +116,20 @@ DELTA = Slot("delta", lambda g, future: g.rewards + g.gamma * future - g.values,
            lambda g, future: g.gamma * future - g.values),
     Choice("a δ that discounts the reward as well", "When does the reward of a step come?",
            lambda g, future: g.gamma * (g.rewards + future) - g.values),
+    Choice("a δ with γ twice", "How many steps away is the next state?",
+           lambda g, future: g.rewards + g.gamma**2 * future - g.values),
+    Choice("a δ that subtracts the next state's value", "Is it good or bad, if much is to follow?",
+           lambda g, future: g.rewards - g.gamma * future - g.values),
+    Choice("an exchange of V(s) and the value of the next state", "Which of the two states was left?",
+           lambda g, future: g.rewards + g.gamma * g.values - future),
+    Choice("a δ with the reward of the next row", "Which reward did step t bring?",
+           lambda g, future: np.append(g.rewards[1:], 0) + g.gamma * future - g.values),
+    Choice("a δ with the reward of the next row", "Which reward did step t bring?",
+           lambda g, future: np.roll(g.rewards, -1) + g.gamma * future - g.values),
+    Choice("a δ without its reward at a death", "Was the last step before the end played, or not?",
+           lambda g, future: np.where(g.terminated, 0, g.rewards) + g.gamma * future - g.values),
+    Choice("a δ without V(s) at a death", "With what is the last reward compared?",
+           lambda g, future: g.rewards + g.gamma * future - np.where(g.terminated, 0, g.values)),
     Choice("a δ set to 0 at a time limit", "Was the step before the limit played, or not?",
            lambda g, future: np.where(g.truncated & ~g.terminated, 0, g.rewards + g.gamma * future - g.values)),
     Choice("a δ set to 0 at a death", "Was the last step before the end played, or not?",
@@ -220,3 +260,33 @@ def standardised(x, mask, over, counted, centre, scale, rest):
     with np.errstate(all="ignore"):
         white = [(part, (x - centre(inside)) / scale(inside)) for part in over(x) for inside in [x[part & kept]]]
     return rest(white[0][1] if len(white) == 1 else sum(np.where(*pair, 0.0) for pair in white), held, mask)
+
+
+# PPO's clip: the ratio kept near 1, and which of the two products counts for a step.
+
+BOUNDED = Slot("bounded", lambda g, ratios: np.clip(ratios, 1 - g.clip, 1 + g.clip), (
+    Choice("a clip to ±ε", "Around which ratio is nothing changed?",
+           lambda g, ratios: np.clip(ratios, -g.clip, g.clip)),
+    Choice("a clip on the upper side only", "May a ratio fall as far as it likes?",
+           lambda g, ratios: np.minimum(ratios, 1 + g.clip)),
+    Choice("a clip on the lower side only", "May a ratio rise as far as it likes?",
+           lambda g, ratios: np.maximum(ratios, 1 - g.clip)),
+    Choice("a clip at a fixed ε of 0.2", "Is every argument used?",
+           lambda g, ratios: np.clip(ratios, 0.8, 1.2)),
+    Choice("a lower bound of 1/(1 + ε)", "How far below 1 may a ratio go?",
+           lambda g, ratios: np.clip(ratios, 1 / (1 + g.clip), 1 + g.clip)),
+))
+
+PESSIMISM = Slot("choose", lambda r, c, a: np.minimum(r * a, c * a), (
+    Choice("an answer without the clip", "What keeps the policy near the old one?", lambda r, c, a: r * a),
+    Choice("the clipped product alone", "What undoes a bad step that has become likelier?",
+           lambda r, c, a: c * a),
+    Choice("the larger of the two products", "Is PPO optimistic or pessimistic?",
+           lambda r, c, a: np.maximum(r * a, c * a)),
+    Choice("the smaller ratio times the advantage", "Which is smaller, where the advantage is negative?",
+           lambda r, c, a: np.minimum(r, c) * a),
+    Choice("a second clip, at three times the advantage, for bad steps",
+           "Does the formula have a third part?",
+           lambda r, c, a: np.where(a < 0, np.maximum(np.minimum(r * a, c * a), 3 * a),
+                                    np.minimum(r * a, c * a))),
+))

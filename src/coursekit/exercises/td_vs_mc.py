@@ -1,252 +1,443 @@
 """Exercises of chapter 1: TD errors, Monte Carlo returns, n steps, and what their errors are made of."""
 
+from collections.abc import Callable
+from typing import NamedTuple
+
 import numpy as np
 
 from coursekit import advantages as library
-from coursekit.exercises.base import Case, Exercise, Misconception, draw_gamma, rollout_cases
+from coursekit.exercises.base import Case, Choice, Exercise, Misconception, Slot, draw_gamma, episode, rollout_cases
+from coursekit.exercises.slots import BOOTSTRAP, DELTA, FLAGS, NEXT_ROW, STOP, sum_back, without_limits
 
 NOTEBOOK = "01_td_vs_mc"
 
 
-def _next_row(values):
-    """V of the next row, 0 after the last: what code without next_values reads."""
-    return np.append(values[1:], 0.0)
-
-
-def _sum_back(x, stop, factor):
-    """y_t = x_t + factor·[not stop_t]·y_{t+1}"""
-    total, sums = 0.0, []
-    for gain, ended in zip(x[::-1], stop[::-1]):
-        total = gain + factor * (0.0 if ended else total)
-        sums.append(total)
-    return np.array(sums[::-1])
+def _rollout_cases(seed, *names, **extra):
+    """Those of `rollout_cases`, and two in which the critic expects less than nothing."""
+    mixed = dict(rewards=np.array([1.0, -2.0, 3.0, -1.0]), values=np.array([-0.7, -1.6, 0.4, 1.8]),
+                 next_values=np.array([-1.6, -5.2, 1.8, -0.9]), terminated=np.arange(4) == 1,
+                 truncated=np.arange(4) == 3, gamma=0.7)
+    drawn = episode(np.random.default_rng(seed), 4, end="open", split=(1, "truncated"))
+    below = drawn | dict(values=-drawn["values"], next_values=-drawn["next_values"], gamma=0.85)
+    return [*rollout_cases(seed, names, **extra), *(
+        Case(label, {name: value for name, value in given.items() if name in names or name in extra})
+        for label, given in (("values of either sign", mixed), ("values below 0", below)))]
 
 
 TD_ERROR = Exercise(
     id="td.error", notebook=NOTEBOOK, title="TD errors",
     function="td_error", points=1, difficulty="easy", minutes=5,
     task="""Return the TD error of every step. All arrays have shape `(T,)`. `next_values[t]` is the critic's
-value of the state that really followed step t; `terminated[t]` says that the episode ended there by itself,
-and then nothing follows, whatever `next_values[t]` says.""",
+value of the state that really followed step t; `terminated[t]` is True where the episode ended there by itself:
+then nothing follows, and `next_values[t]` may be anything, even NaN. The rollout may hold several episodes, and its
+last step need not end one.""",
     hints=("δ_t = r_t + γ·V(s_{t+1}) − V(s_t). `next_values` already is V(s_{t+1}): shift nothing.",
            "`np.where(terminated, 0.0, next_values)` is the bootstrap."),
-    cases=lambda seed: rollout_cases(seed, ["rewards", "values", "next_values", "terminated"], gamma=draw_gamma),
+    cases=lambda seed: _rollout_cases(seed, "rewards", "values", "next_values", "terminated", gamma=draw_gamma),
     reference=lambda r, v, nv, te, g: library.td_errors(r, v, nv, te, gamma=g),
-    refuses=("advantages.td_errors", "advantages.gae", "advantages.n_step_advantages", "advantages._td_errors"),
-    misconceptions=(
-        Misconception("a TD error with γ forgotten", "The next state is one step away: discount it.",
-                      lambda r, v, nv, te, g: r + np.where(te, 0, nv) - v),
-        Misconception("a TD error that looks past the end", "What follows a terminated step?",
-                      lambda r, v, nv, te, g: r + g * nv - v),
-        Misconception("a TD error whose last step has no bootstrap, and whose others read the next row",
-                      "The next row may belong to another episode; `next_values` knows the true successor.",
-                      lambda r, v, nv, te, g: r + g * np.where(te, 0, _next_row(v)) - v),
-        Misconception("a TD error that discounts the old promise as well", "Which state is one step away?",
-                      lambda r, v, nv, te, g: r + g * (np.where(te, 0, nv) - v)),
-        Misconception("a TD error masked by multiplication", "What is 0 times NaN? Choose with `np.where`.",
-                      lambda r, v, nv, te, g: r + g * nv * (1 - te) - v),
-        Misconception("a TD error set to 0 at the end", "The last step is a step: it pays, and V was promised.",
-                      lambda r, v, nv, te, g: np.where(te, 0, r + g * nv - v)),
-        Misconception("the TD error with its sign turned round", "A pleasant surprise is positive.",
-                      lambda r, v, nv, te, g: v - r - g * np.where(te, 0, nv)),
+    refuses=("advantages.td_errors", "advantages.gae", "advantages.n_step_advantages", "advantages._td_errors",
+             "advantages.lambda_returns", "advantages.n_step_returns"),
+    compose=lambda g, flags, bootstrap, delta: delta(flags(g), bootstrap(flags(g))),
+    slots=(
+        without_limits(FLAGS),
+        without_limits(BOOTSTRAP)._replace(wrong=without_limits(BOOTSTRAP).wrong + NEXT_ROW),
+        without_limits(DELTA),
     ))
 
 
-def _bootstrap_cases(seed):
-    cases = rollout_cases(seed, ["next_values", "terminated", "truncated"])
-    nan = dict(next_values=np.array([1.5, np.nan, 2.5]), terminated=np.array([False, True, False]),
-               truncated=np.array([False, False, True]))
-    both = dict(next_values=np.array([1.5, 7.0]), terminated=np.array([False, True]),
-                truncated=np.array([False, True]))
-    return cases + [Case("a dead state whose value is not a number", nan), Case("dead at the time limit", both)]
-
-
-BOOTSTRAP = Exercise(
+BOOTSTRAP_VALUE = Exercise(
     id="td.bootstrap", notebook=NOTEBOOK, title="What follows the last step",
     function="bootstrap", points=1, difficulty="easy", minutes=5,
     task="""An episode can end in two ways. `terminated`: the world stopped. `truncated`: a time limit stopped
-us. Return what the critic should say about the future of each step, shape `(T,)`: `next_values` where there is
-a future, 0 where there is none. Where both flags are set the world did stop: `terminated` wins. The value of a
-dead state may be anything, even NaN; it must not show.""",
+us. Return the critic's value of the future of each step, shape `(T,)`: `next_values` where there is a future, 0
+where there is none. Where both flags are set the world did stop: `terminated` wins. The value of a dead state may
+be anything, even NaN; it must not show.""",
     hints=("After a time limit the world goes on, only without us.",
            "0 times NaN is NaN: choose with `np.where`, don't multiply."),
-    cases=_bootstrap_cases,
-    reference=lambda nv, te, tr: np.where(te, 0.0, nv),
+    cases=lambda seed: _rollout_cases(seed, "next_values", "terminated", "truncated"),
+    reference=lambda nv, te, tr: np.array([0.0 if dead else value for value, dead in zip(nv, te)]),
+    compose=lambda g, flags, bootstrap, future: future(bootstrap(flags(g))),
+    slots=(
+        FLAGS, BOOTSTRAP,
+        Slot("future", lambda future: future, (  # 0 stands where there is none: no value that is given is 0
+            Choice("a future that is cut off at 0", "May the future be worth less than nothing?",
+                   lambda future: np.maximum(future, 0)),
+            Choice("NaN where there is no future", "What is wanted where there is no future?",
+                   lambda future: np.where(future == 0, np.nan, future)),
+            Choice("an answer without the steps that have no future", "How many entries are wanted?",
+                   lambda future: future[future != 0]),
+            Choice("a future as it is seen from one step before", "Which entry belongs to step t?",
+                   lambda future: np.append(0.0, future[:-1])))),
+    ),
     misconceptions=(
-        Misconception("a bootstrap that takes a time limit for a death", "Did the world stop, or did we?",
-                      lambda nv, te, tr: np.where(te | tr, 0.0, nv)),
-        Misconception("a mask by multiplication", "What is 0 times NaN?", lambda nv, te, tr: nv * (1 - te)),
-        Misconception("a bootstrap that looks past every end", "Is a terminated step followed by anything?",
-                      lambda nv, te, tr: nv),
-        Misconception("a bootstrap that lets truncated win", "Dead at the time limit is dead.",
-                      lambda nv, te, tr: np.where(te & ~tr, 0.0, nv)),
-        Misconception("the two flags exchanged", "Which of the two leaves a future?",
-                      lambda nv, te, tr: np.where(tr, 0.0, nv)),
+        Misconception("1 where there is a future, in the place of its value", "What does the critic say of it?",
+                      lambda nv, te, tr: 1 - te),
+        Misconception("1 at every end, in the place of the values", "What does the critic say of each step?",
+                      lambda nv, te, tr: te | tr),
     ))
 
 
-def _last(flags):
-    return np.arange(len(flags)) == len(flags) - 1
+def _discounted(g, flags, bootstrap, stop, gains, decay):
+    g = flags(g)
+    ends, future = stop(g), bootstrap(g)
+    cut = ends | (np.arange(len(ends)) == len(ends) - 1)
+    return decay(g, gains(g, np.where(cut, future, 0.0), future), ends)
 
 
-def _cut(te, tr):
-    """Steps whose future is not in the array although there is one."""
-    return (tr | _last(te)) & ~te
+def _from_the_first_step(g, gains, ends):
+    """The return of each episode's first step, at all of its steps."""
+    sums, first = sum_back(gains, ends, g.gamma), np.append(True, ends[:-1])
+    return sums[np.maximum.accumulate(np.where(first, np.arange(len(first)), 0))]
+
+
+def _so_far(g, gains, ends):
+    """The discounted sum of what came before, and not of what follows."""
+    return sum_back(gains[::-1], np.append(True, ends[:-1])[::-1], g.gamma)[::-1]
 
 
 MC_RETURNS = Exercise(
     id="td.mc_returns", notebook=NOTEBOOK, title="Monte Carlo returns, cuts included",
     function="mc_return", points=2, difficulty="medium", minutes=10,
-    task="""Return the Monte Carlo return of every step, shape `(T,)`. A terminated episode pays nothing more.
-Where an episode is cut, by a time limit (`truncated`) or because the array stops, the rewards we no longer see
-are replaced by the critic's word: the last step takes γ·`next_values`. No reward of a later episode may count.""",
+    task="""Return the Monte Carlo return of every step, shape `(T,)`. A terminated episode brings nothing more.
+Where an episode is cut, by a time limit (`truncated`) or because the array stops, the critic's value stands in for
+the rewards that we no longer see: the last step takes γ·`next_values`. Where both flags are set, `terminated` wins.
+After a terminated step `next_values` may be anything, even NaN. No reward of a later episode may count.""",
     hints=("Walk backwards: G_t = r_t + γ·G_{t+1}, and decide at each step what G_{t+1} is.",
            "Three cases: terminated → 0; truncated, or the last row → next_values[t]; else the G you "
            "have just computed."),
-    cases=lambda seed: rollout_cases(seed, ["rewards", "next_values", "terminated", "truncated"], gamma=draw_gamma),
+    cases=lambda seed: _rollout_cases(seed, "rewards", "next_values", "terminated", "truncated", gamma=draw_gamma),
     reference=lambda r, nv, te, tr, g: library.mc_returns(r, nv, te, tr, gamma=g),
-    refuses=("advantages.mc_returns", "advantages.lambda_returns",),
+    refuses=("advantages.mc_returns", "advantages.lambda_returns", "advantages.mc_advantages",
+             "advantages.n_step_returns"),
+    compose=_discounted,
+    slots=(
+        FLAGS, BOOTSTRAP,
+        STOP._replace(wrong=STOP.wrong + (
+            Choice("the one-step target, without what follows", "What of the rewards that follow?",
+                   lambda g: np.ones(len(g.terminated), bool)),)),
+        Slot("gains", lambda g, at_cuts, future: g.rewards + g.gamma * at_cuts, (
+            Choice("a cut whose value is not discounted", "How many steps away is the state that followed the cut?",
+                   lambda g, at_cuts, future: g.rewards + at_cuts),
+            Choice("a value at a cut in the place of its reward",
+                   "Did the last step before the cut bring a reward?",
+                   lambda g, at_cuts, future: np.where(at_cuts != 0, at_cuts, g.rewards)),
+            Choice("the critic's value at every step, beside the rewards that follow",
+                   "Is the future of a step in the middle seen, or not?",
+                   lambda g, at_cuts, future: g.rewards + g.gamma * future),
+            Choice("a reward that is discounted as well", "When does the reward of a step come?",
+                   lambda g, at_cuts, future: g.gamma * (g.rewards + at_cuts)))),
+        Slot("decay", lambda g, gains, ends: sum_back(gains, ends, g.gamma), (
+            Choice("a sum without γ", "How much is a reward worth one step earlier?",
+                   lambda g, gains, ends: sum_back(gains, ends, 1.0)),
+            Choice("a sum with γ twice", "What does one step cost?",
+                   lambda g, gains, ends: sum_back(gains, ends, g.gamma**2)),
+            Choice("a reward discounted from the first row of the array", "From which step does γ count?",
+                   lambda g, gains, ends: g.gamma ** np.arange(len(gains)) * sum_back(gains, ends, g.gamma)),
+            Choice("the return of an episode at all of its steps", "Which rewards follow step t?",
+                   _from_the_first_step),
+            Choice("a sum of what came before", "Which rewards follow step t?", _so_far))),
+    ),
     misconceptions=(
-        Misconception("a Monte Carlo return that ignores the cut", "What becomes of an episode cut short?",
-                      lambda r, nv, te, tr, g: _sum_back(r, te | tr, g)),
-        Misconception("a return that lets truncated win", "Dead at the time limit is dead.",
-                      lambda r, nv, te, tr, g: _sum_back(
-                          r + g * np.where(tr | _last(te) & ~te, nv, 0), te | tr, g)),
-        Misconception("a return that never stops at an end", "Where must the sum start anew?",
-                      lambda r, nv, te, tr, g: _sum_back(r, np.zeros(len(r), bool), g)),
-        Misconception("a return that leaks across a time limit", "Whose rewards follow a truncated step?",
-                      lambda r, nv, te, tr, g: _sum_back(
-                          r + g * np.where(_last(te) & ~te, nv, 0), te, g)),
-        Misconception("a return that takes the end of the array for a death",
-                      "The array may stop where the episode goes on: what is that future worth?",
-                      lambda r, nv, te, tr, g: _sum_back(r + g * np.where(tr & ~te, nv, 0), te | tr, g)),
-        Misconception("a return that asks the critic after a death", "A terminated step may stand last.",
-                      lambda r, nv, te, tr, g: _sum_back(
-                          r + g * np.where(_cut(te, tr) | _last(te), nv, 0), te | tr, g)),
-        Misconception("the right returns in reverse order", "You walked backwards: turn the list round.",
-                      lambda r, nv, te, tr, g: library.mc_returns(r, nv, te, tr, gamma=g)[::-1]),
-        Misconception("a return with γ forgotten", "A reward k steps away counts γ^k.",
+        Misconception("a sum without γ", "How much is a reward worth one step earlier?",
                       lambda r, nv, te, tr, g: library.mc_returns(r, nv, te, tr, gamma=1.0)),
-        Misconception("a return with γ applied twice", "One step costs one γ, not γ².",
+        Misconception("a sum with γ twice", "What does one step cost?",
                       lambda r, nv, te, tr, g: library.mc_returns(r, nv, te, tr, gamma=g * g)),
-        Misconception("a return whose cut pays V without γ", "The successor is one step away as well.",
-                      lambda r, nv, te, tr, g: _sum_back(r + np.where(_cut(te, tr), nv, 0), te | tr, g)),
+        Misconception("a sum that leaks across a time limit",
+                      "Whose steps follow the one at which the limit struck?",
+                      lambda r, nv, te, tr, g: sum_back(
+                          r + g * np.where(~te & (tr | (np.arange(len(r)) == len(r) - 1)), nv, 0), te, g)),
     ))
-
-
-def _n_step(r, v, n, g, *, rewards=0, power=None, after_end=0.0, baseline=True, drop=False, absolute=False):
-    """n-step advantages of one episode that terminates at its last step, with the usual mistakes."""
-    out, steps = [], len(r)
-    for t in range(steps):
-        stop = min(t + n, steps)
-        if drop:  # the last state is taken for the end
-            stop = min(t + n, steps - 1)
-        count = stop - t if drop else min(n + rewards, steps - t)
-        total = sum(g ** (k + t * absolute) * r[t + k] for k in range(count))
-        future = v[stop] if stop < steps else after_end * v[-1]
-        discount = g ** (stop - t * (not absolute)) if power is None else g ** power(n)
-        out.append(total + discount * future - baseline * v[t])
-    return np.array(out)
 
 
 def _n_step_cases(seed):
     rng = np.random.default_rng(seed)
-    return [Case(f"n = {n}, {steps} steps", dict(
-        rewards=rng.integers(-2, 4, steps).astype(float), values=rng.uniform(0.5, 3, steps).round(1),
-        n=n, gamma=draw_gamma(rng))) for n, steps in ((1, 4), (2, 5), (3, 5), (5, 4))]
 
+    def drawn(n, steps, gamma=None):
+        return Case(f"n = {n}, {steps} step{'s' * (steps > 1)}", dict(
+            rewards=rng.permutation([-2.0, -1.0, 1.0, 2.0, 3.0, 4.0])[:steps],
+            values=rng.choice(np.arange(5, 30), steps, replace=False) / 10 * rng.choice([1, 1, -1], steps),
+            n=n, gamma=draw_gamma(rng) if gamma is None else gamma))
+
+    return [Case("n = 3, 5 steps", dict(rewards=np.array([2.0, -1.0, 3.0, 1.0, 4.0]),
+                                        values=np.array([1.3, 0.6, 2.2, 1.7, 0.9]), n=3, gamma=0.9)),
+            drawn(1, 4), drawn(2, 5), drawn(4, 4), drawn(6, 3), drawn(2, 6, 1.0), drawn(1, 1), drawn(3, 1),
+            drawn(2, 4, 0.0)]
+
+
+def _windows(g, count, discount, reduce, state, price, baseline):
+    """n-step advantages from their parts. count, state: of a step t, its number of rewards and the position of the
+    state to be asked. price: what that state's value is multiplied by."""
+    found = []
+    for t in range(len(g.rewards)):
+        seen = g.rewards[t:t + count(g, t)]
+        asked = state(g, t)
+        future = g.values[asked] if asked < len(g.values) else 0.0
+        found.append(reduce(discount(g, len(seen), t) * seen) + price(g, t, asked) * future)
+    return baseline(np.array(found), g.values, g)
+
+
+def _as_an_end(r, v, n, g):
+    """The last state taken for the end of the episode: its reward is never seen."""
+    last = len(r) - 1
+    return np.array([(g ** np.arange(min(n, last - t)) * r[t:min(t + n, last)]).sum()
+                     + g ** min(n, last - t) * v[min(t + n, last)] for t in range(len(r))]) - v
+
+
+_WINDOW, _AWAY = "Which rewards does the window of step t hold?", "How many steps away is the state that is asked?"
+_ASKED = "Which state follows the n rewards?"
 
 N_STEP = Exercise(
     id="td.n_step", notebook=NOTEBOOK, title="n-step advantages",
     function="n_step_advantage", points=2, difficulty="medium", minutes=10,
-    task="""One episode of T steps that terminates at its last step: `rewards` and `values` have shape `(T,)`.
-Return the n-step advantage of every step, `(T,)`: n rewards, then the critic's word for the state n steps on,
-less the value of the state itself. Near the end there are fewer than n rewards and then nothing.""",
+    task="""One episode of T steps that terminates at its last step: `rewards` and `values` are arrays of floats,
+`(T,)`, `n` is an int, at least 1, and may be larger than T. Return the n-step advantage of every step, `(T,)`: n
+discounted rewards, then the critic's value of the state n steps later, less the value of the state itself. Near the
+end there are fewer than n rewards, and nothing follows them.""",
     hints=("For step t the window is t, …, min(t + n, T) − 1.",
            "The state n steps on counts γ^n, and only where t + n < T: `values[t + n]`."),
-    cases=_n_step_cases, reference=_n_step,
-    refuses=("advantages.n_step_advantages", "advantages.n_step_returns",),
+    cases=_n_step_cases,
+    reference=lambda r, v, n, g: library.n_step_advantages(
+        r, v, np.append(v[1:], 0.0), np.arange(len(r)) == len(r) - 1, np.zeros(len(r), bool), gamma=g, n=n),
+    refuses=("advantages.n_step_advantages", "advantages.n_step_returns"),
+    compose=_windows,
+    slots=(
+        Slot("count", lambda g, t: g.n, (
+            Choice("one reward too many", _WINDOW, lambda g, t: g.n + 1),
+            Choice("one reward too few", _WINDOW, lambda g, t: g.n - 1),
+            Choice("a single reward, whatever n is", _WINDOW, lambda g, t: 1),
+            Choice("all rewards that follow, whatever n is", _WINDOW, lambda g, t: len(g.rewards)),
+            Choice("a window that is empty where it leaves the episode",
+                   "What of the rewards that are left near the end?",
+                   lambda g, t: g.n if t + g.n <= len(g.rewards) else 0))),
+        Slot("discount", lambda g, k, t: g.gamma ** np.arange(k), (
+            Choice("a first reward that is discounted as well", "When does the reward of a step come?",
+                   lambda g, k, t: g.gamma ** np.arange(1, k + 1)),
+            Choice("rewards without γ", "How much is a later reward worth?", lambda g, k, t: np.ones(k)),
+            Choice("rewards discounted from step 0 on", "From which step does γ count?",
+                   lambda g, k, t: g.gamma ** np.arange(t, t + k)),
+            Choice("a single γ for every later reward", "How much is a later reward worth?",
+                   lambda g, k, t: np.where(np.arange(k) == 0, 1.0, g.gamma)),
+            Choice("a single γ for every reward", "How much is a later reward worth?",
+                   lambda g, k, t: np.full(k, g.gamma)),
+            Choice("rewards whose powers of γ stand in reverse order", "Which reward comes first?",
+                   lambda g, k, t: g.gamma ** np.arange(k)[::-1]))),
+        Slot("reduce", np.sum, (
+            Choice("a mean of the rewards in the place of their sum", "Is a sum wanted, or a mean?",
+                   lambda x: x.mean() if len(x) else 0.0),
+            Choice("the last reward of the window alone", "How many rewards count?",
+                   lambda x: x[-1] if len(x) else 0.0))),
+        Slot("state", lambda g, t: t + g.n, (
+            Choice("the state one step before the one that is asked", _ASKED, lambda g, t: t + g.n - 1),
+            Choice("the state one step after the one that is asked", _ASKED, lambda g, t: t + g.n + 1),
+            Choice("the next state, whatever n is", _ASKED, lambda g, t: t + 1),
+            Choice("the state itself in the place of the one n steps later", _ASKED, lambda g, t: t),
+            Choice("the last state asked where nothing follows", "What is the future worth after the end?",
+                   lambda g, t: min(t + g.n, len(g.values) - 1)),
+            Choice("an index that wraps around the end", "What is the future worth after the end?",
+                   lambda g, t: (t + g.n) % len(g.values)))),
+        Slot("price", lambda g, t, asked: g.gamma**g.n, (
+            Choice("a bootstrap that is discounted by a single γ", _AWAY, lambda g, t, asked: g.gamma),
+            Choice("a bootstrap with one γ too few", _AWAY, lambda g, t, asked: g.gamma ** (g.n - 1)),
+            Choice("a bootstrap with one γ too many", _AWAY, lambda g, t, asked: g.gamma ** (g.n + 1)),
+            Choice("a bootstrap without γ", _AWAY, lambda g, t, asked: 1.0),
+            Choice("a bootstrap discounted by n·γ", _AWAY, lambda g, t, asked: g.n * g.gamma),
+            Choice("a bootstrap discounted from step 0 on", "From which step does γ count?",
+                   lambda g, t, asked: g.gamma ** (t + g.n)),
+            Choice("an answer without any bootstrap", "What stands in for the rewards after the window?",
+                   lambda g, t, asked: 0.0),
+            Choice("a bootstrap that is subtracted", "Is it good or bad, if much is to follow?",
+                   lambda g, t, asked: -(g.gamma**g.n)))),
+        Slot("baseline", lambda returns, values, g: returns - values, (
+            Choice("n-step returns: the baseline is missing", "What is an advantage measured against?",
+                   lambda returns, values, g: returns),
+            Choice("a baseline that is added", "What is an advantage measured against?",
+                   lambda returns, values, g: returns + values),
+            Choice("a baseline that is discounted", "Which of the two states is n steps away?",
+                   lambda returns, values, g: returns - g.gamma * values),
+            Choice("a baseline that is discounted n times", "Which of the two states is n steps away?",
+                   lambda returns, values, g: returns - g.gamma**g.n * values),
+            Choice("the next state's value as the baseline", "Of which state is the value subtracted?",
+                   lambda returns, values, g: returns - np.append(values[1:], 0.0)),
+            Choice("the first state's value as the baseline of all", "Of which state is the value subtracted?",
+                   lambda returns, values, g: returns - values[0]),
+            Choice("only the steps whose window is full", "How many entries are wanted?",
+                   lambda returns, values, g: (returns - values)[:max(0, len(values) - g.n + 1)]),
+            Choice("only the steps whose window is full, with a state after it", "How many entries are wanted?",
+                   lambda returns, values, g: (returns - values)[:max(0, len(values) - g.n)]))),
+    ),
     misconceptions=(
-        Misconception("an n-step advantage whose bootstrap costs a single γ", "How far away is that state?",
-                      lambda r, v, n, g: _n_step(r, v, n, g, power=lambda n: 1)),
-        Misconception("an n-step advantage whose bootstrap costs one γ too few", "Count the steps to that state.",
-                      lambda r, v, n, g: _n_step(r, v, n, g, power=lambda n: n - 1)),
-        Misconception("an n-step advantage that discounts from step 0", "Each step counts from itself.",
-                      lambda r, v, n, g: _n_step(r, v, n, g, absolute=True)),
-        Misconception("an n-step advantage without the last reward",
-                      "The last step pays as well; after it nothing follows.",
-                      lambda r, v, n, g: _n_step(r, v, n, g, drop=True)),
-        Misconception("an n-step advantage with one reward too many", "Count them: r_t to r_{t+n−1}.",
-                      lambda r, v, n, g: _n_step(r, v, n, g, rewards=1)),
-        Misconception("an n-step return: the baseline is missing", "How much better than promised?",
-                      lambda r, v, n, g: _n_step(r, v, n, g, baseline=False)),
-        Misconception("an estimate that lets the dead state be worth the last value",
-                      "What does the critic's word count after the end?",
-                      lambda r, v, n, g: _n_step(r, v, n, g, after_end=1.0)),
+        Misconception("the last state taken for the end", "Does the last step bring a reward?", _as_an_end),
+        Misconception("a sum of the n TD errors, without γ",
+                      "How much is a later TD error worth?",
+                      lambda r, v, n, g: np.array([(r + g * np.append(v[1:], 0) - v)[t:t + n].sum()
+                                                   for t in range(len(r))])),
     ))
 
 
 def _bias_cases(seed):
     rng = np.random.default_rng(seed)
-    return [Case("the same error everywhere", dict(errors=np.full(4, 0.5), gamma=0.9)),
-            *[Case("random errors", dict(errors=rng.normal(size=5).round(1), gamma=draw_gamma(rng)))
-              for _ in range(2)]]
 
+    def drawn(steps, gamma=None):
+        errors = rng.choice(np.arange(2, 25), steps, replace=False) / 10 * rng.choice([-1, 1], steps)
+        return Case(f"{steps} errors", dict(errors=errors, gamma=draw_gamma(rng) if gamma is None else gamma))
+
+    return [Case("four errors", dict(errors=np.array([0.7, -1.2, 0.4, 1.5]), gamma=0.9)), drawn(5), drawn(3),
+            Case("a single step", dict(errors=np.array([0.6]), gamma=0.8)),
+            Case("the same error everywhere", dict(errors=np.full(4, 0.5), gamma=0.9)),
+            Case("γ = 1", dict(errors=np.array([1.1, 0.3, -0.8]), gamma=1.0)), drawn(4, 0.0)]
+
+
+_AFTER, _TWO = "What is the critic's error after the end?", "Of which two states does δ ask the critic?"
 
 TD_BIAS = Exercise(
     id="td.bias", notebook=NOTEBOOK, title="Where TD's bias comes from",
     function="td_bias", points=2, difficulty="medium", minutes=10,
-    task="""An episode visits T states and then terminates. The critic is wrong by `errors[t]` = V_critic − V at
-the state of step t, shape `(T,)`. Return by how much the TD error of each step is wrong on that account: δ with
-this critic less δ with the exact one, `(T,)`.""",
+    task="""An episode visits T ≥ 1 states and then terminates. The critic is wrong by `errors[t]` = V_critic − V at
+the state of step t: `errors` is an array of floats, `(T,)`. Return by how much the TD error of each step is wrong
+on that account: δ with this critic less δ with the exact one, `(T,)`.""",
     hints=("Write δ twice, once with V + e and once with V, and subtract.",
            "The error of the state after the end is 0."),
-    cases=_bias_cases, reference=lambda b, g: g * _next_row(b) - b,
-    misconceptions=(
-        Misconception("the bias of Monte Carlo", "TD asks the critic twice: here, and about the next state.",
-                      lambda b, g: -b),
-        Misconception("the bias with its sign turned round", "A critic that promises too much makes δ small.",
-                      lambda b, g: b - g * _next_row(b)),
-        Misconception("a bias with γ forgotten", "The next state's word is discounted.",
-                      lambda b, g: _next_row(b) - b),
-        Misconception("a bias set to 0 at the end", "The last δ still subtracts the critic's word.",
-                      lambda b, g: np.where(_last(b), 0.0, g * _next_row(b) - b)),
-        Misconception("a bias that looks back instead of ahead", "δ asks about the next state.",
-                      lambda b, g: g * np.append(0.0, b[:-1]) - b),
-        Misconception("a bias with γ on both terms", "Which of the two states is one step away?",
-                      lambda b, g: g * (_next_row(b) - b)),
-        Misconception("a bias that wraps around the end", "What comes after the last state?",
-                      lambda b, g: g * np.roll(b, -1) - b),
+    cases=_bias_cases,
+    reference=lambda e, gamma: np.array([(gamma * e[t + 1] if t + 1 < len(e) else 0.0) - e[t]
+                                         for t in range(len(e))]),
+    compose=lambda g, after, delta: delta(g, after(g.errors)),
+    slots=(
+        Slot("after", lambda errors: np.append(errors[1:], 0.0), (
+            Choice("an error after the end that is the last one's", _AFTER,
+                   lambda errors: np.append(errors[1:], errors[-1])),
+            Choice("an error after the end that is the first one's", _AFTER, lambda errors: np.roll(errors, -1)),
+            Choice("a look back in the place of a look ahead", _TWO, lambda errors: np.append(0.0, errors[:-1])),
+            Choice("a look back in the place of a look ahead", _TWO, lambda errors: np.roll(errors, 1)),
+            Choice("the same state twice", _TWO, lambda errors: errors))),
+        Slot("delta", lambda g, after: g.gamma * after - g.errors, (
+            Choice("the bias of a Monte Carlo advantage", _TWO, lambda g, after: -g.errors),
+            Choice("a bias without γ", "How many steps away is the next state?",
+                   lambda g, after: after - g.errors),
+            Choice("a bias with γ on both errors", "Which of the two states is one step away?",
+                   lambda g, after: g.gamma * (after - g.errors)),
+            Choice("a bias with γ on the error of the state itself", "Which of the two states is one step away?",
+                   lambda g, after: after - g.gamma * g.errors),
+            Choice("a bias with γ twice", "How many steps away is the next state?",
+                   lambda g, after: g.gamma**2 * after - g.errors),
+            Choice("a bias with its sign turned", "If the critic says too much of a state, is δ there too large?",
+                   lambda g, after: g.errors - g.gamma * after),
+            Choice("a bias with both errors added", "Of the two states of δ, which one is subtracted?",
+                   lambda g, after: g.gamma * after + g.errors),
+            Choice("a bias with both errors subtracted", "Of the two states of δ, which one is subtracted?",
+                   lambda g, after: -g.gamma * after - g.errors),
+            Choice("a bias without the error of the state itself", _TWO, lambda g, after: g.gamma * after),
+            Choice("errors without their sign", "Do too much and too little have the same effect?",
+                   lambda g, after: g.gamma * np.abs(after) - np.abs(g.errors)),
+            Choice("a bias set to 0 at the last step", "Of which states does the last δ ask the critic?",
+                   lambda g, after: np.append((g.gamma * after - g.errors)[:-1], 0.0)),
+            Choice("a bias whose last step is lost", "How many entries are wanted?",
+                   lambda g, after: (g.gamma * after - g.errors)[:-1]),
+            Choice("a bias discounted by the number of its step", "How many steps lie between the two states of δ?",
+                   lambda g, after: g.gamma ** np.arange(len(after)) * (g.gamma * after - g.errors)),
+            Choice("a mean over the steps", "How many numbers are wanted?",
+                   lambda g, after: (g.gamma * after - g.errors).mean()))),
     ))
 
 
 def _parts_cases(seed):
     rng = np.random.default_rng(seed)
-    return [Case("four estimates", dict(estimates=np.array([1.0, 2.0, 2.0, 3.0]), truth=1.5)),
-            *[Case(f"estimates too {side}", dict(estimates=x, truth=float(x.mean().round(1) + shift)))
-              for side, shift in (("low", 1.0), ("high", -2.0)) for x in [rng.normal(1, 2, 5).round(1)]]]
+    given = [("four estimates", [1.0, 2.5, 2.0, 3.5], 1.5), ("estimates that are too low", [-0.6, 0.9, 0.3], 1.4),
+             ("two estimates of a negative number", [-2.3, -0.4], -3.1)]
+    for side, shift in (("low", -1.3), ("high", 0.8)):
+        x = rng.choice(np.arange(-30, 31), 5, replace=False) / 10
+        given.append((f"estimates that are too {side}", x, round(float(x.mean()) - shift, 1)))
+    return [Case(label, dict(estimates=np.array(x), truth=truth)) for label, x, truth in given]
 
+
+class _Part(NamedTuple):
+    """The bias or the variance as it is returned. used: whether the MSE is made of it, or directly."""
+
+    of: Callable
+    used: bool = False
+
+
+def _both(name, hint, of):
+    return Choice(name, hint, _Part(of)), Choice(name, hint, _Part(of, True))
+
+
+def _parts(g, bias, variance, mse, order):
+    told = [part.of(g.estimates, g.truth) for part in (bias, variance)]
+    right = g.estimates.mean() - g.truth, g.estimates.var()
+    used = [mine if part.used else other for part, mine, other in zip((bias, variance), told, right)]
+    return order(*told, mse(g, *used))
+
+
+_SPREAD, _FAR = "From where does a variance count?", "From where does the MSE count?"
+_ORDER = "In which order are the three wanted?"
 
 ERROR_PARTS = Exercise(
     id="td.error_parts", notebook=NOTEBOOK, title="Bias, variance, mean squared error",
     function="error_parts", points=1, difficulty="easy", minutes=5,
-    task="""`estimates` of shape `(N,)` all estimate one number, `truth`. Return the tuple
+    task="""`estimates`, an array of floats `(N,)`, all estimate one number, `truth`. Return the tuple
 `(bias, variance, mse)`. Divide by N in the variance, so that mse = bias² + variance holds exactly.""",
     hints=("The bias keeps its sign: mean of the estimates less the truth.",
            "`np.var` is the variance around the mean of the estimates; the MSE is around the truth."),
     cases=_parts_cases,
-    reference=lambda x, truth: (x.mean() - truth, x.var(), ((x - truth) ** 2).mean()),
-    misconceptions=(
-        Misconception("an MSE that adds the bias without squaring it", "Which units does each part have?",
-                      lambda x, truth: (x.mean() - truth, x.var(), x.mean() - truth + x.var())),
-        Misconception("a standard deviation in place of the variance", "Square it: the parts must add up.",
-                      lambda x, truth: (x.mean() - truth, x.std(), ((x - truth) ** 2).mean())),
-        Misconception("a variance around the truth", "Variance asks how the estimates scatter, not how far "
-                      "off they are.", lambda x, truth: (x.mean() - truth, *[((x - truth) ** 2).mean()] * 2)),
-        Misconception("a variance divided by N − 1", "Divide by N here: then the parts add up exactly.",
-                      lambda x, truth: (x.mean() - truth, x.var(ddof=1), ((x - truth) ** 2).mean())),
-        Misconception("a bias without its sign", "Too high and too low are different findings.",
-                      lambda x, truth: (abs(x.mean() - truth), x.var(), ((x - truth) ** 2).mean())),
+    reference=lambda x, truth: (np.mean(x - truth), np.mean(x**2) - np.mean(x) ** 2, np.mean((x - truth) ** 2)),
+    compose=_parts,
+    slots=(
+        Slot("bias", _Part(lambda x, truth: x.mean() - truth), (
+            Choice("a bias with its sign turned", "Which sign has the bias of estimates that are too high?",
+                   _Part(lambda x, truth: truth - x.mean())),
+            Choice("a bias without its sign", "Are too high and too low the same?",
+                   _Part(lambda x, truth: abs(x.mean() - truth))),
+            Choice("a bias for each estimate", "How many numbers is the bias?", _Part(lambda x, truth: x - truth)),
+            *_both("the mean of the estimates in the place of their bias", "With what are estimates compared?",
+                   lambda x, truth: x.mean()),
+            *_both("a bias that is squared", "In which units is the bias?",
+                   lambda x, truth: (x.mean() - truth) ** 2),
+            *_both("a sum in the place of the mean in the bias", "Does a bias grow with N?",
+                   lambda x, truth: (x - truth).sum()),
+            *_both("the median in the place of the mean in the bias", "Which average is the expected value?",
+                   lambda x, truth: np.median(x) - truth),
+            *_both("a mean distance in the place of the bias", "Are too high and too low the same?",
+                   lambda x, truth: np.abs(x - truth).mean()))),
+        Slot("variance", _Part(lambda x, truth: x.var()), (
+            *_both("a variance divided by N − 1", "By what is the sum of squares divided here?",
+                   lambda x, truth: x.var(ddof=1)),
+            *_both("a standard deviation in the place of the variance", "In which units is the variance?",
+                   lambda x, truth: x.std()),
+            *_both("a variance around the truth", _SPREAD, lambda x, truth: ((x - truth) ** 2).mean()),
+            *_both("a sum of squares in the place of the variance", "Does a variance grow with N?",
+                   lambda x, truth: x.var() * len(x)),
+            *_both("a mean of squares in the place of the variance", _SPREAD, lambda x, truth: (x**2).mean()),
+            *_both("a variance of the mean: divided by N once more", "Of what is the variance asked?",
+                   lambda x, truth: x.var() / len(x)),
+            *_both("a mean distance in the place of the variance", "In which units is the variance?",
+                   lambda x, truth: np.abs(x - x.mean()).mean()))),
+        Slot("mse", lambda g, bias, variance: bias**2 + variance, (
+            Choice("an MSE that adds the bias without squaring it", "In which units is each part?",
+                   lambda g, bias, variance: bias + variance),
+            Choice("an MSE without the bias", _FAR, lambda g, bias, variance: variance),
+            Choice("an MSE without the variance", "Of which two parts does the MSE consist?",
+                   lambda g, bias, variance: bias**2),
+            Choice("an MSE in which the variance is squared", "In which units is each part?",
+                   lambda g, bias, variance: bias**2 + variance**2),
+            Choice("the square of bias plus variance", "In which units is each part?",
+                   lambda g, bias, variance: (bias + variance) ** 2),
+            Choice("a difference of bias² and variance", "Of which two parts does the MSE consist?",
+                   lambda g, bias, variance: bias**2 - variance),
+            Choice("a difference of bias² and variance", "Of which two parts does the MSE consist?",
+                   lambda g, bias, variance: variance - bias**2),
+            Choice("a root of the MSE", "In which units is the MSE?",
+                   lambda g, bias, variance: np.sqrt(bias**2 + variance)),
+            Choice("a sum of squared errors in the place of their mean", "Does an MSE grow with N?",
+                   lambda g, bias, variance: ((g.estimates - g.truth) ** 2).sum()),
+            Choice("a sum of squared errors divided by N − 1", "By what is the sum of squares divided here?",
+                   lambda g, bias, variance: ((g.estimates - g.truth) ** 2).sum() / (len(g.estimates) - 1)),
+            Choice("a mean distance in the place of the MSE", "In which units is the MSE?",
+                   lambda g, bias, variance: np.abs(g.estimates - g.truth).mean()),
+            Choice("a squared error for each estimate", "How many numbers is the MSE?",
+                   lambda g, bias, variance: (g.estimates - g.truth) ** 2))),
+        Slot("order", lambda bias, variance, mse: (bias, variance, mse), (
+            Choice("an exchange of bias and variance", _ORDER, lambda bias, variance, mse: (variance, bias, mse)),
+            Choice("an exchange of variance and MSE", _ORDER, lambda bias, variance, mse: (bias, mse, variance)),
+            Choice("the three in reverse order", _ORDER, lambda bias, variance, mse: (mse, variance, bias)))),
     ))
 
-EXERCISES = (TD_ERROR, BOOTSTRAP, MC_RETURNS, N_STEP, TD_BIAS, ERROR_PARTS)
+EXERCISES = (TD_ERROR, BOOTSTRAP_VALUE, MC_RETURNS, N_STEP, TD_BIAS, ERROR_PARTS)
