@@ -29,9 +29,23 @@ def n_steps():
         yield _line(advantages.n_step_advantages(**running_example(), gamma=1.0, n=n))
 
 
+def ends():
+    """Six steps, an end after each in turn, by a termination or a time limit, with four programs."""
+    rewards, values = np.array([1.0, 0, 2, 0, 1, 3]), np.array([1.0, 2, 1.5, 0.5, 1, 2])
+    for step in range(6):
+        ended, going_on = np.arange(6) == step, np.append(values[1:], 2.5)
+        here, never, next_row = np.where(ended, 4.0, going_on), np.zeros(6, bool), np.append(values[1:], 0.0)
+        for died in (True, False):
+            flags = (ended, never) if died else (never, ended)
+            programs = [(here, *flags), (here, flags[0], never), (here, ended, never), (next_row, *flags)]
+            found = [advantages.gae(rewards, values, *program, gamma=0.9, lam=0.8) for program in programs]
+            yield from (_line(wrong) for wrong in found)
+
+
 def dial():
-    for lam in [*np.arange(20) / 20, 0.97, 0.99, 1.0]:
-        yield _line(advantages.gae(**running_example(), gamma=1.0, lam=lam))
+    for lam in (0, 0.2, 0.37, 0.5, 0.6, 0.68, 0.75, 0.8, 0.84, 0.87, 0.9, 0.92, 0.94, 0.95, 0.96, 0.97, 0.975, 0.98,
+                0.985, 0.987, 0.99, 1):
+        yield _line(advantages.gae(**running_example(), gamma=0.99, lam=lam))
 
 
 def best_of_n():
@@ -78,6 +92,6 @@ def _line(advantages):
 
 
 # One function for each figure of a chapter that moves, in their order on the page.
-ORACLES = {"00_before_you_start": [objective], "01_td_vs_mc": [n_steps], "02_gae": [dial],
+ORACLES = {"00_before_you_start": [objective], "01_td_vs_mc": [n_steps], "02_gae": [ends, dial],
            "02b_gae_at_work": [at_work], "03_reward_models": [best_of_n], "04_sparse_credit": [shares],
            "05_four_models": [planted]}

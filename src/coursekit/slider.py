@@ -109,7 +109,7 @@ def play_html(controls, panels, texts):
                      for k, control in enumerate(controls))
     return (f'<figure class="ck-slider" oninput="{_ON_INPUT}">{inputs}'
             f'<div role="status" style="font-variant-numeric:tabular-nums">{lines}</div>'
-            f'<div style="display:flex;flex-wrap:wrap;gap:8px">{plots}</div>'
+            f'<div style="{_GRID}">{plots}</div>'
             f'<img hidden alt="{escape(_names(controls))}, still: {escape(", ".join(combinations[start]))}, '
             f'{escape(texts[start])}" src="data:image/svg+xml;base64,{still}"></figure>')
 
@@ -118,6 +118,8 @@ _ON_INPUT = escape(
     "let i=0;this.querySelectorAll('[data-stride]').forEach(c=>{if(c.type==='range')"
     "c.setAttribute('aria-valuetext',c.dataset.values.split('|')[c.value]);if(c.type==='range'||c.checked)i+=c.value*c.dataset.stride});"
     "this.querySelectorAll('[data-frame]').forEach(e=>{e.style.display=+e.dataset.frame===i?'':'none'})")
+_GRID = "display:grid;grid-template-columns:repeat(auto-fit,minmax(260px,1fr));gap:8px"
+_MARK = "transform:translateX(-50%);text-align:center;line-height:1;font-size:.8em;white-space:nowrap"
 _WIDTH, _HEIGHT, _LEFT, _RIGHT, _TOP, _BOTTOM = 300, 210, 44, 8, 24, 38
 
 
@@ -144,9 +146,8 @@ def _input(control, stride, name):
                 f'float:none">{escape(control.label)}</legend>{buttons}</fieldset>')
     last = len(control.values) - 1
     marks = "".join(
-        f'<span style="position:absolute;left:calc(8px + (100% - 16px)*{i / last:.4f});transform:translateX(-50%);'
-        f'text-align:center;line-height:1;font-size:.8em"><span style="display:block;font-size:.6em">|</span>'
-        f'{escape(text)}</span>'
+        f'<span style="position:absolute;left:calc(8px + (100% - 16px)*{i / last:.4f});{_MARK}">'
+        f'<span style="display:block;font-size:.6em">|</span>{escape(text)}</span>'
         for i, text in (control.ticks or _marks(control.values)).items())
     return (f'<label style="display:block;max-width:30em">{escape(control.label)} '
             f'<input type="range" min="0" max="{last}" value="{control.start}" step="1" data-stride="{stride}" '
@@ -171,7 +172,7 @@ def _hidden(frame, start):
 
 def _svg(panel, frames, start):
     return (f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{escape(panel.title)}" '
-            'style="flex:1 1 260px;max-width:420px" font-size="11" fill="currentColor">'
+            'style="width:100%;max-width:420px" font-size="11" fill="currentColor">'
             f'{_drawing(panel, frames, start)}</svg>')
 
 
