@@ -24,6 +24,21 @@ def objective():
         yield "good action: {}; bad action: {}".format(*parts)
 
 
+def critic_updates():
+    """A critic of the five-state walk: three episodes by themselves, then up to 2,000 updates, three step sizes."""
+    critics = np.zeros((3, 7))
+    state, rng = 3, np.random.default_rng(7)
+    shown = {*range(1, 24), 50, 100, 200, 500, 1000, 2000}
+    for update in range(1, 2001):
+        following = state + rng.choice([-1, 1])
+        target = {0: -1.0, 6: 1.0}.get(following, critics[:, following])
+        critics[:, state] += np.array([0.1, 0.5, 1.0]) * (target - critics[:, state])
+        if update in shown:
+            rounded = critics[:, 1:-1].round(2) + 0.0
+            yield from (f"values {' '.join(f'{v:.2f}' for v in critic)}; " for critic in rounded)
+        state = 3 if following in (0, 6) else following
+
+
 def n_steps():
     for n in (1, 2, 3, 4, 8, 16, 32, 64, 128, 256):
         yield _line(advantages.n_step_advantages(**running_example(), gamma=1.0, n=n))
@@ -92,6 +107,6 @@ def _line(advantages):
 
 
 # One function for each figure of a chapter that moves, in their order on the page.
-ORACLES = {"00_before_you_start": [objective], "01_td_vs_mc": [n_steps], "02_gae": [ends, dial],
+ORACLES = {"00_before_you_start": [critic_updates, objective], "01_td_vs_mc": [n_steps], "02_gae": [ends, dial],
            "02b_gae_at_work": [at_work], "03_reward_models": [best_of_n], "04_sparse_credit": [shares],
            "05_four_models": [planted]}
