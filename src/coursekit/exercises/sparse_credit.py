@@ -397,7 +397,8 @@ def _culprit_cases(seed):
              ("a high score that was expected", 5.0, [0.2, 4.0, 4.1, 3.6], ("decided by the first token",)),
              ("a single token", 0.5, [2.0], ("decided by the last token", "decided by the first token")),
              ("two changes of the same size", 1.5, [1.0, 1.5, -0.5, -1.0, 1.0], ("with a tie",)),
-             ("ints", 4, [1, 2, 7, 5, 5], ())]
+             ("ints", 4, [1, 2, 7, 5, 5], ()),
+             ("ints, and a score that is none", 7.5, [1, 2, 4, 5], ("decided by the last token",))]
     rng = np.random.default_rng(seed)
     for sign in (-1, 1) * 4:
         steps = rng.choice([-1.1, -0.6, 0.3, 0.7, 1.2], 6)
@@ -440,6 +441,8 @@ several changed it equally, return the first of them.""",
             Choice("a score added to the last expectation", "What is known of a finished reply?",
                    lambda g: np.append(g.values[1:], g.values[-1] + g.score)),
             Choice("the change that came before each token", _BEFORE, lambda g: np.append(0.0, g.values[:-1])),
+            Choice("a score cut to a whole number", "Which type does the array have that you put the score into?",
+                   lambda g: np.append(g.values[1:], np.array(g.score).astype(g.values.dtype))),
             Choice("the token where the score is furthest from what was expected, which is λ = 1",
                    "Which tokens does the score itself depend on?", lambda g: g.score + 0 * g.values))),
         Slot("change", lambda after, before: after - before, (
