@@ -187,6 +187,13 @@ def test_the_wrong_entries_of_a_tuple_are_marked():
     assert "expected a tuple of 2" in wrong.lines[2]
 
 
+def test_a_tuple_that_is_too_short_is_told_so():
+    exercise = get("td.error_parts")
+    short = grade(exercise, lambda x, truth: (x.mean() - truth, x.var()))
+    assert short.misconception == "the first 2 of the 3 that are wanted"
+    assert grade(exercise, lambda x, truth: ()).misconception is None
+
+
 def test_names_and_questions_are_sentences():
     """A name completes "This is …"; what follows is one question."""
     for exercise in COMPOSED:

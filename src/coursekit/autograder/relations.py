@@ -26,8 +26,12 @@ def of_tuples(known, gots, wants, cases):
     for i in range(count):
         if all([agree(g, w[2][i], known.tolerance) for g, w in zip(gots, wants)]):
             return f"entry {i + 1} of the {count} that are wanted, without the rest", "What is wanted beside it?"
-    if any([row is None or len(row) != count for row in rows]):
+    if any([not row or len(row) != len(rows[0] or ()) or len(row) > count for row in rows]):
         return None
+    few = len(rows[0])
+    if few < count:
+        fits = all([agree(p, w, known.tolerance) for row, want in zip(rows, wants) for p, w in zip(row, want[2])])
+        return (f"the first {few} of the {count} that are wanted", "What is wanted beside them?") if fits else None
     mine = [[row[i] for row in rows] for i in range(count)]
     right = [[w[2][i] for w in wants] for i in range(count)]
 

@@ -154,19 +154,20 @@ def rollout_cases(seed, names, **extra):
         "that stop in the middle of an episode"
     both = episode(rng, 5, end="open", split=[(0, "terminated"), (2, "terminated")])
     both["truncated"][2] = True  # terminated wins
-    nan = episode(rng, 5, end="open", split=[(1, "terminated"), (3, "terminated")])
+    nan = episode(rng, 5, end="open", split=[(0, "truncated"), (1, "terminated"), (3, "terminated")])
     nan["next_values"][1] = np.nan
     rollouts = [
         ("a time limit, then a death, then an open end",
          episode(rng, 6, end="open", split=[(1, "truncated"), (3, "terminated")]), {}, (limit, death, stops)),
-        ("a time limit after step 2, then a new episode", episode(rng, 5, split=(2, "truncated")), {}, (limit,)),
+        ("a death, a time limit, and an episode that terminates",
+         episode(rng, 5, split=[(0, "terminated"), (2, "truncated")]), {}, (limit, death)),
         ("a death after step 2, then a new episode", episode(rng, 5, end="open", split=(2, "terminated")), {},
          (death, stops)),
         ("cut by a time limit at the end", episode(rng, 4, end="truncated"), {}, ()),
         ("the rollout stops, the episode does not", episode(rng, 4, end="open"), {}, (stops,)),
         ("an episode that terminates", episode(rng, 4), {}, ()),
         ("a death, then dead at the time limit", both, {}, (death, stops)),
-        ("two deaths, of which one has the value NaN", nan, {}, (death, stops)),
+        ("a time limit and two deaths, one of them worth NaN", nan, {}, (limit, death, stops)),
         ("the running example", running_example(), dict(gamma=1.0, lam=0.95), ()),
         ("a single step", episode(rng, 1, end="open"), {}, (stops,)),
         *([("λ = 0", episode(rng, 4, split=(1, "truncated")), dict(lam=0.0), (limit,)),

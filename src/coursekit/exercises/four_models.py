@@ -191,10 +191,10 @@ def _clip_cases(seed):
         return Case(label, dict(logprobs=(np.log(ratios) + old).round(3), old_logprobs=old,
                                 advantages=np.array(advantages), clip=clip))
 
-    return [case("inside and outside the clip, good steps and bad ones", [1.05, 1.6, 0.5, 1.4, 0.6],
+    return [case("inside and outside the clip, good steps and bad ones", [1.05, 1.6, 0.5, 1.4, 0.15],
                  [1.0, 2.0, 1.5, -1.0, -3.0], 0.2),
             case("a smaller ε", [1.15, 0.85, 1.3, 0.95], [2.0, 1.0, -1.0, -0.5], 0.1),
-            case("a bad step that has become four times as likely", [4.0, 0.9], [-1.0, 0.5], 0.2),
+            case("a bad step that has become four times as likely", [4.0, 0.9, 0.1], [-1.0, 0.5, -0.4], 0.2),
             case("a step alone", [1.5], [1.0], 0.3),
             *[case("drawn", np.exp(rng.normal(0, 0.4, 6)), rng.normal(0, 1, 6).round(1), clip)
               for clip in (0.2, 0.3)]]

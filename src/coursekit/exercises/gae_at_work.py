@@ -57,6 +57,17 @@ def _flat(ended, first):
 _ROW, _HANDED = "On which row is it decided whether row t is dead?", "On which row does the next rollout depend?"
 _EITHER, _COPY = "After which ends does the environment reset?", "Whose row stands before the first row of a copy?"
 
+def _ends(name, which):
+    """A mistake about the flags that both answers have, or the mask alone."""
+    return (Choice(name, _EITHER, lambda g: [which(g)] * 2),
+            Choice(name, _EITHER, lambda g: [which(g), g.terminated | g.truncated]))
+
+
+def _rows(g, ended, first, before, steps, handed, order):
+    of_mask, of_last = ended(g)
+    return order(steps(before(of_mask, first(g))), handed(g, of_last))
+
+
 VALID = Exercise(
     id="gae_at_work.valid", notebook=NOTEBOOK, title="Which rows are steps?",
     function="valid_rows", points=2, difficulty="medium", minutes=10,
@@ -71,16 +82,13 @@ Return the tuple `(valid, dead_next)`: `valid`, `(N, T)`, True where a row is a 
     reference=lambda te, tr, dead: (
         np.array([[not (dead[n] if t == 0 else te[n, t - 1] or tr[n, t - 1]) for t in range(te.shape[1])]
                   for n in range(len(te))]), te[:, -1] | tr[:, -1]),
-    compose=lambda g, ended, first, before, steps, handed, order: order(
-        steps(before(ended(g), first(g))), handed(g, ended(g))),
+    compose=_rows,
     slots=(
-        Slot("ended", lambda g: g.terminated | g.truncated, (
-            Choice("a mask that knows deaths only", _EITHER, lambda g: g.terminated),
-            Choice("a mask that knows time limits only", _EITHER, lambda g: g.truncated),
-            Choice("a mask that knows only ends of both kinds at once", _EITHER,
-                   lambda g: g.terminated & g.truncated),
-            Choice("a mask that forgets ends of both kinds at once", _EITHER,
-                   lambda g: g.terminated ^ g.truncated))),
+        Slot("ended", lambda g: [g.terminated | g.truncated] * 2, (
+            *_ends("a mask that knows deaths only", lambda g: g.terminated),
+            *_ends("a mask that knows time limits only", lambda g: g.truncated),
+            *_ends("a mask that knows only ends of both kinds at once", lambda g: g.terminated & g.truncated),
+            *_ends("a mask that forgets ends of both kinds at once", lambda g: g.terminated ^ g.truncated))),
         Slot("first", lambda g: g.dead, (
             Choice("a mask that forgets the rollout before", "Can the first row of a rollout be dead?",
                    lambda g: np.zeros_like(g.dead)),
@@ -99,8 +107,23 @@ Return the tuple `(valid, dead_next)`: `valid`, `(N, T)`, True where a row is a 
             Choice("a mask over the last step of each episode, and over the first row where `dead` says so",
                    "Was that step played?",
                    lambda ended, first: ended | (first[:, None] & (np.arange(ended.shape[1]) == 0))),
+            Choice("a mask over the last step of each episode, and over the first row where `dead` says so",
+                   "Was that step played?",
+                   lambda ended, first: np.concatenate([first[:, None], ended[:, 1:]], 1)),
+            Choice("a mask that knows only what `dead` says", "Which rows of this rollout follow an end?",
+                   lambda ended, first: _shift(ended & False, first)),
+            Choice("a whole copy taken for dead where only its first row is",
+                   "Which rows does an index select that names the copy alone?",
+                   lambda ended, first: _shift(ended, first) | first[:, None]),
+            Choice("a whole copy taken for dead where only its first row is",
+                   "Which rows does an index select that names the copy alone?",
+                   lambda ended, first: ended | first[:, None]),
+            Choice("a mask with one column too many", "How many rows were played?",
+                   lambda ended, first: np.concatenate([first[:, None], ended], 1)),
             Choice("a mask of the row before an end", _ROW,
                    lambda ended, first: np.concatenate([ended[:, 1:], ended[:, :1] & False], 1)),
+            Choice("a mask of the row before an end", _ROW,
+                   lambda ended, first: np.concatenate([ended[:, 1:], first[:, None]], 1)),
             Choice("a mask of two rows after each end", "How many rows does a reset take?",
                    lambda ended, first: _shift(ended, first) | _shift(_shift(ended, first), first & False)),
             Choice("a mask over the end and the row after it", "Was the last step of an episode played?",
@@ -108,8 +131,12 @@ Return the tuple `(valid, dead_next)`: `valid`, `(N, T)`, True where a row is a 
             Choice("a mask of all rows after the first end", "When does the next episode begin?",
                    lambda ended, first: np.logical_or.accumulate(_shift(ended, first), axis=1)),
             Choice("a mask that runs on from one copy into the next", _COPY, _flat),
+            Choice("a mask that runs on from one copy into the next", _COPY,
+                   lambda ended, first: np.roll(ended, 1)),
             Choice("a mask shifted from copy to copy in the place of row to row", "Which axis is time?",
-                   lambda ended, first: np.roll(ended, 1, 0)))),
+                   lambda ended, first: np.roll(ended, 1, 0)),
+            Choice("a mask shifted from copy to copy in the place of row to row", "Which axis is time?",
+                   lambda ended, first: np.concatenate([first[:, None], np.roll(ended, 1, 0)[:, 1:]], 1)))),
         Slot("steps", lambda before: ~before, (
             Choice("a mask turned round", "Is True for the rows that count, or for the others?",
                    lambda before: before),)),
@@ -240,6 +267,8 @@ where both flags are set).""",
             Choice("a time limit that wins over a death", "Which flag wins where both are set?",
                    lambda g, inside, limit, death: np.where(
                        g.truncated, limit, np.where(g.terminated, death, inside))),
+            Choice("a death that is overlooked", _DEAD,
+                   lambda g, inside, limit, death: np.where(g.truncated, limit, inside)),
             Choice("a death that is overlooked unless the limit strikes as well",
                    "May an episode end by itself before its limit?",
                    lambda g, inside, limit, death: np.where(

@@ -35,11 +35,11 @@ def without_limits(slot):
     return slot._replace(wrong=tuple(c for c in slot.wrong if "truncated" not in c.value.__code__.co_names))
 
 
-_LATE = ("a reading of the flags one row late", "Does a flag at row t end step t, or step t − 1?")
+LATE = ("a reading of the flags one row late", "Does a flag at row t end step t, or step t − 1?")
 
 FLAGS = Slot("flags", lambda g: g, (
-    Choice(*_LATE, lambda g: with_flags(g, lambda flags: shifted(flags, 1))),
-    Choice(*_LATE, lambda g: with_flags(g, lambda flags: np.append(flags[1:], flags[-1]))),
+    Choice(*LATE, lambda g: with_flags(g, lambda flags: shifted(flags, 1))),
+    Choice(*LATE, lambda g: with_flags(g, lambda flags: np.append(flags[1:], flags[-1]))),
     Choice("a reading of the flags one row early", "Does a flag at row t end step t, or step t + 1?",
            lambda g: with_flags(g, lambda flags: shifted(flags, -1))),
     Choice("a confusion of the two flags", "Which of the two flags leaves a future?",
@@ -54,9 +54,16 @@ BOOTSTRAP = Slot("bootstrap", lambda g: np.where(g.terminated, 0, g.next_values)
            lambda g: np.where(g.terminated & ~g.truncated, 0, g.next_values)),
     Choice("a bootstrap that looks past a death", "What follows a terminated step?", lambda g: g.next_values),
     Choice("a mask by multiplication", "What is 0 times NaN?", lambda g: g.next_values * (1 - g.terminated)),
+    Choice("a time limit taken for a death, in a mask by multiplication",
+           "Did the world stop at a truncated step? And what is 0 times NaN?",
+           lambda g: g.next_values * (1 - (g.terminated | g.truncated))),
     Choice("a last row without its bootstrap",
            "The rollout may stop where its episode goes on: what is that worth?",
            lambda g: np.append(np.where(g.terminated, 0, g.next_values)[:-1], 0)),
+    Choice("a last row without its bootstrap",
+           "The rollout may stop where its episode goes on: what is that worth?",
+           lambda g: np.append(np.where(g.terminated, 0, g.next_values)[:-1],
+                               g.next_values[-1] if g.truncated[-1] and not g.terminated[-1] else 0)),
     Choice("an answer without any bootstrap", "What is the future of a step worth, as far as we know?",
            lambda g: np.zeros(len(g.next_values))),
     Choice("a last row that always has its bootstrap", "What if the last row is terminated?",
@@ -65,10 +72,19 @@ BOOTSTRAP = Slot("bootstrap", lambda g: np.where(g.terminated, 0, g.next_values)
            lambda g: np.where(g.terminated, g.next_values, 0)),
     Choice("a bootstrap at a time limit alone", "Which steps have a future?",
            lambda g: np.where(g.truncated & ~g.terminated, g.next_values, 0)),
+    Choice("a bootstrap at a time limit alone", "Which steps have a future?",
+           lambda g: np.where(g.truncated, g.next_values, 0)),
+    Choice("a bootstrap at the ends alone", "Which steps have a future?",
+           lambda g: np.where(g.terminated | g.truncated, g.next_values, 0)),
+    Choice("a death that is overlooked unless the limit strikes as well",
+           "May an episode end by itself before its limit?",
+           lambda g: np.where(g.terminated & g.truncated, 0, g.next_values)),
     Choice("a death that is recognised by NaN alone", "May a dead state's value be a number?",
            lambda g: np.nan_to_num(g.next_values)),
     Choice("the next row of `next_values` in the place of this one", "Whose successor is `next_values[t]`?",
            lambda g: np.where(g.terminated, 0, np.append(g.next_values[1:], g.next_values[-1]))),
+    Choice("the next row of `next_values` in the place of this one", "Whose successor is `next_values[t]`?",
+           lambda g: np.where(g.terminated, 0, np.append(g.next_values[1:], 0))),
 ))
 
 # For exercises that are given `values` as well: the next row may belong to another episode.
@@ -83,12 +99,14 @@ NEXT_ROW = (
     Choice("the next row's value taken for that of the next state, and the first row's after the last row",
            "What does the end of an array wrap around to?",
            lambda g: np.where(g.terminated, 0, np.roll(g.values, -1))),
+    Choice("the next row's value at every step, whatever ended", "Whose state is the next row after an end?",
+           lambda g: np.append(g.values[1:], 0)),
+    Choice("the next row's value at every step, whatever ended", "Whose state is the next row after an end?",
+           next_rows),
+    Choice("the next row's value at every step, whatever ended", "Whose state is the next row after an end?",
+           lambda g: np.roll(g.values, -1)),
     Choice("the value of the state itself taken for that of the next state", "Which state follows step t?",
            lambda g: np.where(g.terminated, 0, g.values)),
-    Choice("the row before taken for the next state", "Which state follows step t?",
-           lambda g: np.where(g.terminated, 0, np.append(0, g.values[:-1]))),
-    Choice("the row before taken for the next state", "Which state follows step t?",
-           lambda g: np.where(g.terminated, 0, np.roll(g.values, 1))),
 )
 
 STOP = Slot("stop", lambda g: g.terminated | g.truncated, (
@@ -275,6 +293,8 @@ BOUNDED = Slot("bounded", lambda g, ratios: np.clip(ratios, 1 - g.clip, 1 + g.cl
            lambda g, ratios: np.clip(ratios, 0.8, 1.2)),
     Choice("a lower bound of 1/(1 + ε)", "How far below 1 may a ratio go?",
            lambda g, ratios: np.clip(ratios, 1 / (1 + g.clip), 1 + g.clip)),
+    Choice("a lower bound of ε", "How far below 1 may a ratio go?",
+           lambda g, ratios: np.clip(ratios, g.clip, 1 + g.clip)),
 ))
 
 PESSIMISM = Slot("choose", lambda r, c, a: np.minimum(r * a, c * a), (
@@ -283,6 +303,8 @@ PESSIMISM = Slot("choose", lambda r, c, a: np.minimum(r * a, c * a), (
            lambda r, c, a: c * a),
     Choice("the larger of the two products", "Is PPO optimistic or pessimistic?",
            lambda r, c, a: np.maximum(r * a, c * a)),
+    Choice("a clipped ratio that is not multiplied by the advantage", "Of which two products is one chosen?",
+           lambda r, c, a: np.minimum(r * a, c)),
     Choice("the smaller ratio times the advantage", "Which is smaller, where the advantage is negative?",
            lambda r, c, a: np.minimum(r, c) * a),
     Choice("a second clip, at three times the advantage, for bad steps",

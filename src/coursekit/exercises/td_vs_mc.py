@@ -7,7 +7,18 @@ import numpy as np
 
 from coursekit import advantages as library
 from coursekit.exercises.base import Case, Choice, Exercise, Misconception, Slot, draw_gamma, episode, rollout_cases
-from coursekit.exercises.slots import BOOTSTRAP, DELTA, FLAGS, NEXT_ROW, STOP, sum_back, without_limits
+from coursekit.exercises.slots import (
+    BOOTSTRAP,
+    DELTA,
+    FLAGS,
+    LATE,
+    NEXT_ROW,
+    STOP,
+    shifted,
+    sum_back,
+    with_flags,
+    without_limits,
+)
 
 NOTEBOOK = "01_td_vs_mc"
 
@@ -111,13 +122,29 @@ After a terminated step `next_values` may be anything, even NaN. No reward of a 
              "advantages.n_step_returns"),
     compose=_discounted,
     slots=(
-        FLAGS, BOOTSTRAP,
+        FLAGS._replace(wrong=FLAGS.wrong + (
+            Choice(*LATE, lambda g: with_flags(type(g)(**vars(g) | dict(
+                next_values=np.append(g.next_values[1:], g.next_values[-1]))), lambda flags: shifted(flags, 1))),)),
+        BOOTSTRAP._replace(wrong=(
+            *(c for c in BOOTSTRAP.wrong if not c.name.endswith("alone") or "NaN" in c.name),
+            Choice("a test for a cut that comes before the test for a death",
+                   "Which of the two counts, where both are true?",
+                   lambda g: np.append(np.where(g.terminated & ~g.truncated, 0, g.next_values)[:-1],
+                                       g.next_values[-1])))),
         STOP._replace(wrong=STOP.wrong + (
             Choice("the one-step target, without what follows", "What of the rewards that follow?",
                    lambda g: np.ones(len(g.terminated), bool)),)),
         Slot("gains", lambda g, at_cuts, future: g.rewards + g.gamma * at_cuts, (
             Choice("a cut whose value is not discounted", "How many steps away is the state that followed the cut?",
                    lambda g, at_cuts, future: g.rewards + at_cuts),
+            Choice("a cut whose value is not discounted", "How many steps away is the state that followed the cut?",
+                   lambda g, at_cuts, future: g.rewards + np.where(g.truncated, 1.0, g.gamma) * at_cuts),
+            Choice("a cut whose value is discounted twice",
+                   "How many steps away is the state that followed the cut?",
+                   lambda g, at_cuts, future: g.rewards + g.gamma**2 * at_cuts),
+            Choice("a cut whose value is discounted twice",
+                   "How many steps away is the state that followed the cut?",
+                   lambda g, at_cuts, future: g.rewards + np.where(g.truncated, g.gamma**2, g.gamma) * at_cuts),
             Choice("a value at a cut in the place of its reward",
                    "Did the last step before the cut bring a reward?",
                    lambda g, at_cuts, future: np.where(at_cuts != 0, at_cuts, g.rewards)),
@@ -133,6 +160,10 @@ After a terminated step `next_values` may be anything, even NaN. No reward of a 
                    lambda g, gains, ends: sum_back(gains, ends, g.gamma**2)),
             Choice("a reward discounted from the first row of the array", "From which step does γ count?",
                    lambda g, gains, ends: g.gamma ** np.arange(len(gains)) * sum_back(gains, ends, g.gamma)),
+            Choice("the discounted future alone, without the reward of the step", "Which rewards belong to step t?",
+                   lambda g, gains, ends: sum_back(gains, ends, g.gamma) - g.rewards),
+            Choice("the future alone, without the reward of the step", "Which rewards belong to step t?",
+                   lambda g, gains, ends: (sum_back(gains, ends, g.gamma) - g.rewards) / g.gamma),
             Choice("the return of an episode at all of its steps", "Which rewards follow step t?",
                    _from_the_first_step),
             Choice("a sum of what came before", "Which rewards follow step t?", _so_far))),
@@ -164,15 +195,14 @@ def _n_step_cases(seed):
             drawn(2, 4, 0.0)]
 
 
-def _windows(g, count, discount, reduce, state, price, baseline):
-    """n-step advantages from their parts. count, state: of a step t, its number of rewards and the position of the
-    state to be asked. price: what that state's value is multiplied by."""
+def _windows(g, window, discount, reduce, state, price, baseline):
+    """n-step advantages from their parts. window, state: of a step t, its rewards and the position of the state to
+    be asked. price: what that state's value is multiplied by."""
     found = []
     for t in range(len(g.rewards)):
-        seen = g.rewards[t:t + count(g, t)]
-        asked = state(g, t)
+        seen, asked = window(g, t), state(g, t)
         future = g.values[asked] if asked < len(g.values) else 0.0
-        found.append(reduce(discount(g, len(seen), t) * seen) + price(g, t, asked) * future)
+        found.append(reduce(discount(g, len(seen), t) * seen, g) + price(g, t) * future)
     return baseline(np.array(found), g.values, g)
 
 
@@ -201,14 +231,19 @@ end there are fewer than n rewards, and nothing follows them.""",
     refuses=("advantages.n_step_advantages", "advantages.n_step_returns"),
     compose=_windows,
     slots=(
-        Slot("count", lambda g, t: g.n, (
-            Choice("one reward too many", _WINDOW, lambda g, t: g.n + 1),
-            Choice("one reward too few", _WINDOW, lambda g, t: g.n - 1),
-            Choice("a single reward, whatever n is", _WINDOW, lambda g, t: 1),
-            Choice("all rewards that follow, whatever n is", _WINDOW, lambda g, t: len(g.rewards)),
+        Slot("window", lambda g, t: g.rewards[t:t + g.n], (
+            Choice("one reward too many", _WINDOW, lambda g, t: g.rewards[t:t + g.n + 1]),
+            Choice("one reward too few", _WINDOW, lambda g, t: g.rewards[t:t + g.n - 1]),
+            Choice("a single reward, whatever n is", _WINDOW, lambda g, t: g.rewards[t:t + 1]),
+            Choice("all rewards that follow, whatever n is", _WINDOW, lambda g, t: g.rewards[t:]),
+            Choice("a window that begins one step late", _WINDOW, lambda g, t: g.rewards[t + 1:t + g.n + 1]),
+            Choice("a window that begins one step late", _WINDOW,
+                   lambda g, t: g.gamma * g.rewards[t + 1:t + g.n + 1]),
+            Choice("a window that never holds the last reward", "Does the last step bring a reward?",
+                   lambda g, t: g.rewards[t:min(t + g.n, len(g.rewards) - 1)]),
             Choice("a window that is empty where it leaves the episode",
                    "What of the rewards that are left near the end?",
-                   lambda g, t: g.n if t + g.n <= len(g.rewards) else 0))),
+                   lambda g, t: g.rewards[t:t + g.n if t + g.n <= len(g.rewards) else t]))),
         Slot("discount", lambda g, k, t: g.gamma ** np.arange(k), (
             Choice("a first reward that is discounted as well", "When does the reward of a step come?",
                    lambda g, k, t: g.gamma ** np.arange(1, k + 1)),
@@ -221,11 +256,13 @@ end there are fewer than n rewards, and nothing follows them.""",
                    lambda g, k, t: np.full(k, g.gamma)),
             Choice("rewards whose powers of γ stand in reverse order", "Which reward comes first?",
                    lambda g, k, t: g.gamma ** np.arange(k)[::-1]))),
-        Slot("reduce", np.sum, (
+        Slot("reduce", lambda x, g: x.sum(), (
             Choice("a mean of the rewards in the place of their sum", "Is a sum wanted, or a mean?",
-                   lambda x: x.mean() if len(x) else 0.0),
+                   lambda x, g: x.mean() if len(x) else 0.0),
+            Choice("a mean of the rewards in the place of their sum", "Is a sum wanted, or a mean?",
+                   lambda x, g: x.sum() / g.n),
             Choice("the last reward of the window alone", "How many rewards count?",
-                   lambda x: x[-1] if len(x) else 0.0))),
+                   lambda x, g: x[-1] if len(x) else 0.0))),
         Slot("state", lambda g, t: t + g.n, (
             Choice("the state one step before the one that is asked", _ASKED, lambda g, t: t + g.n - 1),
             Choice("the state one step after the one that is asked", _ASKED, lambda g, t: t + g.n + 1),
@@ -235,18 +272,18 @@ end there are fewer than n rewards, and nothing follows them.""",
                    lambda g, t: min(t + g.n, len(g.values) - 1)),
             Choice("an index that wraps around the end", "What is the future worth after the end?",
                    lambda g, t: (t + g.n) % len(g.values)))),
-        Slot("price", lambda g, t, asked: g.gamma**g.n, (
-            Choice("a bootstrap that is discounted by a single γ", _AWAY, lambda g, t, asked: g.gamma),
-            Choice("a bootstrap with one γ too few", _AWAY, lambda g, t, asked: g.gamma ** (g.n - 1)),
-            Choice("a bootstrap with one γ too many", _AWAY, lambda g, t, asked: g.gamma ** (g.n + 1)),
-            Choice("a bootstrap without γ", _AWAY, lambda g, t, asked: 1.0),
-            Choice("a bootstrap discounted by n·γ", _AWAY, lambda g, t, asked: g.n * g.gamma),
+        Slot("price", lambda g, t: g.gamma**g.n, (
+            Choice("a bootstrap that is discounted by a single γ", _AWAY, lambda g, t: g.gamma),
+            Choice("a bootstrap with one γ too few", _AWAY, lambda g, t: g.gamma ** (g.n - 1)),
+            Choice("a bootstrap with one γ too many", _AWAY, lambda g, t: g.gamma ** (g.n + 1)),
+            Choice("a bootstrap without γ", _AWAY, lambda g, t: 1.0),
+            Choice("a bootstrap discounted by n·γ", _AWAY, lambda g, t: g.n * g.gamma),
             Choice("a bootstrap discounted from step 0 on", "From which step does γ count?",
-                   lambda g, t, asked: g.gamma ** (t + g.n)),
+                   lambda g, t: g.gamma ** (t + g.n)),
             Choice("an answer without any bootstrap", "What stands in for the rewards after the window?",
-                   lambda g, t, asked: 0.0),
+                   lambda g, t: 0.0),
             Choice("a bootstrap that is subtracted", "Is it good or bad, if much is to follow?",
-                   lambda g, t, asked: -(g.gamma**g.n)))),
+                   lambda g, t: -(g.gamma**g.n)))),
         Slot("baseline", lambda returns, values, g: returns - values, (
             Choice("n-step returns: the baseline is missing", "What is an advantage measured against?",
                    lambda returns, values, g: returns),
@@ -267,6 +304,8 @@ end there are fewer than n rewards, and nothing follows them.""",
     ),
     misconceptions=(
         Misconception("the last state taken for the end", "Does the last step bring a reward?", _as_an_end),
+        Misconception("the one-step advantage, whatever n is", "Is every argument used?",
+                      lambda r, v, n, g: r + g * np.append(v[1:], 0) - v),
         Misconception("a sum of the n TD errors, without γ",
                       "How much is a later TD error worth?",
                       lambda r, v, n, g: np.array([(r + g * np.append(v[1:], 0) - v)[t:t + n].sum()
