@@ -18,6 +18,8 @@ from docutils.utils import new_document
 from nbclient import NotebookClient
 from sphinx import addnodes
 
+from coursekit import rlhf
+from coursekit.classic_ppo import CARTPOLE
 from coursekit.exercises import EXERCISES
 from environments import only, requirements
 from notebooks import BOOK, CHAPTERS
@@ -197,6 +199,22 @@ def test_the_glossary_is_linked_where_the_term_is_meant():
     assert linked(("Text", noun)) == ["return", "TD error"]
     assert linked(("Text", [introduced("returns of the year")])) == []
     assert linked(("Exercise 2.2: GAE", [nodes.Text("A TD error of the critic.")])) == []
+
+
+def test_the_settings_of_the_cheat_sheet_are_those_of_the_library():
+    text = (BOOK / "cheat_sheet.md").read_text()
+    found = {name: [cell.strip() for cell in cells.split("|")]
+             for name, cells in re.findall(r"^\| (control|language model) \(.*?\) \| (.+) \|$", text, re.M)}
+    control, model = CARTPOLE, rlhf.Config()
+    same = [[f"{x:g}" for x in (c.gamma, c.lam, c.clip, c.epochs, c.lr)] for c in (control, model)]
+    assert found["control"][:6] == [*same[0], f"{control.num_envs} × {control.num_steps} steps"]
+    assert found["language model"] == [*same[1], f"{model.batch} replies", f"β = {model.beta:g}"]
+
+
+def test_the_first_page_has_a_figure_that_moves(html):
+    first, chapter = ((html / f"book/{name}.html").read_text() for name in ("index", "02_gae"))
+    figure = re.search(r'<figure class="ck-slider".*?</figure>', first, re.S)[0]
+    assert "the episode ends after" in figure and figure in chapter
 
 
 def test_only_the_icons_in_use_are_shipped(html):

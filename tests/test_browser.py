@@ -3,12 +3,14 @@
     make test-browser        builds the book, then runs this; screenshots go to _build/screenshots
 """
 
+import io
 import itertools
 import json
 from functools import partial
 from pathlib import Path
 
 import pytest
+from pypdf import PdfReader
 
 from browser import missing, npm_file
 from oracles import ORACLES
@@ -174,6 +176,13 @@ def test_the_search_finds_pages_without_a_network(page, served, base):
     page.goto((served if base == "http" else HTML.as_uri()) + "/search.html?q=whitening")
     page.wait_for_selector("#search-results ul.search li a")
     assert "02_gae.html" in page.content() and page.faults == []
+
+
+def test_the_cheat_sheet_prints_on_one_sheet_of_a4(page, served):
+    visit(page, served, "book/cheat_sheet.html")
+    margin = dict.fromkeys(("top", "bottom", "left", "right"), "12mm")
+    sheet = PdfReader(io.BytesIO(page.pdf(format="A4", margin=margin)))
+    assert len(sheet.pages) == 1 and "replies never end" in sheet.pages[0].extract_text()
 
 
 def test_without_scripts_a_slider_shows_its_start(page, served):

@@ -117,6 +117,19 @@ class Progress(SphinxDirective):
         return [nodes.raw("", box, format="html")]
 
 
+class Moving(SphinxDirective):
+    """A figure that moves, as a notebook has it: `02_gae 0` is the first of chapter 2."""
+
+    required_arguments = 2
+
+    def run(self):
+        path = Path(self.env.srcdir) / "book" / f"{self.arguments[0]}.ipynb"
+        self.env.note_dependency(str(path))
+        found = ["".join(output["data"]["text/html"]) for cell in json.loads(path.read_text())["cells"]
+                 for output in cell.get("outputs", []) if "text/html" in output.get("data", {})]
+        return [nodes.raw("", found[int(self.arguments[1])], format="html")]
+
+
 MEASURES = {"kl": "KL", "proxy": "proxy", "length": "length", "ended": "share that ends",
             "explained_variance": "explained variance", "clip_fraction": "clip fraction"}
 TIMES = {"at the first update": slice(0, 1), "at the end": slice(-5, None)}
@@ -164,6 +177,6 @@ class Details(SphinxDirective):
 
 def setup(app):
     for name, directive in (("formulas", Formulas), ("exercises", Exercises), ("progress", Progress),
-                            ("details", Details)):
+                            ("details", Details), ("moving", Moving)):
         app.add_directive(name, directive)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
