@@ -130,6 +130,15 @@ def test_a_cell_that_draws_loads_or_prints_is_folded(source, folded):
 
 
 @each_chapter
+def test_what_follows_an_exercise_begins_with_a_heading(path):
+    """On the page it would else stand inside the exercise, whose heading it follows."""
+    cells = read(path).cells
+    for cell, following in zip(cells, cells[1:]):
+        if mark(cell).get("role") == "check":
+            assert following.source.startswith("#"), following.id
+
+
+@each_chapter
 def test_prose_reads_without_sphinx(path):
     """No sentence may need a role or a directive: the notebook reads the same in plain Jupyter."""
     for cell in read(path).cells:
