@@ -150,7 +150,8 @@ def standardised(ddof):
 
 
 # (name, question, change); None in what a change gives may be anything.
-NEGATED = ("the right answer with its sign turned", "Which of the two should be subtracted from the other?",
+NEGATED = ("the right answer with its sign turned",
+           "Is a difference taken the wrong way round, or is there a minus too many or too few?",
            on_numbers(lambda x: -x))
 REVERSED = ("the right answer in reverse order", "In which order did you walk, and in which did you store?",
             on_rows(lambda row: row[::-1]))

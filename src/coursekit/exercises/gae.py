@@ -337,7 +337,10 @@ def _lambda_cases(seed):
         variance=np.array([[0.2, 0.2], [0.0, 0.0], [4.0, 4.0], [0.4, 0.4]]))),
         Case("noise in a single state", dict(
             lams=np.array([1.0, 0.5, 0.9, 0.0]), bias=np.zeros((4, 2)),
-            variance=np.array([[3.0, 1.2], [1.5, 1.5], [2.0, 1.6], [4.0, 0.0]])))]
+            variance=np.array([[3.0, 1.2], [1.5, 1.5], [2.0, 1.6], [4.0, 0.0]]))),
+        Case("little bias, much noise", dict(
+            lams=np.array([0.95, 0.3, 0.7]), bias=np.array([[0.5, 0.4], [0.1, 0.2], [0.6, 0.7]]),
+            variance=np.array([[0.1, 0.2], [0.8, 0.7], [1.5, 1.6]])))]
     for usual in [*_USUAL, *_USUAL]:  # a case against each of them
         while True:
             lams = rng.permutation([0.0, 0.3, 0.7, 0.9, 0.95, 1.0])[:rng.integers(4, 7)]
@@ -363,7 +366,7 @@ BEST_LAMBDA = Exercise(
     task="""For each of K candidates `lams`, `(K,)`, in any order, you know `bias` and `variance` of the estimate in
 each of S states, `(K, S)` each. Return the candidate with the smallest mean squared error, averaged over
     states.""", hints=("MSE of one state: bias² + variance. Square before you average.",
-           "`lams[np.argmin((bias**2 + variance).mean(axis=1))]`"),
+           "`argmin` of the averaged errors is a position in `lams`, not yet a λ."),
     cases=_lambda_cases,
     reference=lambda lams, bias, variance: lams[np.argmin((bias**2 + variance).mean(1))],
     compose=lambda g, biases, noise, average, pick: pick(g, average(biases, noise, g)),
@@ -376,6 +379,7 @@ each of S states, `(K, S)` each. Return the candidate with the smallest mean squ
         Slot("noise", lambda v: v, (
             Choice("a choice without the variance", "Of which two parts does the squared error consist?",
                    np.zeros_like),
+            Choice("a variance that is subtracted", "Does noise make the error smaller?", np.negative),
             Choice("a variance that is squared", "In which units are bias and variance?", np.square),
             Choice("a standard deviation in the place of the variance", "In which units are bias and variance?",
                    np.sqrt))),
