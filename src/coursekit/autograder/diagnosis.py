@@ -87,7 +87,7 @@ def telling(known, got, cases):
 def named(known, got, cases, told):
     """(name, line) of the only explanation that fits on these cases, the simplest first; or (None, None)."""
     fits = [mistake for i, mistake in enumerate(known.mistakes)
-            if all([agree(got[k], known.outcome(i, k), known.tolerance) for k in cases])]
+            if all(agree(got[k], known.outcome(i, k), known.tolerance) for k in cases)]
     if fits:
         return this_is(fits[0]) if len({name for name, _ in fits}) == 1 else (None, None)
     if told < TELLING:

@@ -19,14 +19,20 @@ def finite(x):
 def differing(got, want, tolerance):
     """For each number whether it differs, or None where the shapes do. A number may stand in an array of one entry.
     An entry of want that is None may be anything."""
+    found = compared(got, want, tolerance)
+    return None if found is None else list(found)
+
+
+def compared(got, want, tolerance):
+    """The same, one number after the other."""
     got = stacked(got)
     if got[0] not in NUMBERS or want[0] not in NUMBERS or not (
             got[1] == want[1] or len(got[2]) == len(want[2]) == 1):
         return None
     scale = max([abs(x) for x in want[2] if x is not None and finite(x)] or [0.0])
     near = max(tolerance, LEAST.get(got[0], 0.0)) * (scale if scale > 1e-9 else 1.0)
-    return [not (b is None or (abs(a - b) <= near if finite(a) and finite(b) else a == b or a != a and b != b))
-            for a, b in zip(got[2], want[2])]
+    return (not (b is None or (abs(a - b) <= near if finite(a) and finite(b) else a == b or a != a and b != b))
+            for a, b in zip(got[2], want[2]))
 
 
 def stacked(value):
@@ -46,7 +52,7 @@ def agree(got, want, tolerance):
         parts = entries(got)
         return parts is not None and len(parts) == len(data) and all(
             [agree(p, d, tolerance) for p, d in zip(parts, data)])
-    wrong = differing(got, want, tolerance)
+    wrong = compared(got, want, tolerance)
     return wrong is not None and not any(wrong)
 
 

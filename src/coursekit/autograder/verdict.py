@@ -59,7 +59,7 @@ def judge(exercise, cases, outcomes):
     Args: exercise: Exercise; cases: its list of Case; outcomes: one Outcome for each.
     Returns: Verdict, at most six lines.
     """
-    found = diagnosis.judge(Known(exercise, cases), [
+    found = diagnosis.judge(known(exercise, cases), [
         dict(value=plain(o.value), error=o.error, stub=o.not_attempted, late=o.late) for o in outcomes])
     points = exercise.points * (found["status"] == "correct")
     return Verdict(exercise.id, possible=exercise.points, points=points, **found | {"lines": tuple(found["lines"])})
@@ -71,11 +71,26 @@ def inputs_of(case):
             for x in case.inputs.values()]
 
 
+KEPT: dict = {}  # {(id, calls of the cases): Known}
+
+
+def known(exercise, cases):
+    """Known for these cases. It is kept, with the outcomes of mistakes that it has computed: whoever tries again,
+    and the next submission of a class, need not wait for them."""
+    key = exercise.id, tuple(call_text(exercise, case) for case in cases)
+    found = KEPT.get(key)
+    if found is None or found.exercise is not exercise:
+        if len(KEPT) > 100:
+            KEPT.clear()
+        found = KEPT[key] = Known(exercise, cases)
+    return found
+
+
 class Known:
     """What diagnosis.py asks of an exercise, computed when it is asked."""
 
     def __init__(self, exercise, cases):
-        self.exercise, self.cases, self.outcomes = exercise, cases, {}
+        self.exercise, self.cases, self.outcomes, self.both = exercise, cases, {}, {}
         self.id, self.points, self.tolerance = exercise.id, exercise.points, exercise.tolerance
         self.labels = [case.label for case in cases]
         self.values = [exercise.reference(*inputs_of(case)) for case in cases]
@@ -109,16 +124,27 @@ class Known:
 
     def pairs(self, got, cases):
         """Every two mistakes that together give this answer on these cases."""
-        return [(i, j) for i, j, function in self.exercise.pairs
-                if all(shown.agree(got[k], outcome(function, self.cases[k]), self.tolerance) for k in cases)]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return [(i, j) for pair, (i, j, _) in enumerate(self.exercise.pairs)
+                    if all(shown.agree(got[k], self.of_pair(pair, k), self.tolerance) for k in cases)]
+
+    def of_pair(self, pair, k):
+        if (pair, k) not in self.both:
+            self.both[pair, k] = outcome_or_error(self.exercise.pairs[pair][2], self.cases[k])
+        return self.both[pair, k]
 
 
 def outcome(function, case):
     """What a function of ours, a wrong one, gives on a case: a value of shown.py, or the type of its error."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a mistake may divide by zero
+        return outcome_or_error(function, case)
+
+
+def outcome_or_error(function, case):
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # a mistake may divide by zero
-            return plain(function(*inputs_of(case)))
+        return plain(function(*inputs_of(case)))
     except Exception as error:
         return ("e", None, type(error).__name__)
 

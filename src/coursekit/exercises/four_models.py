@@ -434,14 +434,20 @@ def _next(values):
     return following
 
 
+def _lasts(mask):
+    last = mask.copy()
+    last[:, :-1] &= ~mask[:, 1:]
+    return last
+
+
 def _assembled(g, estimate, beta, charge, end, future, gamma, lam, target, arrange, **parts):
     """One update's numbers from their parts; GAE runs backwards over the columns."""
     rewards = charge(beta(g) * estimate(g.kl), g.mask) + end(g.mask) * g.scores[:, None]
-    values, last = np.where(g.mask, g.values, 0.0), END.right(g.mask) > 0
+    values, last = np.where(g.mask, g.values, 0.0), _lasts(g.mask)
     deltas = np.where(g.mask, rewards + gamma(g) * future(g, values, last) - values, 0.0)
     advantages = np.array([sum_back(d, end, gamma(g) * lam(g)) for d, end in zip(deltas, last)])
     white = standardised(advantages, g.mask, **parts)
-    return arrange(np.array([white, target(g, advantages, values, white, np.where(g.mask, rewards, 0.0))]))
+    return arrange(np.array([white, target(g, advantages, values, white, rewards)]))
 
 
 def _kept(slot, *names):
@@ -517,7 +523,8 @@ use `gae`, `token_rewards` and `token_steps` of the library, and write into the 
                    lambda g, a, v, white, r: np.where(g.mask, v - a, 0.0)),
             Choice("the sum of the rewards to come as the target, which is λ = 1",
                    "Which λ do the critic's targets have?",
-                   lambda g, a, v, white, r: np.where(g.mask, np.cumsum(r[:, ::-1], 1)[:, ::-1], 0.0)),
+                   lambda g, a, v, white, r: np.where(
+                       g.mask, np.cumsum(np.where(g.mask, r, 0.0)[:, ::-1], 1)[:, ::-1], 0.0)),
             Choice("targets without a mask", "What is wanted at the padding of the targets?",
                    lambda g, a, v, white, r: a + g.values))),
         Slot("arrange", lambda both: both, (

@@ -736,7 +736,7 @@ def _runs(g):
 
 
 def _mean(x):
-    return x.mean() if len(x) else np.nan
+    return x.sum() / len(x) if len(x) else np.nan
 
 
 def _rule(sure=lambda p: np.maximum(p, 1 - p), right=lambda p: p > 0.5, average=_mean,

@@ -170,7 +170,7 @@ DECAY = Slot("decay", lambda g: g.gamma * g.lam, (
 def sum_back(x, stop, factor):
     """y_t = x_t + factor · [not stop_t] · y_{t+1}"""
     total, sums = 0.0, []
-    for gain, ended in zip(np.flip(x).tolist(), np.flip(stop).tolist()):
+    for gain, ended in zip(x[::-1].tolist(), stop[::-1].tolist()):
         total = gain + factor * (0.0 if ended else total)
         sums.append(total)
     return np.array(sums[::-1])
