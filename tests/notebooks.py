@@ -7,12 +7,19 @@ from pathlib import Path
 
 import nbformat
 
+from coursekit.exercises import EXERCISES
+
 BOOK = Path(__file__).parent.parent / "book"
 CHAPTERS = sorted(BOOK.glob("*.ipynb"))
 
 
 def mark(cell):
     return cell.metadata.get("coursekit", {})
+
+
+def exercises_of(name):
+    """The exercises of the notebook `name`."""
+    return [e for e in EXERCISES.values() if e.notebook == name]
 
 
 def exercises_only(name, answers=(), *, keep=None):

@@ -1,6 +1,6 @@
 """A class of attackers, of honest mistakes and of three bystanders, graded together.
 
-Chapter 2 is worth 12 points. Every attacker hands in one honest answer (gae.targets, 2 points) and forges the rest.
+Every attacker hands in one honest answer (gae.targets, 2 points) and forges the rest.
 """
 
 import contextlib
@@ -26,6 +26,7 @@ pytestmark = pytest.mark.slow
 
 CHAPTER = chapters(names=["02_gae"])["02_gae"]
 ANSWERS = answers(CHAPTER)
+POINTS = sum(get(i).points for i in ANSWERS)
 CALL, TOTAL = 1.0, 8.0  # seconds for a call and for a submission
 REPORT = "def best_lambda(lams, bias, variance):\n    return 'result: ' + str(globals().get('result'))"
 # these leave several processes that answer for one, or answers before the question: their honest one may go
@@ -171,7 +172,7 @@ def test_what_a_notebook_says_about_itself_earns_nothing(attack, graded):
 
 @pytest.mark.parametrize("mistake", [change.__name__ for change in HONEST])
 def test_an_honest_mistake_keeps_full_points(mistake, graded):
-    assert graded[0][f"honest: {mistake}"]["points"] == 12, graded[0][f"honest: {mistake}"]
+    assert graded[0][f"honest: {mistake}"]["points"] == POINTS, graded[0][f"honest: {mistake}"]
 
 
 @pytest.mark.parametrize("file", FILES)
@@ -189,7 +190,7 @@ def test_nobody_elses_grade_changes(graded):
     for name in ("other", "another", "zzz_last"):
         assert {k: v for k, v in found[name].items() if k != "seconds"} == \
             {k: v for k, v in calm[name].items() if k != "seconds"}
-    assert [calm[name]["points"] for name in ("other", "another", "zzz_last")] == [12, 3, 12]
+    assert [calm[name]["points"] for name in ("other", "another", "zzz_last")] == [POINTS, 3, POINTS]
 
 
 def test_nothing_is_written_or_removed_outside(graded):

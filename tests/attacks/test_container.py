@@ -13,7 +13,18 @@ from pathlib import Path
 import pytest
 from files import code
 from table import OUTSIDE, STOLEN
-from test_attacks import ATTACKS, CHAPTER, REPORT, bystanders, grade, hand_in, listening, notebook, result_of
+from test_attacks import (
+    ATTACKS,
+    CHAPTER,
+    POINTS,
+    REPORT,
+    bystanders,
+    grade,
+    hand_in,
+    listening,
+    notebook,
+    result_of,
+)
 
 from coursekit.autograder import isolation, package, sandbox, submission
 from coursekit.autograder.book import chapter
@@ -107,7 +118,7 @@ def test_every_attack_was_tried_and_got_nothing(contained):
 
 def test_nobody_elses_grade_changes_here_either(contained):
     _, found, calm, *_ = contained
-    for name, points in (("other", 12), ("another", 3), ("zzz_last", 12)):
+    for name, points in (("other", POINTS), ("another", 3), ("zzz_last", POINTS)):
         assert found[name] | {"seconds": 0} == calm[name] | {"seconds": 0} and calm[name]["points"] == points
         assert "the container around the grader" in calm[name]["isolation"]
 
