@@ -365,7 +365,8 @@ BEST_LAMBDA = Exercise(
     function="best_lambda", points=2, difficulty="medium", minutes=10,
     task="""For each of K candidates `lams`, `(K,)`, in any order, you know `bias` and `variance` of the estimate in
 each of S states, `(K, S)` each. Return the candidate with the smallest mean squared error, averaged over
-    states.""", hints=("MSE of one state: bias² + variance. Square before you average.",
+states. No two candidates have the same.""",
+    hints=("MSE of one state: bias² + variance. Square before you average.",
            "`argmin` of the averaged errors is a position in `lams`, not yet a λ."),
     cases=_lambda_cases,
     reference=lambda lams, bias, variance: lams[np.argmin((bias**2 + variance).mean(1))],
