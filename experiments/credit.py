@@ -2,19 +2,22 @@
 
 Per seed, which draws the positions: `credit`, the measures of every estimate on 300 answers, uniform policy;
 `learning`, by length, method and learning rate: [episodes to 90 % of the best score or null, drift, score], both
-read there or at the cap; `adam`, the same at T = 200 with Adam in place of plain steps; `curves`, at T = 200 and
-rate 0.1; `gamma`, how much credit of five even decisions arrives under a discount; `shaping`, final scores.
+read there or at the cap; `adam`, the same at T = 200 with Adam in place of plain steps; `gradient`, at T = 200 and
+the uniform policy, the error of the gradient at the tokens that do not matter; `curves`, at T = 200 and rate 0.1;
+`gamma`, how much credit of five even decisions arrives under a discount; `shaping`, final scores.
 
-    python experiments/credit.py      about 3 minutes on two cores; writes results/credit.json
+    python experiments/credit.py      about 4 minutes on two cores; writes results/credit.json
 """
 
 import json
+from collections import deque
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
 
 import coursekit
+from coursekit.arrays import whiten
 from coursekit.credit import (
     World,
     after,
@@ -29,11 +32,11 @@ from coursekit.credit import (
     play,
     shape,
 )
-from coursekit.credit_learning import METHODS, learn
+from coursekit.credit_learning import METHODS, learn, policy_gradient
 
 RESULTS = Path(__file__).parent / "results" / "credit.json"
 LENGTHS, RATES, BATCH, CAP, TARGET = [20, 50, 100, 200, 500], [0.03, 0.1, 0.3, 1.0, 3.0], 20, 20_000, 0.9
-LAMBDAS, FITS = [0.0, 0.9, 0.95, 0.99, 1.0], [30, 300, 3000]
+LAMBDAS, FITS = [0.0, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0], [30, 300, 3000]
 
 
 def progress(world, tokens, prizes):
@@ -80,11 +83,9 @@ def credit_table(length, seed, answers=300):
         critics[f"critic {n}"] = fit_critic(world, *training)(tokens)
         estimates[f"redistribution {n}"] = centred(fit_redistribution(world, *training)(tokens))
         if n > 30:
-            values = critic_everywhere(world, training)(tokens)
+            critics[f"critic {n}, looks everywhere"] = critic_everywhere(world, training)(tokens)
             redistributed = redistribution_everywhere(world, training)(tokens)
             estimates[f"redistribution {n}, looks everywhere"] = centred(redistributed)
-            estimates |= {f"critic {n}, looks everywhere, λ {lam:g}": answer_gae(rewards, values, lam=lam)
-                          for lam in (0.0, 0.95)}
     estimates |= {f"{name}, λ {lam:g}": answer_gae(rewards, values, lam=lam)
                   for name, values in critics.items() for lam in LAMBDAS}
     potentials, _ = progress(world, tokens, true_prizes(world))
@@ -101,8 +102,9 @@ def not_centred(advantages):
 RUNS = {name: {"method": name} for name in METHODS if name != "return"}
 RUNS["return, not centred"] = {"method": "return", "scale": not_centred}
 EVERYWHERE = {
-    "GAE 0, looks everywhere": {"method": lambda world, tokens, rewards, recent: answer_gae(
-        rewards, critic_everywhere(world, recent)(tokens), lam=0.0)},
+    f"GAE {lam:g}, looks everywhere": {"method": lambda world, tokens, rewards, recent, lam=lam: answer_gae(
+        rewards, critic_everywhere(world, recent)(tokens), lam=lam)} for lam in (0.0, 0.95, 1.0)}
+EVERYWHERE |= {
     "redistribution, looks everywhere": {"method": lambda world, tokens, rewards, recent: centred(
         redistribution_everywhere(world, recent)(tokens))}}
 
@@ -126,6 +128,32 @@ def time_to_target(length, seed, options, lr, step=None):
         if state["score"] >= TARGET * world.best_score:
             return [state["episodes"], state["drift"], state["score"]]
     return [None, state["drift"], state["score"]]
+
+
+def gradient_error(seed, method, length=200, scale=whiten, batches=45, memory=5):
+    """How far the gradient is off at the tokens that do not matter, for one policy that does not change.
+
+    A gradient is compared with its useful part: the component along the true gradient, which lies on the decisions.
+    once: squared error of one gradient, relative to the square of the useful part. lasting: the same for the sum of
+    many gradients in a row, per gradient; larger than `once` where the errors of successive gradients agree.
+    agree: correlation of successive errors.
+    """
+    world, rng = draw_world(length, seed=seed), np.random.default_rng([seed, 7])
+    policy, credit = world.uniform_policy(), METHODS.get(method, method)
+    true = np.zeros(policy.shape)
+    true[list(world.positions)] = np.outer(world.weights, (np.arange(world.words) == 0) - policy[0])
+    recent, gradients = deque(maxlen=memory), []
+    for _ in range(batches):
+        tokens, rewards = play(world, policy, BATCH, rng)
+        recent.append((tokens, rewards))
+        advantages = credit(world, tokens, rewards, [np.concatenate(arrays) for arrays in zip(*recent)])
+        gradients.append(policy_gradient(policy, tokens, scale(advantages)))
+    gradients = np.array(gradients[memory - 1:])
+    useful = (gradients * true).sum((1, 2)).mean() / np.sqrt((true**2).sum())
+    errors = np.delete(gradients, list(world.positions), 1).reshape(len(gradients), -1)
+    square = (errors**2).sum(1).mean()
+    return {"once": square / useful**2, "lasting": (errors.sum(0) ** 2).sum() / len(errors) / useful**2,
+            "agree": (errors[1:] * errors[:-1]).sum(1).mean() / max(square, 1e-300)}
 
 
 def curves(seed, length=200, lr=0.1, updates=250):
@@ -155,10 +183,14 @@ def under_a_discount(seed, length=500, answers=3000):
 
 
 def shaped_learning(seed, length=50, lr=0.3, updates=300):
-    """Scores in the end, per estimate and reward: plain, shaped by true and by false progress, a false bonus."""
+    """Scores in the end, per estimate and reward: plain, shaped by true and by false progress, a false bonus.
+
+    The baseline is the batch's mean reward, one number; or, "a mean for each token", the mean return from there on.
+    """
     world, found = draw_world(length, seed=seed), {}
     estimates = {"λ 1, no critic": lambda r, v: answer_gae(r, v, lam=1.0),
-                 "λ 0.95, no critic": lambda r, v: answer_gae(r, v, lam=0.95)}
+                 "λ 0.95, no critic": lambda r, v: answer_gae(r, v, lam=0.95),
+                 "λ 1, a mean for each token": lambda r, v: centred(answer_gae(r, 0 * v, lam=1.0))}
 
     def changed(kind, tokens, rewards):
         if kind == "plain":
@@ -182,7 +214,8 @@ def one_seed(seed):
         length: {name: {lr: time_to_target(length, seed, options, lr) for lr in RATES}
                  for name, options in (RUNS | EVERYWHERE if length == 200 else RUNS).items()} for length in LENGTHS}
     found["adam"] = {name: {lr: time_to_target(200, seed, options, lr, step=adam(lr)) for lr in RATES}
-                     for name, options in RUNS.items()}
+                     for name, options in (RUNS | EVERYWHERE).items()}
+    found["gradient"] = {name: gradient_error(seed, **options) for name, options in (RUNS | EVERYWHERE).items()}
     found |= {"curves": curves(seed), "gamma": under_a_discount(seed), "shaping": shaped_learning(seed)}
     print(seed, {name: found["learning"][200][name][0.1] for name in RUNS}, flush=True)
     return found

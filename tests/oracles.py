@@ -1,6 +1,7 @@
 """The numbers that each figure that moves must show, computed from the library once more."""
 
 import json
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -77,16 +78,31 @@ def _runs(hacking, sizes):
         yield pairs, *(np.array([run[key] for run in runs]) for key in ("proxy", "gold"))
 
 
+def placed_scores():
+    """The reward that counts and the advantages of two replies, the second padded, by the place of the score."""
+    replies = [(1.0, [0.0, 0.5, 0.0, -0.2, 0.0], [0.1, 0.2, 0.3, 0.5, 0.8]),
+               (2.0, [0.3, 0.0, 0.1], [1.0, 1.2, 1.1])]
+    for (score, k1, values), place, lam in product(replies, range(5), (0.0, 0.5, 0.95, 1.0)):
+        rewards = -0.1 * np.array(k1) + np.where(np.arange(len(k1)) == place, score, 0.0)
+        end, never = np.arange(len(k1)) == len(k1) - 1, np.zeros(len(k1), bool)
+        steps = rewards, np.array(values), np.append(values[1:], 9.0), end, never
+        found = np.append(advantages.gae(*steps, gamma=1.0, lam=lam), np.zeros(5 - len(k1)))
+        line = " ".join(f"{a + 0.0:.2f}" for a in found)
+        yield f"rewards under the mask sum to {rewards.sum():.2f}; advantages {line}"
+
+
 def shares():
-    """The share of one reply's credit that reaches the token that decides, for three places of it."""
-    for lam in (0.0, 0.5, 0.8, 0.9, 0.95, 0.99, 1.0):
-        found = []
-        for place in (2, 10, 17):
-            world = credit.World(20, (place,), weights=(2.0,))
-            tokens, paid = credit.play(world, world.uniform_policy(), 500, np.random.default_rng(place))
-            sizes = np.abs(credit.answer_gae(paid, np.full(tokens.shape, paid.sum(1).mean()), lam=lam)).mean(0)
-            found.append(sizes[place] / sizes.sum())
-        yield "share of credit on the decider: first {:.2f}, second {:.2f}, third {:.2f}".format(*found)
+    """The share of one reply's credit that reaches the token that decides: by its place, the critic, and λ."""
+    for place in (2, 6, 10, 14, 17):
+        world, rng = credit.World(20, (place,), weights=(2.0,)), np.random.default_rng(place)
+        policy = world.uniform_policy()
+        tokens, paid = credit.play(world, policy, 500, rng)
+        critic = credit.fit_critic(world, *credit.play(world, policy, 300, rng))
+        for values in (np.full(tokens.shape, paid.sum(1).mean()), critic(tokens),
+                       credit.exact_values(world, policy, tokens)):
+            for lam in (0.0, 0.5, 0.8, 0.9, 0.95, 0.99, 1.0):
+                sizes = np.abs(credit.answer_gae(paid, values, lam=lam)).mean(0)
+                yield f"share of credit on the token that decides {sizes[place] / sizes.sum():.2f} "
 
 
 def at_work():
@@ -108,5 +124,5 @@ def _line(advantages):
 
 # One function for each figure of a chapter that moves, in their order on the page.
 ORACLES = {"00_before_you_start": [critic_updates, objective], "01_td_vs_mc": [n_steps], "02_gae": [ends, dial],
-           "02b_gae_at_work": [at_work], "03_reward_models": [best_of_n], "04_sparse_credit": [shares],
-           "05_four_models": [planted]}
+           "02b_gae_at_work": [at_work], "03_reward_models": [best_of_n],
+           "04_sparse_credit": [placed_scores, shares], "05_four_models": [planted]}

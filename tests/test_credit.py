@@ -237,7 +237,7 @@ def test_a_learned_critic_turns_the_order_of_lambda_round():
 
 def test_the_better_the_credit_the_sooner_and_the_cleaner_the_learning():
     world, cost, drifts = draw_world(100, seed=0), [], []
-    for method in ("redistribution", "GAE 0", "GAE .95", "GAE 1"):
+    for method in ("redistribution", "GAE 0", "GAE 0.95", "GAE 1"):
         run = learn(world, method, lr=0.1, batch=20, updates=400, rng=np.random.default_rng(0))
         state = next(s for s in run if s["score"] >= 0.9 * world.best_score)
         cost.append(state["episodes"]), drifts.append(state["drift"])
@@ -251,8 +251,8 @@ def test_every_method_does_what_its_name_says():
     scores, critic = rewards.sum(1, keepdims=True), fit_critic(world, *recent)(tokens)
     paid, fading = redistribute(world, *recent), discounts(world, 0.95)
     expected = {"return": scores + 0 * rewards, "mean baseline": scores - scores.mean() + 0 * rewards,
-                "GAE .95, no critic": fading * (scores - scores.mean()), "GAE 1": scores - critic,
-                "GAE .95": answer_gae(rewards, critic, lam=0.95), "GAE 0": answer_gae(rewards, critic, lam=0.0)}
+                "GAE 0.95, no critic": fading * (scores - scores.mean()), "GAE 1": scores - critic,
+                "GAE 0.95": answer_gae(rewards, critic, lam=0.95), "GAE 0": answer_gae(rewards, critic, lam=0.0)}
     for name, credit in expected.items():
         assert_allclose(METHODS[name](world, tokens, rewards, recent), credit, atol=1e-12)
     credit = METHODS["redistribution"](world, *recent, recent)

@@ -124,7 +124,8 @@ def test_chapters_of_the_first_edition_are_chapters():
 @pytest.mark.parametrize("source, folded", [
     ("ax.plot(x)\nplt.show()", True), ("runs = json.loads(text)", True), ("slider('λ', [], [], [])", True),
     ("for n in range(3):\n    print(n)", True), ("import numpy as np", True),
-    ("def f(x):\n    return x\n\n\nprint(f(1))", False), ("play_out = 1\nimportant = 2", False)])
+    ("def f(x):\n    return x\n\n\nprint(f(1))", False), ("play_out = 1\nimportant = 2", False),
+    ("tokens, rewards = credit.play(world, policy, 20, rng)", False), ("play([dial], panels, texts)", True)])
 def test_a_cell_that_draws_loads_or_prints_is_folded(source, folded):
     assert nb.folds(nbformat.v4.new_code_cell(source)) is folded
 

@@ -67,9 +67,9 @@ def redistribution(world, tokens, rewards, recent):
 METHODS = {
     "return": plain_return,
     "mean baseline": mean_baseline,
-    "GAE .95, no critic": no_critic,
+    "GAE 0.95, no critic": no_critic,
     "GAE 1": learned_critic(1.0),
-    "GAE .95": learned_critic(0.95),
+    "GAE 0.95": learned_critic(0.95),
     "GAE 0": learned_critic(0.0),
     "redistribution": redistribution,
 }

@@ -65,7 +65,7 @@ def token_rewards(scores, kl, response_mask, *, beta):
         (B, R) rewards, library and dtype of `kl`.
     Raises:
         ValueError: shapes that do not fit, response_mask not boolean, or an empty response.
-    Source: Ziegler et al. 2019, section 2; Ouyang et al. 2022, eq. 2.
+    Source: Ouyang et al. 2022, section 3.5: a penalty at each token; Ziegler et al. 2019 write it for the reply.
 
     >>> token_rewards(np.array([2.0]), [[0.5, 0.1, 0.0]], [[True, True, False]], beta=0.1)
     array([[-0.05,  1.99,  0.  ]])

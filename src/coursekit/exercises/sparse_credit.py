@@ -72,7 +72,7 @@ one. `scores`, `(B,)`, holds one score for each reply, a float or an int. Return
 at the last real token of its reply, whether that token is `<end>` or the length limit cut the reply there; 0
 everywhere else.""",
     hints=("A reply of n tokens ends at position n − 1. How do you read n off the mask?",
-           "An array of zeros, and one assignment with two index arrays: the rows, and the column of each row."),
+           "Every row has its own column. How does numpy address one entry of each row at once?"),
     cases=_score_cases, reference=lambda s, m: np.where(last_token(m), s[:, None], 0.0),
     refuses=("tokens.last_token", "tokens.token_rewards"),
     compose=lambda g, end, amount, base: np.where(end(g.mask) > 0, end(g.mask) * amount(g.scores)[:, None],
@@ -210,8 +210,8 @@ LOSS = Exercise(
 **every real token counts the same**, whatever reply it belongs to. `logprobs`, `advantages`, `mask`: `(B, R)` each;
 the entries at padding may be anything, even NaN. Return one number.""",
     hints=("Which tokens enter the sum, and how many are they?",
-           "Set the terms at padding to 0 by a choice, not by a product; then one sum over the whole batch, "
-           "divided by one count."),
+           "NaN times 0 is NaN, so a product does not remove the padding. And is a mean of the replies' means the "
+           "same as a mean over all tokens?"),
     cases=_loss_cases,
     reference=lambda a, b, m: -(a[m] * b[m]).sum() / m.sum(),
     refuses=("arrays.masked_mean",),
@@ -298,8 +298,8 @@ their advantages may be 0) the mean is 0 and the standard deviation, with N − 
 becomes 0, whatever it held, even NaN. There are at least two real tokens, and they differ, so no ε is needed; one
 of up to 1e-8, added to the standard deviation, does no harm. You may write into `advantages`.""",
     hints=("Which entries decide about the mean and the deviation? Which become 0?",
-           "Indexing with the mask gives a flat array of what counts: take both numbers from it, and let "
-           "`np.where` choose."),
+           "Mean and deviation come from the real tokens alone: select them first. Padding may hold NaN, and NaN "
+           "times 0 is NaN."),
     cases=_whiten_cases, reference=lambda x, m: whiten(x, m, eps=0.0),
     refuses=("arrays.whiten",),
     compose=lambda g, **parts: standardised(g.advantages, g.mask, **parts),
@@ -347,7 +347,7 @@ SHAPING = Exercise(
     task="""One complete episode: `rewards` and `potentials` Φ(s_t), `(T,)` each, and `gamma`. After the last step
 there is no state, and its potential counts as 0. Return the shaped rewards r_t + γ·Φ(s_{t+1}) − Φ(s_t), `(T,)`.""",
     hints=("Φ(s_{t+1}) is the next entry of `potentials`. What follows the last one?",
-           "Append the missing potential, drop the first one: that is what comes next at every step."),
+           "The potentials *after* each step are an array of their own: `potentials`, moved by one place."),
     cases=_shape_cases,
     reference=lambda r, phi, g: shape(r[None], phi[None], np.append(phi[1:], 0.0)[None], gamma=g)[0],
     refuses=("credit.shape", "advantages.td_errors"),
@@ -427,7 +427,7 @@ tokens (γ = 1), `score` what the finished reply got; no other reward was given.
 the token that changed the expectation most, up or down: the one with the largest advantage in size at λ = 0. Where
 several changed it equally, return the first of them.""",
     hints=("Token t changes the expectation from values[t] to values[t + 1]. And the last token?",
-           "The score is what is known at the end: append it, take differences, and compare their sizes."),
+           "After the last token the score itself is known. And may the largest change be a fall?"),
     cases=_culprit_cases,
     reference=lambda s, v: max(range(len(v)), key=lambda t: (abs((v[t + 1] if t + 1 < len(v) else s) - v[t]), -t)),
     refuses=("advantages.td_errors",),
