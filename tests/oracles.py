@@ -41,8 +41,14 @@ def critic_updates():
 
 
 def n_steps():
-    for n in (1, 2, 3, 4, 8, 16, 32, 64, 128, 256):
-        yield _line(advantages.n_step_advantages(**running_example(), gamma=1.0, n=n))
+    """The running example with one of its values changed, and n."""
+    given = running_example()
+    for step in range(5):
+        for shift in (-0.4, -0.2, 0.0, 0.2, 0.4):
+            values = given["values"] + shift * np.eye(5)[step]
+            steps = dict(given, values=values, next_values=np.append(values[1:], 0.0))
+            for n in range(1, 6):
+                yield _line(advantages.n_step_advantages(**steps, gamma=1.0, n=n).round(2) + 0.0)
 
 
 def ends():

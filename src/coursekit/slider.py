@@ -80,8 +80,7 @@ def play(controls, panels, texts):
 
     Args:
         controls: list of Dial and Choice. panels: list of Panel and Strip. texts: one line for each frame.
-        There is a frame for each combination of positions, in the order of
-        `itertools.product(*(control.values for control in controls))`.
+        There is a frame for each combination of positions, in the order of `itertools.product`.
     """
     shown = _start(controls)
     values = ", ".join(control.values[control.start] for control in controls)

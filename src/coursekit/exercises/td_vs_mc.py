@@ -479,4 +479,4 @@ ERROR_PARTS = Exercise(
             Choice("the three in reverse order", _ORDER, lambda bias, variance, mse: (mse, variance, bias)))),
     ))
 
-EXERCISES = (TD_ERROR, BOOTSTRAP_VALUE, MC_RETURNS, N_STEP, TD_BIAS, ERROR_PARTS)
+EXERCISES = (TD_ERROR, TD_BIAS, ERROR_PARTS, N_STEP, BOOTSTRAP_VALUE, MC_RETURNS)
