@@ -223,7 +223,7 @@ observation that really came last, `info["final_obs"]`; everywhere else it is Na
 critic's value of the state that really followed each step, and 0 where that state is dead (`terminated`, which wins
 where both flags are set).""",
     hints=("Inside an episode: the value of the next row. After the last row: `last_value`.",
-           "`np.where(truncated, final_values, ...)`, then 0 where `terminated`. A product would keep the NaN."),
+           "One `np.where` for each flag: which of the two must come last? A product would keep the NaN."),
     cases=_same_step_cases, reference=_by_cases, compose=_followed,
     slots=(
         FLAGS,
