@@ -93,6 +93,7 @@ def test_an_exception_in_one_case_switches_nothing_off():
         "It raises ZeroDivisionError in 1 of 9 cases; of the other 8, 6 are right.")
     assert says(lambda x, rate: right(x, rate) + x[1] - x[1]) == (
         "It raises IndexError in 2 of 9 cases, those with one number; of the other 7, 7 are right.")
+    assert says(lambda x, rate: x[99]) == "It raises IndexError in every case."
 
 
 def test_where_two_mistakes_fit_neither_is_named():

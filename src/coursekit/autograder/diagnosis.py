@@ -143,15 +143,18 @@ def shared(known, got, right):
         return None
     if len(tried) < len(got):
         return f"It does not end there; before, it is right in {len(tried) - len(failing)} of {len(tried)} cases."
-    if constant(got):
+    if constant(got) and got[0][0] != "e":
         plausible = got[0][0] == known.expected[0][0] == "s" or got[0][0] in NUMBERS
         return f"It gives {cut(text(got[0]))} in every case, whatever the arguments are." if plausible else None
-    raised, others = [k for k in failing if got[k][0] == "e"], [k for k in failing if got[k][0] != "e"]
+    raised = [k for k in failing if got[k][0] == "e"]
     if raised:
         same = len({got[k][2] for k in raised}) == 1
         line = f"It raises {got[raised[0]][2] if same else 'an error'} {among(known, raised, len(got))}"
-        left = len(got) - len(raised)
-        return f"{line}; of the other {left}, {left - len(others)} are right." if left else None
+        left, fit = len(got) - len(raised), len(got) - len(failing)
+        if left == 1:
+            return f"{line}; the other is {'right' if fit else 'wrong'}."
+        count = f"of the other {left}, {fit} {'is' if fit == 1 else 'are'} right"
+        return f"{line}; {count}." if left else f"{line}."
     return (misshapen(known, got) or placed(known, got, failing) or direction(known, got, failing)
             or f"It is wrong {among(known, failing, len(got))}.")
 
