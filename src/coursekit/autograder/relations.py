@@ -30,8 +30,9 @@ def of_tuples(known, gots, wants, cases):
         return None
     few = len(rows[0])
     if few < count:
-        fits = all([agree(p, w, known.tolerance) for row, want in zip(rows, wants) for p, w in zip(row, want[2])])
-        return (f"the first {few} of the {count} that are wanted", "What is wanted beside them?") if fits else None
+        if all([agree(p, w, known.tolerance) for row, want in zip(rows, wants) for p, w in zip(row, want[2])]):
+            return f"the first {few} of the {count} that are wanted", "What is wanted beside them?"
+        return None
     mine = [[row[i] for row in rows] for i in range(count)]
     right = [[w[2][i] for w in wants] for i in range(count)]
 
