@@ -522,7 +522,7 @@ CALIBRATION = Exercise(
 pairs into `bins` bins of equal width over [0, 1] by what was said; a probability on an edge belongs to the bin
 above it, and 1.0 to the last. Return the expected calibration error: the gap between mean probability and share
 that came true, absolute, averaged over the bins weighted by their size. An empty bin counts nothing.""",
-    hints=("Bin of p: `np.minimum((p * bins).astype(int), bins - 1)`.",
+    hints=("What does the whole part of p·bins say? And what must happen to p = 1?",
            "`np.bincount` with weights gives sums per bin; an empty bin counts nothing."),
     cases=_ece_cases, reference=_expected_calibration_error, compose=_ece,
     refuses=("preferences.reliability",),
