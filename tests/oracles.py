@@ -4,6 +4,7 @@ import json
 from itertools import product
 from pathlib import Path
 
+import gymnasium
 import numpy as np
 import torch
 
@@ -111,10 +112,39 @@ def shares():
                 yield f"share of credit on the token that decides {sizes[place] / sizes.sum():.2f} "
 
 
-def at_work():
-    shots = [json.loads((RESULTS / "lambda_gradient.json").read_text())["snapshots"][i] for i in (0, 4)]
-    for lam in shots[0]["gradient"]:
-        yield "; ".join("after {}: {:.2f} + {:.2f}".format(s["update"], *s["gradient"][lam]) for s in shots)
+def restarts():
+    """Four steps of CartPole and up to three more: three ends, three modes, three programs."""
+    for ending in ("fall", "limit", "array"):
+        first, after = _values_of_two_episodes()
+        for next_row_is_dead in (True, False, False):
+            for program in ("next_values", "next row", "limit is a termination"):
+                future = first[1:].copy()
+                if ending == "fall" or ending == "limit" and program == "limit is a termination":
+                    future[-1] = 0
+                elif ending == "limit" and program == "next row" and not next_row_is_dead:
+                    future[-1] = after[0]
+                shown = _rounded(first[:4], future)
+                if ending != "array":
+                    rows = 2 if next_row_is_dead else 3
+                    shown += ["dead"] * next_row_is_dead + _rounded(after[:rows], after[1:rows + 1])
+                yield f"advantages {' '.join(shown)}; "
+
+
+def _values_of_two_episodes():
+    """The linear critic of chapter 2b at the states of an episode of four steps, and of the next one, by hand."""
+    env, found = gymnasium.make("CartPole-v1"), []
+    for seed, steps in ((1, 4), (None, 3)):
+        states = [env.reset(seed=seed)[0]]
+        for _ in range(steps):
+            states.append(env.step(int(states[-1][1] < 0.5))[0])
+        found.append(10 + np.array(states) @ np.array([1.0, 2, 3, 4]))
+    return found
+
+
+def _rounded(values, future):
+    never = np.zeros(len(values), bool)
+    found = advantages.gae(np.ones(len(values)), values, future, never, never, gamma=0.99, lam=0.95)
+    return [f"{a:.2f}" for a in found]
 
 
 def planted():
@@ -130,5 +160,5 @@ def _line(advantages):
 
 # One function for each figure of a chapter that moves, in their order on the page.
 ORACLES = {"00_before_you_start": [critic_updates, objective], "01_td_vs_mc": [n_steps], "02_gae": [ends, dial],
-           "02b_gae_at_work": [at_work], "03_reward_models": [best_of_n],
+           "02b_gae_at_work": [restarts], "03_reward_models": [best_of_n],
            "04_sparse_credit": [placed_scores, shares], "05_four_models": [planted]}

@@ -52,7 +52,7 @@ def collect_env(play, policy, critic, *, steps):
         environment and the critic gave. Keep dead rows out of every mean, the whitening's too.
     Raises:
         ValueError: steps below 1, or an environment that `begin` refuses.
-    Source: Towers et al. 2024 (gymnasium's three modes); time limits as in Pardo et al. 2018.
+    Source: Farama Foundation 2025 (gymnasium's three modes); time limits as in Pardo et al. 2018.
     """
     mode = autoreset_mode(play.env)
     rows, finals = [], []
