@@ -89,6 +89,22 @@ def test_a_backup_asks_the_critic_at_its_last_state_or_ends_with_the_episode(ax)
     assert [text.get_text() for text in ax.texts] == ["TD", "Monte Carlo"]
 
 
+def test_every_seed_is_a_line_and_only_the_median_is_named(ax):
+    runs = np.array([[1.0, 2.0], [3.0, 6.0], [-90.0, 5.0]])
+    figures.plot_seeds(ax, [0, 1], {"a": runs}, xlabel="x", ylabel="y (reward)")
+    *thin, bold = ax.lines
+    assert [line.get_ydata().tolist() for line in thin] == runs.tolist()
+    assert bold.get_ydata().tolist() == [1.0, 5.0] and bold.get_linewidth() > thin[0].get_linewidth()
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["a"]
+
+
+def test_a_sign_stands_where_a_number_differs_from_0(ax):
+    figures.plot_signs(ax, [[0.0, 2.0], [-300.0, 0.0]])
+    assert {(text.get_position(), text.get_text()) for text in ax.texts} == {((1, 0), "▲"), ((0, 1), "▼")}
+    shades = ax.images[0].get_array()
+    assert shades[1, 0] < shades[0, 0] == 0 < shades[0, 1]
+
+
 def test_a_film_is_its_pictures_side_by_side_each_with_its_step(ax):
     pictures = [(step, np.full((4, 6, 3), step, np.uint8)) for step in (0, 7, 9)]
     figures.plot_film(ax, pictures, "after")

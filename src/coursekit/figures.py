@@ -55,6 +55,16 @@ def plot_bands(ax, x, runs_by_name, *, xlabel, ylabel):
     ax.legend()
 
 
+def plot_seeds(ax, x, runs_by_name, *, xlabel, ylabel):
+    """Each run as a thin line, their median as a bold one. runs: (seeds, len(x)) per name."""
+    for (name, runs), colour, dash in zip(runs_by_name.items(), COLOURS, DASHES):
+        runs = np.asarray(runs)
+        ax.plot(x, runs.T, color=colour, linestyle=dash, linewidth=0.7, alpha=0.6)
+        ax.plot(x, np.median(runs, 0), color=colour, linestyle=dash, linewidth=2.2, label=name)
+    ax.set(xlabel=xlabel, ylabel=ylabel)
+    ax.legend()
+
+
 def plot_growth(ax, table, names=None):
     """Time against elements, both on log scales, one line per method.
 
@@ -70,6 +80,20 @@ def plot_growth(ax, table, names=None):
                   linestyle=DASHES[i // len(COLOURS)], label=name)
     ax.set(xlabel="elements (steps of one row)", ylabel="CPU time (s)")
     ax.legend(fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
+
+
+def plot_signs(ax, rows):
+    """A grid with ▲ where a number is above 0 and ▼ where it is below; the darker, the further (on a log scale)."""
+    table = np.array([np.asarray(row, float) for row in rows])
+    reach = np.sign(table) * np.log1p(np.abs(table))
+    ax.imshow(reach, cmap="RdBu_r", vmin=-1.5 * abs(reach).max(), vmax=1.5 * abs(reach).max(), aspect="auto")
+    for (y, x), number in np.ndenumerate(table):
+        if number:
+            ax.text(x, y, "▲" if number > 0 else "▼", ha="center", va="center", fontsize=8)
+    ax.set_xticks(np.arange(table.shape[1] + 1) - 0.5, minor=True)
+    ax.set_yticks(np.arange(len(table) + 1) - 0.5, minor=True)
+    ax.grid(which="minor", color="0.85", linewidth=0.6)
+    ax.tick_params(which="both", length=0)
 
 
 def plot_film(ax, pictures, name):
