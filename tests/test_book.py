@@ -152,10 +152,13 @@ def test_symptoms_are_read_off_the_runs():
     def run(bug, end, caught=False):
         return {"bug": bug, "caught": caught, "curves": dict.fromkeys(keys, [1.0] * 6) | {"kl": [1.0] + [end] * 5}}
 
-    runs = [run("none", 1.0), run("none", 2.0), run("far", 8.0, caught=True), run("near", 2.5)]
+    runs = [run("none", 1.0), run("none", 2.0), run("far", 8.0, caught=True), run("far apart", 8.0),
+            run("far apart", 9.0), run("both sides", 8.0), run("both sides", -9.0), run("near", 2.5)]
     symptom = extension("tables").symptom
-    assert symptom(runs, "far") == ("*far*: gold 1.00; KL 8.00 at the end (healthy 1.50); "
+    assert symptom(runs, "far apart") == "*far apart*: gold 1.00; KL 8.00 to 9.00 at the end (healthy 1.00 to 2.00)"
+    assert symptom(runs, "far") == ("*far*: gold 1.00; KL 8.00 at the end (healthy 1.00 to 2.00); "
                                     "stopped at the first batch")
+    assert symptom(runs, "both sides") == "*both sides*: gold 1.00; no fingerprint at this size"
     assert symptom(runs, "near") == "*near*: gold 1.00; no fingerprint at this size"
     with pytest.raises(ValueError, match="no bug is called 'none such'"):
         symptom(runs, "none such")

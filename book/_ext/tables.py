@@ -137,7 +137,8 @@ TIMES = {"at the first update": slice(0, 1), "at the end": slice(-5, None)}
 
 def symptom(runs, bug):
     """What a planted bug does, by the rule of chapter 5: a measure counts where all sick seeds lie outside the
-    range of the healthy ones, and their mean is off by more than one and a half times that range."""
+    range of the healthy ones, and their mean is off by more than one and a half times that range. Every number is
+    given as the lowest and the highest seed."""
     def of(name, key, part):
         return np.array([np.mean(run["curves"][key][part]) for run in runs if run["bug"] == name])
 
@@ -149,12 +150,18 @@ def symptom(runs, bug):
             sick, well = of(bug, key, part), of("none", key, part)
             off = abs(sick.mean() - well.mean()) / max(np.ptp(well), 0.02)
             if off > 1.5 and (min(sick) > max(well) or max(sick) < min(well)):
-                found.append((off, f"{name} {sick.mean():.2f} {when} (healthy {well.mean():.2f})"))
+                found.append((off, f"{name} {spread(sick)} {when} (healthy {spread(well)})"))
     found = [text for _, text in sorted(found, reverse=True)[:2]] or ["no fingerprint at this size"]
     stopped = ["stopped at the first batch"] * any(run["caught"] for run in runs if run["bug"] == bug)
-    gold = f"gold {of(bug, 'gold', slice(-5, None)).mean():.2f}"
+    gold = f"gold {spread(of(bug, 'gold', slice(-5, None)))}"
     name = bug.replace("<", r"\<")  # no markup
     return f"*{name}*: " + "; ".join([gold, *found, *stopped])
+
+
+def spread(values):
+    """The lowest and the highest value, or one number where they print alike."""
+    low, high = (f"{round(value, 2) + 0.0:.2f}".replace("-", "−") for value in (min(values), max(values)))
+    return low if low == high else f"{low} to {high}"
 
 
 class Details(SphinxDirective):
