@@ -11,7 +11,7 @@ NOTEBOOKS := $(wildcard book/*.ipynb)
 BROWSER_TESTS := $(wildcard tests/test_browser.py tests/test_tryit_*.py)
 APART := $(BROWSER_TESTS) tests/test_colab.py  # not in make test
 
-.PHONY: help book test test-browser pdf slow lab serve clean
+.PHONY: help book test test-browser pdf slow experiments lab serve clean
 help:
 	@echo "make book   build the book into _build/html (installs .venv the first time)"
 	@echo "make fast   lint, and the tests that take seconds: the reflex after an edit"
@@ -19,6 +19,7 @@ help:
 	@echo "make test-browser  open every page in a browser: formulas, images, sliders, exercises, keyboard, accessibility"
 	@echo "make pdf    print the whole book into _build/coursekit.pdf (needs chromium)"
 	@echo "make slow   remake the shipped models and compare them with the committed measures"
+	@echo "make experiments  remake the measured results of chapters 3 and 5 that are missing or stale (see experiments/README.md)"
 	@echo "make lab    open the notebooks in JupyterLab"
 	@echo "make serve  serve the built book at http://localhost:$(PORT)"
 	@echo "make clean  remove what was built (not .venv)"
@@ -88,6 +89,9 @@ pdf: .venv/.dev book
 
 slow: .venv/.dev
 	$(BIN)/python experiments/make_checkpoints.py --check
+
+experiments: .venv/.dev
+	$(BIN)/python experiments/make.py
 
 lab: .venv/.book
 	$(BIN)/jupyter lab book

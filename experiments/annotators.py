@@ -5,13 +5,13 @@ boasts. Then a sentence is added to fresh replies, a boast or an empty apology; 
 Rubrics: one annotator looks only at the solution, one only at manners; the reward model learns from either, from
 both in turn, and from two who were given the whole rubric.
 
-    python experiments/annotators.py      about 8 minutes on two cores; writes results/annotators.json
+    python experiments/annotators.py      writes results/annotators.json
 """
 
 import json
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
+import models
 import numpy as np
 import torch
 
@@ -26,7 +26,7 @@ ANNOTATORS = {"rubric": Annotator(), "likes length": Annotator(length_bias=0.2),
               "likes boasts": Annotator(tone_bias=2)}
 SOLUTION = ("right remedy", "wrong remedy", "prompt", "right item", "wrong item", "right fault", "wrong fault")
 RUBRICS = {"solution": {line: helpdesk.RUBRIC[line] for line in SOLUTION},
-           "manners": {line: 3 * points for line, points in helpdesk.RUBRIC.items() if line not in SOLUTION},
+           "manners": {line: points for line, points in helpdesk.RUBRIC.items() if line not in SOLUTION},
            "whole": helpdesk.RUBRIC}
 GROUPS = {"solution": ["solution"], "manners": ["manners"], "one of each": ["solution", "manners"],
           "two with the whole rubric": ["whole", "whole"]}
@@ -42,7 +42,7 @@ def taste(supervised, seed):
     gain = {}
     for name, annotator in ANNOTATORS.items():
         model, _ = train_reward_model(supervised, compare(supervised, 2000, seed=300 + seed, annotator=annotator),
-                                      epochs=4, lr=2e-3, seed=seed)
+                                      epochs=6, lr=2e-3, seed=seed)
         base = score(model, prompts, texts)
         gain[name] = {
             name_of: float((score(model, prompts, [t.replace(" . <end>", f" . {more} . <end>") for t in texts])
@@ -62,7 +62,7 @@ def rubrics(supervised, seed):
     found = {"agree": agree(complaints, replies, seed)}
     for group, members in GROUPS.items():
         pairs = label(complaints, replies, members, seed)
-        model, _ = train_reward_model(supervised, pairs, epochs=4, lr=2e-3, seed=seed)
+        model, _ = train_reward_model(supervised, pairs, epochs=6, lr=2e-3, seed=seed)
         scores = score(model, [c.text() for c in fresh], texts)
         weights = np.linalg.lstsq(np.c_[lines, np.ones(len(lines))], scores, rcond=None)[0]
         worth = dict(zip(helpdesk.RUBRIC, weights.tolist()))
@@ -106,7 +106,6 @@ def one_seed(seed):
 
 
 if __name__ == "__main__":
-    with ProcessPoolExecutor(2) as pool:
-        runs = list(pool.map(one_seed, range(5)))
+    runs = models.run_jobs(one_seed, models.SEEDS)
     RESULTS.write_text(json.dumps({"version": coursekit.__version__, "torch": torch.__version__, "runs": runs},
                                   indent=1) + "\n")

@@ -5,17 +5,17 @@ seeds, says what chance does). Fingerprints are the metrics of the first update 
 check of log-probabilities at the first batch is switched off, so that the bugs it would catch can show themselves;
 `caught` says which those are. A run fails if nobody called what was planted.
 
-    python experiments/bugs.py        about 10 minutes on two cores; writes results/bugs.json
+    python experiments/bugs.py        writes results/bugs.json
 and the histories of the exercise on diagnosis, which has runs of other seeds as well.
 """
 
 import json
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from unittest.mock import patch
 
+import models
 import numpy as np
 import torch
 
@@ -52,9 +52,10 @@ def recomputing(logprobs_of):
 
 
 for name, changes in {"none": {}, "nothing": {}, "λ = 1": dict(lam=1.0), "λ = 0": dict(lam=0.0),
-                     "γ = .95": dict(gamma=0.95),
-                     "no KL penalty": dict(beta=0.0), "learning rate × 5": dict(lr=5e-3),
-                     "eight epochs": dict(epochs=8), "no price for a missing end": dict(missing_eos_penalty=0.0),
+                     "γ = 0.95": dict(gamma=0.95), "no KL penalty": dict(beta=0.0),
+                     "learning rate × 5": dict(lr=5e-3),
+                     "four epochs": dict(epochs=4), "eight epochs": dict(epochs=8),
+                     "no penalty for a missing end": dict(missing_eos_penalty=0.0),
                      "no value clip": dict(value_clip=None)}.items():
     bug(name, **changes)(lambda models: {})
 
@@ -203,7 +204,7 @@ def _(models):
     return {"actor.logits": lambda self, hidden: lm.TinyLM.logits(self, torch.dropout(hidden, 0.1, True))}
 
 
-@bug("sampled at temperature .7, scored at 1")
+@bug("sampled at temperature 0.7, scored at 1")
 def _(models):
     def wrong(*args, **kw):
         responses, mask, _ = RIGHT["sample"](*args, **(kw | {"temperature": 0.7}))
@@ -212,7 +213,7 @@ def _(models):
     return {"rlhf.sample": wrong, "rlhf.make_experience": recomputing(RIGHT["response_logprobs"])}
 
 
-@bug("old log-probabilities taken anew: the ratio is always 1", epochs=4)
+@bug("old log-probabilities recomputed: the ratio is always 1", epochs=4)
 def _(models):
     return {"rlhf.clipped_policy_loss": lambda new, old, adv, **kw:
             RIGHT["clipped_policy_loss"](new, new.detach(), adv, **kw)}
@@ -319,8 +320,8 @@ if __name__ == "__main__":
     seeds = {"none": range(5), "nothing": range(5, 8)}
     jobs = [(name, seed, UPDATES) for name in BUGS for seed in seeds.get(name, range(3))]
     held_out = [(name, seed, UPDATES) for name in SICK for seed in HELD_OUT[name]]
-    with ProcessPoolExecutor(2) as pool:
-        runs, unseen = list(pool.map(one_run, jobs)), list(pool.map(one_run, held_out))
+    done = models.run_jobs(one_run, jobs + held_out)
+    runs, unseen = done[:len(jobs)], done[len(jobs):]
     RESULTS.write_text(json.dumps({"version": coursekit.__version__, "torch": torch.__version__,
                                    "updates": UPDATES, "runs": runs}) + "\n")
     HISTORIES.write_text(json.dumps(histories(runs + unseen)) + "\n")

@@ -1,17 +1,16 @@
 """PPO with four models on the help desk at several KL coefficients; five seeds of the whole pipeline.
 
 Per seed: the supervised model, a reward model of 4,000 comparisons, then PPO for each coefficient β, 80 updates
-with the default config; best-of-n with the same models beside it; and the fit of Gao et al.'s form to the run with
-β = 0.
+with the default config; and best-of-n with the same models beside it.
 
-    python experiments/four_models.py      about 12 minutes on two cores; writes results/four_models.json
+    python experiments/four_models.py      writes results/four_models.json
 """
 
 import json
 import time
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
+import models
 import numpy as np
 import torch
 
@@ -48,19 +47,6 @@ def choose_best(supervised, reward, seed):
     return best_of_n(proxy, gold, NS).mean(-1).tolist()
 
 
-def fit(curves):
-    """Least squares of the gold gained on d(α − β·log d), d = √KL, up to the first update whose gold falls below
-    the start: (α, β, R²)."""
-    gold, kl = np.array(curves["gold"]), np.maximum(curves["kl"], 0)
-    below = np.flatnonzero(gold[5:] < gold[0])
-    used = np.flatnonzero(kl[:below[0] + 5 if len(below) else None] > 0.1)
-    d, gain = np.sqrt(kl[used]), gold[used] - gold[0]
-    columns = np.c_[d, -d * np.log(d)]
-    weights = np.linalg.lstsq(columns, gain, rcond=None)[0]
-    missed = ((gain - columns @ weights) ** 2).sum() / ((gain - gain.mean()) ** 2).sum()
-    return [*weights.tolist(), float(1 - missed)]
-
-
 def draw(n, seed):
     rng = np.random.default_rng(seed)
     return [helpdesk.sample_complaint(rng) for _ in range(n)]
@@ -68,18 +54,15 @@ def draw(n, seed):
 
 def one_seed(seed):
     torch.set_num_threads(1)
-    supervised = checkpoints.train_supervised(seed)
-    reward = checkpoints.train_reward(supervised, seed)
+    supervised, reward = models.supervised(seed), models.reward(seed)
     runs = [tune(supervised, reward, beta, seed) for beta in BETAS]
-    found = {"seed": seed, "runs": runs, "best_of_n": choose_best(supervised, reward, seed),
-             "fit": fit(runs[0]["curves"])}
+    found = {"seed": seed, "runs": runs, "best_of_n": choose_best(supervised, reward, seed)}
     print(seed, [[r["beta"], r["cpu_seconds"]] + [round(float(np.mean(r["curves"][k][-5:])), 2) for k in KEYS[:3]]
-                 for r in runs], found["best_of_n"], found["fit"], flush=True)
+                 for r in runs], found["best_of_n"], flush=True)
     return found
 
 
 if __name__ == "__main__":
-    with ProcessPoolExecutor(2) as pool:
-        runs = list(pool.map(one_seed, range(5)))
+    runs = models.run_jobs(one_seed, models.SEEDS)
     RESULTS.write_text(json.dumps({"version": coursekit.__version__, "torch": torch.__version__, "updates": UPDATES,
                                    "ns": NS, "runs": runs}) + "\n")

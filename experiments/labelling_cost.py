@@ -1,12 +1,12 @@
-"""Accuracy of the reward model against the number of comparisons it was trained on, three seeds.
+"""Accuracy of the reward model against the number of comparisons it was trained on, five seeds.
 
-    python experiments/labelling_cost.py     about 5 minutes on two cores; writes results/labelling_cost.json
+    python experiments/labelling_cost.py     writes results/labelling_cost.json
 """
 
 import json
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
+import models
 import numpy as np
 import torch
 
@@ -24,7 +24,7 @@ def one_seed(seed):
     supervised, test = checkpoint("supervised"), compare(checkpoint("supervised"), 2000, seed=900 + seed)
     everything, rows = compare(supervised, max(SIZES), seed=100 + seed), []
     for size in SIZES:
-        model, _ = train_reward_model(supervised, everything.take(np.arange(size)), epochs=4, lr=2e-3, seed=seed)
+        model, _ = train_reward_model(supervised, everything.take(np.arange(size)), epochs=6, lr=2e-3, seed=seed)
         chosen, rejected = score_pairs(model, test)
         clear = test.gaps != 0
         better, worse = (np.where(test.gaps > 0, a, b)[clear] for a, b in ((chosen, rejected), (rejected, chosen)))
@@ -35,7 +35,6 @@ def one_seed(seed):
 
 
 if __name__ == "__main__":
-    with ProcessPoolExecutor(2) as pool:
-        runs = list(pool.map(one_seed, range(3)))
+    runs = models.run_jobs(one_seed, models.SEEDS)
     RESULTS.write_text(json.dumps({"version": coursekit.__version__, "torch": torch.__version__, "runs": runs},
                                   indent=1) + "\n")

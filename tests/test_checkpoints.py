@@ -8,6 +8,7 @@ import torch
 
 from coursekit import helpdesk as hd
 from coursekit.checkpoints import FOLDER, checkpoint, compare, write
+from coursekit.lm import pad, sample
 from coursekit.preferences import Annotator, accuracy, film_ratings, noise_ceiling, preference_of_raters
 from coursekit.reward_model import score_pairs
 from notebooks import BOOK
@@ -33,14 +34,14 @@ def test_the_files_are_small_and_come_fresh():
         checkpoint("rewards")
 
 
-def test_the_supervised_model_writes_well_formed_replies_of_middling_worth():
+def test_the_supervised_model_writes_well_formed_replies_of_little_worth():
     rng = np.random.default_rng(0)
     complaints = [hd.sample_complaint(rng) for _ in range(300)]
     replies = write(checkpoint("supervised"), complaints, seed=0)
     counts = [hd.features(c, r) for c, r in zip(complaints, replies)]
     assert np.mean([c["malformed"] > 0 for c in counts]) < 0.06
     assert np.mean([c["no end"] for c in counts]) < 0.02
-    assert 0.8 < np.mean([hd.rubric(c, r) for c, r in zip(complaints, replies)]) < 2.0
+    assert 0.0 < np.mean([hd.rubric(c, r) for c, r in zip(complaints, replies)]) < 1.0
     assert write(checkpoint("supervised"), complaints[:5], seed=3) == write(
         checkpoint("supervised"), complaints[:5], seed=3)
 
@@ -54,10 +55,26 @@ def test_the_reward_model_comes_near_its_ceiling():
 
 def test_the_committed_recipe_meets_its_bars_on_every_seed():
     runs = json.loads((RESULTS / "checkpoints.json").read_text())["runs"]
-    assert [run["seed"] for run in runs] == [0, 1, 2]
+    assert [run["seed"] for run in runs] == [0, 1, 2, 3, 4]
     for run in runs:
         assert run["test"]["share_of_ceiling"] >= 0.92 and run["test"]["ece"] <= 0.05
         assert run["supervised_cpu_s"] <= 40
+
+
+def test_the_likeliest_reply_is_poor_and_no_temperature_does_what_comparisons_do():
+    """Live on the shipped model: as good as greedy. Committed, every seed: at least a point below PPO at 1."""
+    complaints = [hd.sample_complaint(np.random.default_rng(i)) for i in range(100)]
+    prompts, mask = pad([hd.encode(c.text()) for c in complaints], side="left")
+    tokens, real, _ = sample(checkpoint("supervised"), prompts, mask, max_tokens=48, end=hd.END, temperature=0.05,
+                             generator=torch.Generator().manual_seed(0))
+    replies = [hd.decode(row[kept]) for row, kept in zip(tokens, real)]
+    assert np.mean([hd.STOCK in reply for reply in replies]) > 0.8
+    assert np.mean([hd.rubric(c, r) for c, r in zip(complaints, replies)]) < 1.0
+    runs = json.loads((RESULTS / "temperature.json").read_text())["runs"]
+    assert [run["seed"] for run in runs] == [0, 1, 2, 3, 4]
+    for run in runs:
+        assert max(run["supervised"].values()) <= run["ppo"]["1.0"] - 1
+        assert min(run["ppo"][t] for t in ("0.05", "0.1", "0.3", "0.5")) > run["ppo"]["1.0"]
 
 
 def test_every_result_says_its_seeds_and_version():

@@ -1,5 +1,7 @@
 """The gold reward is exact, and the world is what it says."""
 
+from collections import Counter
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -49,7 +51,18 @@ def test_better_agents_write_better_replies():
     for agent in hd.AGENTS:
         complaints = [hd.sample_complaint(rng) for _ in range(500)]
         gold[agent] = np.mean([hd.rubric(c, hd.sample_reply(rng, c, agent)) for c in complaints])
-    assert gold["expert"] > 3 > gold["average"] > 1 > gold["careless"]
+    assert gold["expert"] > 3 > 1 > gold["hurried"] > gold["careless"]
+
+
+def test_the_expert_is_rare_and_the_likeliest_reply_is_a_stock_reply():
+    """Preferences must tell what likelihood does not: the commonest whole text is a poor one, and by far."""
+    shares = {name: skill["share"] for name, skill in hd.AGENTS.items()}
+    assert sum(shares.values()) == pytest.approx(1) and shares["expert"] == min(shares.values()) <= 0.2
+    rng = np.random.default_rng(0)
+    texts = Counter(hd.sample_reply(rng, CASE) for _ in range(2000))
+    (likeliest, count), *_ = texts.most_common(1)
+    assert likeliest == f"{hd.GENERIC} . {hd.STOCK} . <end>" and hd.rubric(CASE, likeliest) == 0.25 - 1.0
+    assert count > 1.5 * max(n for text, n in texts.items() if hd.rubric(CASE, text) > 3)
 
 
 def test_held_out_pairs_are_never_trained_on():

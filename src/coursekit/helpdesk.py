@@ -4,8 +4,14 @@
     hello anna . we are sorry your phone was broken . we will repair it today . best wishes . <end>
 
 `rubric` is the gold reward, as the synthetic gold of Gao et al. 2022: a reward model never sees it, only pairs
-of replies judged by it with noise. One agent (expert, average or careless) writes a whole reply, so quality is
-something to infer; and in the corpus the customer reacts to it, so that predicting text needs judging it.
+of replies judged by it with noise. One agent writes a whole reply, so quality is something to infer; and in the
+corpus the customer reacts to it, so that predicting text needs judging it.
+
+The expert writes a fifth of the replies. Half are by a hurried agent, who mostly names neither customer nor item
+and promises the same whatever is wrong: the likeliest reply, as a whole and word by word, is a stock reply worth
+little. So a low temperature finds what is typical, not what is good; only comparisons tell the two apart. (A
+rare expert is not enough for that. If most agents greeted, the expert's greeting, right name and right item would
+each be the likeliest next word, and after them the reply is almost surely his.)
 """
 
 from dataclasses import dataclass
@@ -74,31 +80,42 @@ def sample_complaint(rng, *, held_out=False):
     return Complaint(NAMES[rng.integers(len(NAMES))], item, fault, distractor)
 
 
-# How often each kind of agent gets a part right, and what else it does.
-AGENTS = {"expert": dict(right=0.97, prompt=0.9, greets=0.95, closes=0.9, boasts=0.02, rude=0.0, apologises=0.97),
-          "average": dict(right=0.75, prompt=0.5, greets=0.8, closes=0.5, boasts=0.15, rude=0.05, apologises=0.8),
-          "careless": dict(right=0.35, prompt=0.2, greets=0.5, closes=0.2, boasts=0.35, rude=0.35, apologises=0.6)}
+# Who writes: the share of all replies; how often the agent gets name and item ("reads") and fault and remedy
+# ("solves") right; "stock", how often it promises STOCK instead of thinking; and what else it does.
+AGENTS = {
+    "expert": dict(share=0.2, reads=0.97, solves=0.97, stock=0.0, prompt=0.9, greets=0.9, closes=0.9, boasts=0.02,
+                   rude=0.0, apologises=0.97),
+    "hurried": dict(share=0.5, reads=0.75, solves=0.6, stock=0.8, prompt=0.5, greets=0.15, closes=0.35, boasts=0.2,
+                    rude=0.1, apologises=0.25),
+    "careless": dict(share=0.3, reads=0.5, solves=0.35, stock=0.0, prompt=0.2, greets=0.2, closes=0.2, boasts=0.35,
+                     rude=0.35, apologises=0.6)}
+STOCK = "we will send it soon"
 
 
 def sample_reply(rng, complaint, agent=None):
-    """A whole reply by one agent (drawn at random where None), ending in <end>."""
-    skill = AGENTS[agent or list(AGENTS)[rng.integers(len(AGENTS))]]
+    """A whole reply by one agent (drawn by its share where None), ending in <end>."""
+    agent = agent or rng.choice(list(AGENTS), p=[skill["share"] for skill in AGENTS.values()])
+    skill = AGENTS[agent]
 
-    def pick(right, among):
+    def pick(how, right, among):
         wrong = [x for x in among if x != right]
-        return right if rng.random() < skill["right"] else wrong[rng.integers(len(wrong))]
+        return right if rng.random() < skill[how] else wrong[rng.integers(len(wrong))]
 
     sentences = []
     if rng.random() < skill["greets"]:
-        sentences.append(f"hello {pick(complaint.name, NAMES)}")
+        sentences.append("hello " + pick("reads", complaint.name, NAMES))
     if rng.random() < skill["apologises"]:
-        item = pick(complaint.item, [complaint.distractor] if complaint.distractor else list(ITEM_FAULTS))
-        sentences.append(f"we are sorry your {item} was {pick(complaint.fault, list(FAULT_REMEDY))}")
+        items = [complaint.distractor] if complaint.distractor else list(ITEM_FAULTS)
+        item, fault = pick("reads", complaint.item, items), pick("solves", complaint.fault, list(FAULT_REMEDY))
+        sentences.append(f"we are sorry your {item} was {fault}")
     else:
         sentences.append(GENERIC)
-    times = PROMPT_TIMES if rng.random() < skill["prompt"] else SLOW_TIMES
-    remedy = pick(FAULT_REMEDY[complaint.fault], list(FAULT_REMEDY.values()))
-    sentences.append(f"we will {remedy} it {times[rng.integers(2)]}")
+    if rng.random() < skill["stock"]:
+        sentences.append(STOCK)
+    else:
+        times = PROMPT_TIMES if rng.random() < skill["prompt"] else SLOW_TIMES
+        remedy = pick("solves", FAULT_REMEDY[complaint.fault], list(FAULT_REMEDY.values()))
+        sentences.append(f"we will {remedy} it {times[rng.integers(2)]}")
     for chance, sentence in (("boasts", BOAST), ("rude", RUDE), ("closes", CLOSING)):
         if rng.random() < skill[chance]:
             sentences.append(sentence)

@@ -552,13 +552,13 @@ def _histories():
 
 def _clear(bug, run):
     """Whether what tells a run apart does so beyond doubt, as the task says: some faults have not shown yet."""
-    kl, proxy, explained = run["kl"], run["proxy"][-1], run["explained_variance"][-1]
+    kl, explained = run["kl"], run["explained_variance"][-1]
     if kl.min() < 0:
         doubt = kl.min() >= -2
-    elif kl[-1] > 5:
-        doubt = kl[-1] <= 20 or 0 <= proxy <= 1.2
+    elif kl[-1] >= 3:
+        doubt = kl[-1] <= 5 or 50 <= kl[-1] <= 100
     else:
-        doubt = 0.1 <= explained <= 0.3
+        doubt = 0.1 <= explained <= 0.2
     return not doubt and _diagnose(**run) == bug
 
 
@@ -581,17 +581,17 @@ def _diagnosis_cases(seed):
 def _diagnose(kl, clip_fraction, explained_variance, proxy, length):
     if kl.min() < -1:
         return "logits off by one"
-    if kl[-1] > 10:
-        return "no KL penalty" if proxy[-1] > 1 else "sign of the KL penalty"
-    return "score in the last column" if explained_variance[-1] < 0.2 else "none"
+    if kl[-1] > 4:
+        return "sign of the KL penalty" if kl[-1] > 75 else "no KL penalty"
+    return "score in the last column" if explained_variance[-1] < 0.15 else "none"
 
 
 def _kinds(g):
-    return "no KL penalty" if g.proxy[-1] > 1 else "sign of the KL penalty"
+    return "sign of the KL penalty" if g.kl[-1] > 75 else "no KL penalty"
 
 
-def _rule(negative=lambda g: g.kl.min() < -1, large=lambda g: g.kl[-1] > 10, kind=_kinds,
-          lost=lambda g: g.explained_variance[-1] < 0.2):
+def _rule(negative=lambda g: g.kl.min() < -1, large=lambda g: g.kl[-1] > 4, kind=_kinds,
+          lost=lambda g: g.explained_variance[-1] < 0.15):
     """A diagnosis by questions that are asked one after the other."""
     def diagnosis(g):
         if negative(g):
@@ -600,7 +600,7 @@ def _rule(negative=lambda g: g.kl.min() < -1, large=lambda g: g.kl[-1] > 10, kin
     return diagnosis
 
 
-_OFTEN = "Which faults can drive a mean KL beyond 20 nats, and what of the score in each of them?"
+_OFTEN = "Which two faults let the KL grow beyond that of a healthy run, and how far does each of them go?"
 _HEALTH = "What is the explained variance of a healthy critic at the start, and at the end?"
 
 DIAGNOSIS = Exercise(
@@ -611,39 +611,39 @@ and one of the last five. You see `kl` (mean, nats a reply), `clip_fraction`, `e
 score) and `length` (tokens); never the gold. Return what is wrong with it, one of `"none"`, `"logits off by one"`,
 `"sign of the KL penalty"`, `"no KL penalty"`, `"score in the last column"`. The catalogue above has the
 fingerprints. You are graded on runs of other seeds than those of this chapter; but no run is a borderline case.
-A KL that falls below 0 falls below −2. A last KL is below 5 or above 20; where it is above 20, the last proxy is
-below 0 or above 1.2. Where the KL shows nothing, the last explained variance is below 0.1 or above 0.3.""",
-    hints=("Which fault makes a mean KL clearly negative? Which drive it beyond 20, and what tells those apart?",
+A KL that falls below 0 falls below −2. A last KL is below 3, between 5 and 50, or above 100. Where the KL shows
+nothing, the last explained variance is below 0.1 or above 0.2.""",
+    hints=("Which fault makes a mean KL clearly negative? Which two let it grow, and how far does each of them go?",
            "Where the score is lost, the critic has nothing to explain. When in a run can you see that?"),
     cases=_diagnosis_cases, reference=_diagnose, compose=lambda g, rule: rule(g),
     slots=(
         Slot("rule", _rule(), (  # one slot: two wrong rules together often give what one of them gives
             Choice("a rule that does not see a negative KL", "Can a mean KL be below 0?",
                    _rule(negative=lambda g: False)),
-            Choice("a rule that takes every falling score for shifted logits",
-                   "Which other faults make the score fall?", _rule(negative=lambda g: g.proxy[-1] < g.proxy[0])),
+            Choice("a rule that takes every low score for shifted logits",
+                   "Which other faults keep the score low?", _rule(negative=lambda g: g.proxy[-1] < 0.5)),
             Choice("a rule that does not see a large KL", _OFTEN, _rule(large=lambda g: False)),
             Choice("a bound on the KL that healthy runs exceed", "How large is the KL of a healthy run?",
                    _rule(large=lambda g: g.kl[-1] > 0.1)),
-            Choice("a rule that looks for replies at the length limit alone",
-                   "Does every policy that leaves the reference write long replies?",
-                   _rule(large=lambda g: g.length[-1] > 40)),
+            Choice("a rule that sees a KL in the hundreds alone",
+                   "How large does the KL become in 30 updates without a penalty?",
+                   _rule(large=lambda g: g.kl[-1] > 75)),
             Choice("one diagnosis, a missing penalty, for every large KL", _OFTEN,
                    _rule(kind=lambda g: "no KL penalty")),
             Choice("one diagnosis, a wrong sign, for every large KL", _OFTEN,
                    _rule(kind=lambda g: "sign of the KL penalty")),
             Choice("an exchange of the two kinds of a large KL", _OFTEN,
-                   _rule(kind=lambda g: "sign of the KL penalty" if g.proxy[-1] > 1 else "no KL penalty")),
+                   _rule(kind=lambda g: "no KL penalty" if g.kl[-1] > 75 else "sign of the KL penalty")),
             Choice("a rule that takes a lost score for health",
                    "What does a critic explain that never sees a score?", _rule(lost=lambda g: False)),
             Choice("a rule that takes health for a lost score", _HEALTH, _rule(lost=lambda g: True)),
             Choice("a rule that takes health for a lost score", _HEALTH,
-                   _rule(lost=lambda g: g.explained_variance[0] < 0.2)),
+                   _rule(lost=lambda g: g.explained_variance[0] < 0.15)),
             Choice("an exchange of health and a lost score", _HEALTH,
-                   _rule(lost=lambda g: g.explained_variance[-1] >= 0.2)),
+                   _rule(lost=lambda g: g.explained_variance[-1] >= 0.15)),
             Choice("a rule that looks at the critic before the KL",
                    "In which other runs does the critic explain nothing at the end?",
-                   lambda g: "score in the last column" if g.kl.min() >= -1 and g.explained_variance[-1] < 0.2
+                   lambda g: "score in the last column" if g.kl.min() >= -1 and g.explained_variance[-1] < 0.15
                    else _rule()(g)),
             Choice("a diagnosis by the proxy alone",
                    "What does the proxy do in a healthy run, and what in a hacked one?",
