@@ -202,8 +202,10 @@ def _verdict(exercise: Exercise, public: list[Case], hidden: list[Case], outcome
     if outcomes is None:
         return Verdict.absent(exercise)
     shown = judge(exercise, public, outcomes[:len(public)])
+    if shown.status != "correct":
+        return shown
     unseen = judge(exercise, hidden, outcomes[len(public):])
-    if shown.status != "correct" or unseen.status == "correct":
+    if unseen.status == "correct":
         return shown
     lines = (f"{SIGNS['wrong']} {exercise.id}: right on every case that `check` shows, wrong on others",
              *(unseen.lines[-1:] if unseen.misconception else ()))
