@@ -6,13 +6,22 @@ from xml.etree import ElementTree
 
 import pytest
 
-from coursekit.slider import Choice, Dial, Panel, Strip, play_html
+from coursekit.slider import Choice, Dial, Panel, Strip, _within, play_html
 
 
 def html():
     panel = Panel("Errors & such", "λ", (0, 1), (0, 2), lines={"bias": ([0, 1], [0, 2])},
                   bars=[[1.0, 2.0], [0.5, 9.0]], dots=[[(0, 1)], [(1, 2)]])
     return play_html([Dial("λ", ["λ = 0", "λ = 1"], start=1)], [panel], ["one <1>", "two"])
+
+
+@pytest.mark.parametrize("y, pieces", [
+    ([0, 0.5, 1], [[(0, 0), (1, 0.5), (2, 1)]]),
+    ([5, 5, 6], []),
+    ([0, 0, 2, 0], [[(0, 0), (1, 0), (1.5, 1)], [(2.5, 1), (3, 0)]]),
+    ([2, 0, -1], [[(0.5, 1), (1, 0)]])])
+def test_a_line_ends_where_it_leaves_its_panel(y, pieces):
+    assert _within((0, 1), range(len(y)), y) == pieces
 
 
 def test_the_slider_holds_a_frame_for_every_position():

@@ -273,13 +273,34 @@ def _lines(panel):
     parts = []
     key = _LEFT + 8 if _starts_low(panel) else _WIDTH - 115  # the legend stands where the lines do not
     for i, (name, (x, y)) in enumerate(panel.lines.items()):
-        points = " ".join(f"{_across(panel, a):.1f},{_up(panel, b):.1f}" for a, b in zip(x, y))
         dash = ("", "6 3", "2 3")[i % 3]
-        parts.append(f'<polyline points="{points}" fill="none" stroke="{COLOURS[i]}" stroke-width="2" '
-                     f'stroke-dasharray="{dash}"/>')
+        for piece in _within(panel.ylim, x, y):
+            points = " ".join(f"{_across(panel, a):.1f},{_up(panel, b):.1f}" for a, b in piece)
+            parts.append(f'<polyline points="{points}" fill="none" stroke="{COLOURS[i]}" stroke-width="2" '
+                         f'stroke-dasharray="{dash}"/>')
         parts.append(_line(key, _TOP + 8 + 14 * i, key + 22, _TOP + 8 + 14 * i, COLOURS[i], dash))
         parts.append(_text(key + 26, _TOP + 12 + 14 * i, name, anchor="start"))
     return "".join(parts)
+
+
+def _within(limits, x, y):
+    """The pieces of a line that lie between the limits of y: a line that leaves them ends at the edge."""
+    low, high = limits
+    pieces, joined = [], False
+    for (a, b), (c, d) in zip(zip(x, y), zip(x[1:], y[1:])):
+        if max(b, d) < low or min(b, d) > high:
+            joined = False
+            continue
+        cuts = sorted((edge - b) / (d - b) for edge in limits) if d != b else (0.0, 1.0)
+        start, stop = max(cuts[0], 0.0), min(cuts[1], 1.0)  # the share of this segment that is drawn
+        if start == stop:  # it only touches the edge, and leaves
+            joined = False
+            continue
+        if not joined or start > 0:
+            pieces.append([(a + start * (c - a), b + start * (d - b))])
+        pieces[-1].append((a + stop * (c - a), b + stop * (d - b)))
+        joined = stop == 1
+    return pieces
 
 
 def _bars(panel, frame):
