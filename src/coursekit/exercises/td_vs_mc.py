@@ -62,7 +62,7 @@ BOOTSTRAP_VALUE = Exercise(
     task="""An episode can end in two ways. `terminated`: the world stopped. `truncated`: a time limit stopped
 us. Return the critic's value of the future of each step, shape `(T,)`: `next_values` where there is a future, 0
 where there is none. Where both flags are set the world did stop: `terminated` wins. The value of a dead state may
-be anything, even NaN; it must not show.""",
+be anything, even NaN; it must not show. You need not use every argument.""",
     hints=("After a time limit the world goes on, only without us.",
            "0 times NaN is NaN: choose with `np.where`, don't multiply."),
     cases=lambda seed: _rollout_cases(seed, "next_values", "terminated", "truncated"),
