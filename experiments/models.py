@@ -15,6 +15,7 @@ from make import fingerprint
 
 from coursekit import checkpoints, helpdesk
 from coursekit.lm import load, save
+from coursekit.saved import write_text
 
 FOLDER = Path(__file__).parent.parent / "_build" / "experiments"
 SEEDS = range(5)
@@ -56,7 +57,6 @@ def run_jobs(function, jobs):
     is there, so that an interrupted script goes on with the jobs that are missing."""
     script = Path(inspect.getfile(function)).name
     folder = FOLDER / f"{script.removesuffix('.py')}-{fingerprint(script)}"
-    folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / f"{i}.json" for i in range(len(jobs))]
     with ProcessPoolExecutor(2) as pool:
         return list(pool.map(partial(run_job, function), jobs, paths))
@@ -65,7 +65,5 @@ def run_jobs(function, jobs):
 def run_job(function, job, path):
     """The result that lies at `path`, or else the function's, which is then kept there."""
     if not path.exists():
-        partial_path = path.with_suffix(".partial")
-        partial_path.write_text(json.dumps(function(job)))
-        partial_path.replace(path)
+        write_text(path, json.dumps(function(job)))
     return json.loads(path.read_text())
