@@ -11,6 +11,7 @@ from coursekit.saved import partial
 
 PICTURES = (".png", ".svg", ".pdf", ".jpg")  # what --plot may end in
 SEEDS = 2**32 - 1  # the largest that numpy, torch and gymnasium all take
+NOTHING_SAVED = "nothing was saved; start it again"  # after Ctrl-C, where --resume has nothing to go on from
 
 
 def complain(message, status=2):
@@ -112,7 +113,7 @@ def resumable(path, resumed):
         yield
     except KeyboardInterrupt:
         ours = resumed or _stamp(path) != before  # else a file of another run, or none
-        message = f"`--resume` goes on from {path}" if ours else "nothing was saved; start it again"
+        message = f"`--resume` goes on from {path}" if ours else NOTHING_SAVED
         raise KeyboardInterrupt(message) from None
 
 

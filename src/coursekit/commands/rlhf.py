@@ -5,7 +5,7 @@ import signal
 import sys
 from pathlib import Path
 
-from coursekit.commands.common import SEEDS, at_least, check_resume, need, resumable, target_files
+from coursekit.commands.common import NOTHING_SAVED, SEEDS, at_least, check_resume, need, resumable, target_files
 
 EVERY, UPDATES = 5, 40  # updates between two saves; and in all, unless --updates says otherwise
 GONE = "a process of this run is gone, and the run has ended"
@@ -23,7 +23,7 @@ def add_command(commands):
                         help="the run, saved every 5 updates (default rlhf.safetensors)")
     parser.add_argument("--resume", action="store_true", help="go on with the run in --out")
     parser.add_argument("--plot", type=Path, nargs="?", const=Path("rlhf.png"), help="draw the history (rlhf.png)")
-    parser.set_defaults(run=run, extra="torch", interrupted="nothing was saved; start it again")
+    parser.set_defaults(run=run, extra="torch", interrupted=NOTHING_SAVED)
 
 
 def run(options):
@@ -108,7 +108,7 @@ def _learn(state, history, saved, out, updates, device):
 def _leave(out, saved):
     """End this process at once: to leave the group in order, it would have to wait for the member that is lost."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    advice = "nothing was saved; start it again"
+    advice = NOTHING_SAVED
     if saved:
         advice = f"`--resume` goes on from {out}, saved after update {saved[-1]}"
     try:

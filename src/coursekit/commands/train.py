@@ -3,7 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
-from coursekit.commands.common import SEEDS, at_least, check_resume, need, resumable, target_files
+from coursekit.commands.common import NOTHING_SAVED, SEEDS, at_least, check_resume, need, resumable, target_files
 from coursekit.saved import atomic
 
 SOLVED = {"cartpole": 475, "lunarlander": 200}  # mean return of 100 episodes, as gymnasium's makers count it
@@ -20,7 +20,7 @@ def add_command(commands):
     parser.add_argument("--out", type=Path, help="the run, saved on the way (default TASK.safetensors)")
     parser.add_argument("--resume", action="store_true", help="go on with the run in --out")
     parser.add_argument("--plot", type=Path, help="learning curve and film strips (default TASK.png)")
-    parser.set_defaults(run=run, extra="gym", interrupted="nothing was saved; start it again")
+    parser.set_defaults(run=run, extra="gym", interrupted=NOTHING_SAVED)
 
 
 def run(options):
