@@ -139,10 +139,10 @@ CHARGE = Slot("charge", lambda cost, mask: np.where(mask, -cost, 0.0), (
 REWARDS = Exercise(
     id="credit.token_rewards", notebook=NOTEBOOK, title="The reward of each token",
     function="token_rewards", points=2, difficulty="medium", minutes=10,
-    task="""Of B replies you have `scores`, `(B,)`, and, `(B, R)` each, the log-probabilities of the sampled
-tokens under the policy and under the reference, `logprobs` and `ref_logprobs`, and the `mask`, True at real tokens;
-the entries at padding may be anything, even NaN. `beta` is the KL coefficient. Return the rewards, `(B, R)`: the
-penalty −β·k1 at every real token, the score added at the last one, 0 at padding.""",
+    task="""You have B replies. `scores`, `(B,)`, holds their scores. `logprobs` and `ref_logprobs`, `(B, R)`,
+hold the log-probabilities of the sampled tokens under the policy and under the reference. `mask`, `(B, R)`, is True
+at real tokens; the entries at padding may be anything, even NaN. `beta` is the KL coefficient. Return the rewards,
+`(B, R)`: the penalty −β·k1 at every real token, the score added at the last one, 0 at padding.""",
     hints=("k1 = logprobs − ref_logprobs: above 0 where the policy likes the token more than the reference does.",
            "Choose between the penalty and 0 by the mask; then add the scores where each reply ends."),
     cases=_kl_cases, reference=lambda s, a, b, m, beta: token_rewards(s, a - b, m, beta=beta),
@@ -293,10 +293,11 @@ def _scaled_by(deviation):
 WHITEN = Exercise(
     id="credit.whiten", notebook=NOTEBOOK, title="Standardise real tokens only",
     function="whiten_advantages", points=2, difficulty="medium", minutes=8,
-    task="""Shift and scale `advantages`, `(B, R)`, so that over the real tokens of the whole batch (`mask` True;
-their advantages may be 0) the mean is 0 and the standard deviation, with N − 1 in its denominator, is 1. Padding
-becomes 0, whatever it held, even NaN. There are at least two real tokens, and they differ, so no ε is needed; one
-of up to 1e-8, added to the standard deviation, does no harm. You may write into `advantages`.""",
+    task="""Shift and scale `advantages`, `(B, R)`, so that over the real tokens of the whole batch the mean is 0
+and the standard deviation, with N − 1 in its denominator, is 1. Real tokens are those where `mask` is True, even
+if their advantage is 0. Padding becomes 0, whatever it held, even NaN. There are at least two real tokens with
+different advantages, so you need no ε; adding one of up to 1e-8 to the standard deviation does no harm. You may
+write into `advantages`.""",
     hints=("Which entries decide about the mean and the deviation? Which become 0?",
            "Mean and deviation come from the real tokens alone: select them first. Padding may hold NaN, and NaN "
            "times 0 is NaN."),
