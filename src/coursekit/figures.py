@@ -129,13 +129,15 @@ def plot_tokens(ax, tokens, rows):
 def plot_grid(ax, numbers, rows, columns, *, label, fmt="{:.2f}", log=False):
     """A table as a heat map with its numbers in the cells: the darker, the larger.
 
+    Only the lighter half of the colours is used: a black number stays legible on it, and a white one by night.
+
     Args: numbers: (R, C). rows, columns: their names. label: what the numbers are, with unit. log: whether the
     colour follows the logarithm.
     """
     table = np.asarray(numbers, float)
     colour = np.log(table) if log else table
     low, high = np.nanmin(colour), np.nanmax(colour)
-    ax.imshow(colour, cmap="Blues", vmin=low, vmax=high + 0.35 * (high - low), aspect="auto")
+    ax.imshow(colour, cmap="Blues", vmin=low, vmax=high + (high - low), aspect="auto")
     for (y, x), number in np.ndenumerate(table):
         ax.text(x, y, "" if np.isnan(number) else fmt.format(number), ha="center", va="center", fontsize=9)
     ax.set_xticks(range(len(columns)), columns)
