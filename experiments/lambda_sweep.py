@@ -19,7 +19,7 @@ from coursekit.actor_critic import evaluate
 from coursekit.classic_ppo import CARTPOLE, start, train
 
 RESULTS = Path(__file__).parent / "results" / "lambda_sweep.json"
-SWEEPS = {"lam": [0.0, 0.5, 0.9, 0.95, 0.98, 0.99, 1.0], "gamma": [0.9, 0.98, 0.99, 0.999]}
+SWEEPS = {"lam": [0.0, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 1.0], "gamma": [0.9, 0.98, 0.99, 0.999]}
 SEEDS, UPDATES = range(6), 30
 
 

@@ -72,8 +72,9 @@ VALID = Exercise(
     id="gae_at_work.valid", notebook=NOTEBOOK, title="Which rows are steps?",
     function="valid_rows", points=2, difficulty="medium", minutes=10,
     task="""A NEXT_STEP environment was played for T ≥ 1 rows in N copies: `terminated` and `truncated` are bools,
-`(N, T)`. The row after an end, of either kind, only resets: it is dead, and in a dead row both flags are False.
-`dead`, `(N,)` bools, says in which copies the *first* row is dead, because the rollout before stopped at an end.
+`(N, T)`. Time runs along axis 1: a row of the rollout is one index on that axis. The row after an end, of either
+kind, only resets: it is dead, and in a dead row both flags are False. `dead`, `(N,)` bools, says in which copies
+the *first* row is dead, because an episode ended on the last row of the previous rollout.
 Return the tuple `(valid, dead_next)`: `valid`, `(N, T)`, True where a row is a step; and `dead_next`, `(N,)`, the
 `dead` of the next rollout.""",
     hints=("Whether row t is dead was decided on row t − 1, in the same copy.",
@@ -220,8 +221,8 @@ SAME_STEP = Exercise(
 states acted on; `last_value`, a float, that of the state after the last row. Where an episode ended at step t, in
 either way, the next row already belongs to a new one, and `final_values[t]`, a number, is the value of the
 observation that really came last, `info["final_obs"]`; everywhere else it is NaN. Return `next_values`, `(T,)`: the
-critic's value of the state that really followed each step, and 0 where that state is dead (`terminated`, which wins
-where both flags are set).""",
+critic's value of the state that really followed each step, and 0 where the step is `terminated` (which wins where
+both flags are set).""",
     hints=("Inside an episode: the value of the next row. After the last row: `last_value`.",
            "One `np.where` for each flag: which of the two must come last? A product would keep the NaN."),
     cases=_same_step_cases, reference=_by_cases, compose=_followed,
