@@ -34,7 +34,7 @@ def critic_updates():
     for update in range(1, 2001):
         following = state + rng.choice([-1, 1])
         target = {0: -1.0, 6: 1.0}.get(following, critics[:, following])
-        critics[:, state] += np.array([0.1, 0.5, 1.0]) * (target - critics[:, state])
+        critics[:, state] += np.array([0.02, 0.1, 0.5]) * (target - critics[:, state])
         if update in shown:
             rounded = critics[:, 1:-1].round(2) + 0.0
             yield from (f"values {' '.join(f'{v:.2f}' for v in critic)}; " for critic in rounded)

@@ -209,7 +209,7 @@ def plot_triangle(ax, weights):
     sums = np.nansum(table, axis=0)
     plot_grid(ax, np.vstack([table, sums]), [f"n = {n}" for n in range(1, count + 1)] + ["sum"],
               ["$\\delta_t$", *[f"$\\delta_{{t+{k}}}$" for k in range(1, count)]],
-              label="weight with which each estimator brings each TD error", fmt="{:.3f}")
+              label="weight that each estimator contributes to each TD error", fmt="{:.3f}")
     ax.axhline(count - 0.5, color="black", linewidth=1.5)
 
 

@@ -1,4 +1,4 @@
-"""The self-checks of the warm-up: one small function for each of its four screens."""
+"""The exercises of chapter 0: one small function for each of its four sections."""
 
 import numpy as np
 
@@ -107,9 +107,9 @@ _OTHERS = "What becomes of the other probabilities when the logit of the taken a
 SCORE = Exercise(
     id="start.score", notebook=NOTEBOOK, title="The gradient of a log-probability",
     function="score", points=1, difficulty="medium", minutes=3,
-    task="""A softmax policy has `logits`, an array of floats between −5 and 5 with one entry for each action, and
-took `action`, an int counted from 0. Return the gradient of log π(action) with respect to the logits, an array of
-the same shape.""",
+    task="""Given a softmax policy's `logits`, an array of floats between −5 and 5 with one entry for each action,
+and the `action` it took (an int, counted from 0), return the gradient of log π(action) with respect to the logits,
+an array of the same shape.""",
     hints=("log π(a) = logit_a − log Σ exp(logits). Differentiate both terms.",
            "The first term gives 1 at the action taken; the second gives minus the softmax everywhere."),
     cases=_score_cases,
@@ -194,11 +194,11 @@ _SIZE = "With a very small step size, how far should the value move?"
 CRITIC = Exercise(
     id="start.critic", notebook=NOTEBOOK, title="One update of the critic",
     function="critic_update", points=1, difficulty="easy", minutes=2,
-    task="""The critic says `value` for this state and `next_value` for the next one. The step brought `reward`;
-`terminated`, a bool, is True where the episode ended there, so that nothing follows, whatever number `next_value`
-is. Return the new value of this state after one TD update with the discount `gamma` and the step size `alpha`. All
-but `terminated` are finite floats, and so is the answer.""",
-    hints=("First the TD error δ: the reward and what the next state is worth now, less the value of this state.",
+    task="""The critic's estimates are `value` for this state and `next_value` for the next one; the step's reward
+is `reward`. `terminated`, a bool, is True if the episode ended there; then nothing follows, whatever number
+`next_value` is. Return the new value of this state after one TD update with the discount `gamma` and the step size
+`alpha`. All but `terminated` are finite floats, and so is the answer.""",
+    hints=("First the TD error δ: the reward and what the next state is worth now, minus the value of this state.",
            "A state after the end is worth 0. New value = old value + α·δ."),
     cases=_critic_cases,
     reference=lambda value, reward, next_value, terminated, gamma, alpha:
@@ -291,7 +291,7 @@ CLIP = Exercise(
     id="start.clip", notebook=NOTEBOOK, title="PPO's clipped objective",
     function="clipped_objective", points=1, difficulty="medium", minutes=3,
     task="""Given the probability `ratios` and the `advantages`, both arrays of floats `(N,)`, and `clip` (ε),
-return PPO's objective for each sample, `(N,)`: the quantity to be raised, before any mean.""",
+return PPO's objective for each sample, `(N,)`: the quantity to be maximised, before averaging.""",
     hints=("Write both versions, with the ratio as it is and with the ratio kept inside 1 ± ε.",
            "Take the smaller of the two *products*: the pessimistic one."),
     cases=_clip_cases,

@@ -37,8 +37,8 @@ def _mixture(g, lam, share, powers, rest):
 WEIGHTS = Exercise(
     id="gae.weights", notebook=NOTEBOOK, title="The weights of the mixture",
     function="mixture_weights", points=1, difficulty="easy", minutes=5,
-    task="""An episode has `steps` steps left. GAE mixes the n-step advantages for n = 1, …, `steps`. Return
-their weights, shape `(steps,)`. The last one, Monte Carlo, takes all the weight that is left.""",
+    task="""`steps` is the number of steps that remain in an episode. GAE averages the n-step advantages for
+n = 1, …, `steps`. Return their weights, shape `(steps,)`. The last one, Monte Carlo, takes all the weight left.""",
     hints=("Weights of n = 1, 2, 3, …: (1 − λ), (1 − λ)λ, (1 − λ)λ², …",
            "They must sum to 1: the last one is λ^(steps − 1)."),
     cases=_weight_cases,
@@ -99,9 +99,9 @@ RECURSION = Exercise(
     id="gae.recursion", notebook=NOTEBOOK, title="GAE by the recursion",
     function="gae_recursion", points=3, difficulty="medium", minutes=15,
     task="""Return the GAE advantages of a rollout, `(T,)`; one backward pass is enough. All arrays have shape
-`(T,)`. The rollout may hold several episodes; each ends by itself (`terminated`, which wins where both flags are
-set), at a time limit (`truncated`), or is cut off by the end of the array. `next_values[t]` is the critic's value
-of the state that really followed step t; for a dead state it may be anything, even NaN.""",
+`(T,)`. The rollout may hold several episodes; each ends by termination (`terminated`, which wins where both flags
+are set), at a time limit (`truncated`), or at the end of the array. `next_values[t]` is the critic's value
+of the state that actually followed step t; for a terminal state it may be anything, even NaN.""",
     hints=("Two questions at each step: what is the future worth (bootstrap), and does the sum go on (trace)?",
            "`terminated` sets the bootstrap to 0. `terminated or truncated` stops the sum."),
     cases=lambda seed: rollout_cases(seed, ["rewards", "values", "next_values", "terminated", "truncated"],
@@ -151,9 +151,9 @@ LAMBDA_RETURN = Exercise(
     id="gae.lambda_return", notebook=NOTEBOOK, title="The critic's target",
     function="lambda_return", points=2, difficulty="medium", minutes=10,
     task="""Return the λ-return of every step, `(T,)`, by its own recursion, without computing advantages.
-The arrays are those of the last exercise, and so are the endings.""",
+The arrays are those of the last exercise, and episode ends are handled the same way.""",
     hints=("Inside an episode: r_t + γ·((1 − λ)·V(next state) + λ·G_{t+1}).",
-           "At an end there is no G_{t+1}: all the weight goes to the bootstrap, which is 0 after a death."),
+           "At an end there is no G_{t+1}: all the weight goes to the bootstrap, which is 0 after a termination."),
     cases=lambda seed: rollout_cases(seed, ["rewards", "next_values", "terminated", "truncated"],
                                      gamma=draw_gamma, lam=draw_lam),
     reference=lambda r, nv, te, tr, g, lam: library.lambda_returns(r, nv, te, tr, gamma=g, lam=lam),
@@ -216,8 +216,8 @@ TARGETS = Exercise(
     id="gae.targets", notebook=NOTEBOOK, title="Two uses of one estimate",
     function="targets", points=2, difficulty="easy", minutes=5,
     task="""The policy wants `advantages` standardised (mean 0, standard deviation 1, with N − 1 in its
-denominator; they differ, so no ε is needed); the critic wants its value targets, the returns, in units of reward.
-Both arrays have shape `(N,)`. Return the tuple `(standardised, returns)`.""",
+denominator; they are not all equal, so no ε is needed); the critic wants its value targets, the returns, in units
+of reward. Both arrays have shape `(N,)`. Return the tuple `(standardised, returns)`.""",
     hints=("Returns are advantages + values. Which advantages?",
            "Compute the returns first; standardise afterwards, with `advantages.std(ddof=1)`."),
     cases=_target_cases, reference=lambda a, v: (_white(a), a + v),
@@ -285,10 +285,10 @@ def _closed(c, steps, g, lam):
 CONSTANT_ERROR = Exercise(
     id="gae.constant_error", notebook=NOTEBOOK, title="A critic that is wrong by a constant",
     function="constant_error_bias", points=2, difficulty="hard", minutes=10,
-    task="""An episode has `steps` steps and then terminates. The critic says V + `error` in each of its states, and
-after the end it is right: 0. Return by how much the GAE advantage of each step is wrong on that account, shape
-`(steps,)`, from `error`, `steps`, `gamma` and `lam`; γ and λ may be anything from 0 to 1. (The formula in the text
-is for a world that never ends.)""",
+    task="""An episode has `steps` steps and then terminates. The critic's value is V + `error` in each of its
+states, and the value after the end is 0. Return by how much the GAE advantage of each step is off as a result,
+shape `(steps,)`, from `error`, `steps`, `gamma` and `lam`; γ and λ may be anything from 0 to 1. (The formula in
+the text is for a world that never ends.)""",
     hints=("By how much is one TD error off? In the middle, and at the last step?",
            "γc − c in the middle, −c at the end. Sum them up with weights (γλ)^k."),
     cases=_constant_cases, reference=_closed,
@@ -363,9 +363,9 @@ _USUAL = (lambda b, v: (abs(b) + v).mean(1), lambda b, v: (b**2 + v**2).mean(1),
 BEST_LAMBDA = Exercise(
     id="gae.best_lambda", notebook=NOTEBOOK, title="Choose λ",
     function="best_lambda", points=2, difficulty="medium", minutes=10,
-    task="""For each of K candidates `lams`, `(K,)`, in any order, you know `bias` and `variance` of the estimate in
-each of S states, `(K, S)` each. Return the candidate with the smallest mean squared error, averaged over
-states. No two candidates have the same.""",
+    task="""For K candidate λs you are given `lams`, `(K,)`, in any order, and the `bias` and `variance` of the
+estimate in each of S states, `(K, S)` each. Return the candidate with the smallest mean squared error, averaged
+over states. No two candidates have the same error.""",
     hints=("MSE of one state: bias² + variance. Square before you average.",
            "`argmin` of the averaged errors is a position in `lams`, not yet a λ."),
     cases=_lambda_cases,

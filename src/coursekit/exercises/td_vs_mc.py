@@ -39,9 +39,9 @@ TD_ERROR = Exercise(
     id="td.error", notebook=NOTEBOOK, title="TD errors",
     function="td_error", points=1, difficulty="easy", minutes=5,
     task="""Return the TD error of every step. All arrays have shape `(T,)`. `next_values[t]` is the critic's
-value of the state that really followed step t; `terminated[t]` is True where the episode ended there by itself:
-then nothing follows, and `next_values[t]` may be anything, even NaN. The rollout may hold several episodes, and its
-last step need not end one.""",
+value of the state that actually followed step t. `terminated[t]` is True where the episode reached a terminal
+state: then nothing follows, and `next_values[t]` may be anything, even NaN. The arrays hold a rollout: consecutive
+steps, often from several episodes, the last of which may be unfinished.""",
     hints=("δ_t = r_t + γ·V(s_{t+1}) − V(s_t). `next_values` already is V(s_{t+1}): shift nothing.",
            "What is the bootstrap of a terminated step? Choose it with `np.where`: a product would keep NaN."),
     cases=lambda seed: _rollout_cases(seed, "rewards", "values", "next_values", "terminated", gamma=draw_gamma),
@@ -59,10 +59,10 @@ last step need not end one.""",
 BOOTSTRAP_VALUE = Exercise(
     id="td.bootstrap", notebook=NOTEBOOK, title="What follows the last step",
     function="bootstrap", points=1, difficulty="easy", minutes=5,
-    task="""An episode can end in two ways. `terminated`: the world stopped. `truncated`: a time limit stopped
-us. Return the critic's value of the future of each step, shape `(T,)`: `next_values` where there is a future, 0
-where there is none. Where both flags are set the world did stop: `terminated` wins. The value of a dead state may
-be anything, even NaN; it must not show. You need not use every argument.""",
+    task="""An episode can end in two ways: it terminates (`terminated`), or a time limit cuts it (`truncated`).
+Return the critic's value of the future of each step, shape `(T,)`: `next_values` where there is a future, 0 where
+there is none. Where both flags are set, `terminated` wins. The value of a terminal state may be anything, even
+NaN; it must not affect the result. You need not use every argument.""",
     hints=("After a time limit the world goes on, only without us.",
            "0 times NaN is NaN: choose with `np.where`, don't multiply."),
     cases=lambda seed: _rollout_cases(seed, "next_values", "terminated", "truncated"),
@@ -109,12 +109,12 @@ def _so_far(g, gains, ends):
 MC_RETURNS = Exercise(
     id="td.mc_returns", notebook=NOTEBOOK, title="Monte Carlo returns, cuts included",
     function="mc_return", points=2, difficulty="medium", minutes=10,
-    task="""Return the Monte Carlo return of every step, shape `(T,)`. A terminated episode brings nothing more.
+    task="""Return the Monte Carlo return of every step, shape `(T,)`. Nothing follows a termination.
 Where an episode is cut, by a time limit (`truncated`) or because the array stops, the critic's value stands in for
 the rewards that we no longer see: the last step takes γ·`next_values`. Where both flags are set, `terminated` wins.
 After a terminated step `next_values` may be anything, even NaN. No reward of a later episode may count.""",
     hints=("Walk backwards: G_t = r_t + γ·G_{t+1}, and decide at each step what G_{t+1} is.",
-           "Three cases: terminated → 0; truncated, or the last row → next_values[t]; else the G you "
+           "Three cases: terminated → 0; truncated, or the last step → next_values[t]; else the G you "
            "have just computed."),
     cases=lambda seed: _rollout_cases(seed, "rewards", "next_values", "terminated", "truncated", gamma=draw_gamma),
     reference=lambda r, nv, te, tr, g: library.mc_returns(r, nv, te, tr, gamma=g),
@@ -224,12 +224,12 @@ _ASKED = "Which state follows the n rewards?"
 N_STEP = Exercise(
     id="td.n_step", notebook=NOTEBOOK, title="n-step advantages",
     function="n_step_advantage", points=2, difficulty="medium", minutes=10,
-    task="""One episode of T steps that terminates at its last step: `rewards` and `values` are arrays of floats,
-`(T,)`, `n` is an int, at least 1, and may be larger than T. Return the n-step advantage of every step, `(T,)`: n
-discounted rewards, then the critic's value of the state n steps later, less the value of the state itself. Near the
-end there are fewer than n rewards, and nothing follows them.""",
+    task="""You are given one episode of T steps that terminates at its last step: `rewards` and `values` are
+arrays of floats, `(T,)`; `n` is an int, at least 1, and may be larger than T. Return the n-step advantage of every
+step, `(T,)`: n discounted rewards, then the critic's value of the state n steps later, minus the value of the
+state itself. Near the end there are fewer than n rewards, and nothing follows them.""",
     hints=("For step t the window is t, …, min(t + n, T) − 1.",
-           "The state n steps on counts γ^n, and only where t + n < T: `values[t + n]`."),
+           "The value of the state n steps later is weighted by γ^n, and only where t + n < T: `values[t + n]`."),
     cases=_n_step_cases,
     reference=lambda r, v, n, g: library.n_step_advantages(
         r, v, np.append(v[1:], 0.0), np.arange(len(r)) == len(r) - 1, np.zeros(len(r), bool), gamma=g, n=n),
@@ -339,8 +339,8 @@ TD_BIAS = Exercise(
     id="td.bias", notebook=NOTEBOOK, title="Where TD's bias comes from",
     function="td_bias", points=2, difficulty="medium", minutes=10,
     task="""An episode visits T ≥ 1 states and then terminates. The critic is wrong by `errors[t]` = V_critic − V at
-the state of step t: `errors` is an array of floats, `(T,)`. Return by how much the TD error of each step is wrong
-on that account: δ with this critic less δ with the exact one, `(T,)`.""",
+the state of step t: `errors` is an array of floats, `(T,)`. Return by how much the TD error of each step is off
+as a result: δ with this critic minus δ with the exact one, `(T,)`.""",
     hints=("Write δ twice, once with V + e and once with V, and subtract.",
            "The error of the state after the end is 0."),
     cases=_bias_cases,
@@ -419,9 +419,9 @@ _ORDER = "In which order are the three wanted?"
 ERROR_PARTS = Exercise(
     id="td.error_parts", notebook=NOTEBOOK, title="Bias, variance, mean squared error",
     function="error_parts", points=1, difficulty="easy", minutes=5,
-    task="""`estimates`, an array of floats `(N,)`, all estimate one number, `truth`. Return the tuple
+    task="""`estimates`, an array of floats `(N,)`, holds N estimates of the same number, `truth`. Return the tuple
 `(bias, variance, mse)`. Divide by N in the variance, so that mse = bias² + variance holds exactly.""",
-    hints=("The bias keeps its sign: mean of the estimates less the truth.",
+    hints=("The bias keeps its sign: mean of the estimates minus the truth.",
            "`np.var` is the variance around the mean of the estimates; the MSE is around the truth."),
     cases=_parts_cases,
     reference=lambda x, truth: (np.mean(x - truth), np.mean(x**2) - np.mean(x) ** 2, np.mean((x - truth) ** 2)),
