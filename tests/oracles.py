@@ -8,7 +8,7 @@ import gymnasium
 import numpy as np
 import torch
 
-from coursekit import advantages, credit, preferences
+from coursekit import advantages, credit, helpdesk, preferences
 from coursekit.exercises.base import running_example
 from coursekit.ppo import clipped_policy_loss
 
@@ -71,18 +71,33 @@ def dial():
         yield _line(advantages.gae(**running_example(), gamma=0.99, lam=lam))
 
 
-def best_of_n():
-    hacking = json.loads((RESULTS / "hacking.json").read_text())
-    for i, kl in enumerate(preferences.best_of_n_kl(hacking["ns"])):
-        yield f"KL {kl:.2f}; " + "; ".join(
-            f"{int(pairs):,} pairs: gain in proxy {(proxy[:, i] - proxy[:, 0]).mean():.2f}, "
-            f"gold {gold[:, i].mean():.2f}" for pairs, proxy, gold in _runs(hacking, ("250", "4000")))
+def choices():
+    """Weights of four properties after all answers to four questions, by Newton's method."""
+    questions = (("right remedy", "today"), ("right remedy", "boast"), ("today", "best wishes"),
+                 ("boast", "best wishes"))
+    names = ("right remedy", "today", "boast", "best wishes")
+    for answers in product((1, -1, 0), repeat=4):
+        gaps = np.array([[sign * ((name == first) - (name == second)) for name in names]
+                         for sign, (first, second) in zip(answers, questions)], float)
+        weights = np.zeros(4)
+        for _ in range(50):
+            p = preferences.bradley_terry_probability(gaps @ weights, np.zeros(4))
+            curvature = (gaps.T * (p * (1 - p))) @ gaps + 0.1 * np.eye(4)
+            weights += np.linalg.solve(curvature, gaps.T @ (1 - p) - 0.1 * weights)
+        rounded = weights.round(2) + 0.0
+        yield "weights " + ", ".join(f"{name} {w:.2f}" for name, w in zip(names, rounded)) + "; "
 
 
-def _runs(hacking, sizes):
-    for pairs in sizes:
-        runs = [run["best_of_n"][pairs] for run in hacking["runs"]]
-        yield pairs, *(np.array([run[key] for run in runs]) for key in ("proxy", "gold"))
+def replies_on_the_way():
+    """Points of one reply, and gold and proxy of the batch, at seven updates of five policies."""
+    for run in json.loads((RESULTS / "hacking.json").read_text())["runs"]:
+        name, _, *words = run["prompts"][0].split()
+        fine = words[1] if "but" in words else None
+        item, fault = words[-6], words[-4]
+        for update, replies in run["on_the_way"].items():
+            points = helpdesk.rubric(helpdesk.Complaint(name, item, fault, fine), replies[0])
+            batch = run["curve"][max(int(update) - 1, 0)]
+            yield f"this reply {points:.2f} points; batch: gold {batch['gold']:.2f}, proxy {batch['proxy']:.2f}. "
 
 
 def placed_scores():
@@ -160,5 +175,5 @@ def _line(advantages):
 
 # One function for each figure of a chapter that moves, in their order on the page.
 ORACLES = {"00_before_you_start": [critic_updates, objective], "01_td_vs_mc": [n_steps], "02_gae": [ends, dial],
-           "02b_gae_at_work": [restarts], "03_reward_models": [best_of_n],
+           "02b_gae_at_work": [restarts], "03_reward_models": [choices, replies_on_the_way],
            "04_sparse_credit": [placed_scores, shares], "05_four_models": [planted]}

@@ -153,9 +153,11 @@ def calibration_error(chosen_scores, rejected_scores, *, bins=10):
 
 
 def best_of_n_kl(n):
-    """KL from the policy to its best-of-n, nats: log n − (n − 1)/n; an upper bound where scores tie.
+    """At most this far, in nats of KL, is the best of n replies from the policy that wrote them: log n − (n − 1)/n.
 
-    Source: Stiennon et al. 2020, appendix G.3.
+    Close to the true KL as long as each single reply is rare; above it where replies or their scores coincide.
+
+    Source: Stiennon et al. 2020, appendix G.3; that it is an upper bound: Beirami et al. 2024.
     """
     n = np.asarray(n, float)
     if (n < 1).any():

@@ -579,10 +579,10 @@ _MOST = "How large is what is taken away, at most?"
 _BRACKETS = "What is divided by n: one term, or more?"
 
 BEST_OF_N = Exercise(
-    id="rm.best_of_n", notebook=NOTEBOOK, title="What best-of-n costs",
+    id="rm.best_of_n", notebook=NOTEBOOK, title="How far best-of-n moves at most",
     function="best_of_n_kl", points=1, difficulty="easy", minutes=3,
-    task="""Return how far (KL, in nats) choosing the best of `n` samples moves from the policy that wrote them, for
-an array `n` of shape `(K,)`, floats or ints.""",
+    task="""A policy that keeps the best of `n` samples has a KL, in nats, of at most a certain size from the policy
+that wrote them. Return this upper bound for an array `n` of shape `(K,)`, floats or ints.""",
     hints=("The formula is in the text.", "What should come out for n = 1, where nothing has been chosen?"),
     cases=_n_cases, reference=library.best_of_n_kl,
     refuses=("preferences.best_of_n_kl",),
@@ -898,4 +898,5 @@ exceeds its accuracy by more than `tolerance`, one number; −1 if there is none
     ),
     misconceptions=(Misconception("whether there is an alarm", _WHICH_ALARM, lambda *g: _first_alarm(*g) >= 0),))
 
-EXERCISES = (PROBABILITY, LOSS, GRADIENT, ACCURACY, LAST_TOKEN, CEILING, CALIBRATION, BEST_OF_N, BIAS, SHIFT)
+# In the order of the page: six where their section ends, then four short ones.
+EXERCISES = (LOSS, GRADIENT, LAST_TOKEN, CALIBRATION, BIAS, SHIFT, PROBABILITY, ACCURACY, CEILING, BEST_OF_N)
