@@ -162,11 +162,29 @@ def _rounded(values, future):
     return [f"{a:.2f}" for a in found]
 
 
+def on_the_way():
+    """PPO without a penalty on three seeds: the batch after which each reply was written."""
+    runs = json.loads((RESULTS / "hacking.json").read_text())["runs"]
+    for seed, update in product((0, 2, 4), (0, 9, 19, 29, 39, 59, 79)):
+        found = runs[seed]["curve"][update]
+        yield f"gold {found['gold']:.2f}, proxy {found['proxy']:.2f}, KL {found['kl']:.1f} nats. "
+
+
+def coefficients():
+    """The ends of the runs of each seed, by β."""
+    for run in json.loads((RESULTS / "four_models.json").read_text())["runs"]:
+        for one in run["runs"]:
+            gold, proxy, kl = (np.mean(one["curves"][key][-5:]) for key in ("gold", "proxy", "kl"))
+            yield f"gold {gold:.2f}, proxy {proxy:.2f}, KL {kl:.1f} nats. {one['replies'][0]}"
+
+
 def planted():
     runs = json.loads((RESULTS / "bugs.json").read_text())["runs"]
-    for bug in ("none", "no KL penalty", "logits off by one", "score in the last column", "sign of the KL penalty"):
-        gold = next(run["curves"]["gold"] for run in runs if run["bug"] == bug)
-        yield f"gold at the end {np.mean(gold[-5:]):.2f}"
+    for bug in ("none", "no KL penalty", "logits off by one", "score in the last column", "sign of the KL penalty",
+                "score on every token", "score × 10", "credit leaks in from the padding"):
+        for run in [run for run in runs if run["bug"] == bug][:3]:
+            gold, kl = (np.mean(run["curves"][key][-5:]) for key in ("gold", "kl"))
+            yield f"at the end gold {gold:.2f}, KL {kl:.2f} nats"
 
 
 def _line(advantages):
@@ -176,4 +194,4 @@ def _line(advantages):
 # One function for each figure of a chapter that moves, in their order on the page.
 ORACLES = {"00_before_you_start": [critic_updates, objective], "01_td_vs_mc": [n_steps], "02_gae": [ends, dial],
            "02b_gae_at_work": [restarts], "03_reward_models": [choices, replies_on_the_way],
-           "04_sparse_credit": [placed_scores, shares], "05_four_models": [planted]}
+           "04_sparse_credit": [placed_scores, shares], "05_four_models": [on_the_way, coefficients, planted]}
