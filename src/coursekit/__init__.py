@@ -5,6 +5,7 @@
     3   preferences, reward_model, linear_reward, hf
     4   tokens, credit, credit_learning
     5   helpdesk, lm, ppo, rlhf, resume, distributed, hf_roles, memory_budget, checkpoints
+    6   groups
     all arrays, figures, slider, saved, progress, distribution, missing
 
 `exercises` is the registry of what learners solve, `autograder` judges their answers, `commands` has a module for
