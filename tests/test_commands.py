@@ -1,6 +1,7 @@
 """What all commands share: bad input, a missing package and Ctrl-C each get one line, and nothing is lost."""
 
 import ast
+import json
 import os
 import re
 import signal
@@ -8,6 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -15,6 +17,7 @@ import coursekit
 from coursekit import classic_resume, cli, lm, saved
 from coursekit.autograder import sandbox
 from coursekit.classic_resume import load_run, save_run
+from coursekit.commands import rlhf, train
 from coursekit.distribution import install
 from coursekit.progress import bar
 
@@ -114,9 +117,84 @@ def test_grades_among_the_submissions_would_be_a_learner_the_next_time(place, ca
     assert "--out class/g is among the submissions" in refused(capsys, "grade", "class", "--out", "class/g")
 
 
-def test_the_pairs_are_never_written_over(place, capsys):
-    assert "is the file of pairs" in refused(capsys, "train-rm", "pairs.jsonl", "--out", "./pairs.jsonl")
-    assert (place / "pairs.jsonl").read_text() == PAIR * 9
+WRITERS = ["rlhf --out {}", "train cartpole --out {}", "train-rm pairs.jsonl --out {}"]
+
+
+@pytest.mark.parametrize("command", [*WRITERS, "rlhf --plot {}", "train cartpole --plot {}"])
+@pytest.mark.parametrize("force", ["", " --force"])
+def test_a_file_that_is_not_ours_is_never_written_over(command, force, place, capsys):
+    """Neither the pairs, by any of their names, nor another program's file, whatever it is called."""
+    os.link("pairs.jsonl", "linked.png"), (place / "soft.png").symlink_to("pairs.jsonl")
+    (place / "table.safetensors").write_bytes((2**63).to_bytes(8, "little") + b"{}")
+    (place / "deep.safetensors").write_bytes((10**6).to_bytes(8, "little") + b"[" * 10**6)
+    names = ["linked.png", "soft.png"] if "plot" in command else [
+        "./pairs.jsonl", "linked.png", "soft.png", "table.safetensors", "deep.safetensors"]
+    for name in names:
+        before = (place / name).read_bytes()
+        line = refused(capsys, *(command.format(name) + force).split())
+        assert "is a file that coursekit did not write" in line or "which is read; name another" in line
+        assert (place / name).read_bytes() == before
+
+
+def earlier(path, name="run", **metadata):
+    """A file such as an earlier run left: no tensors, and the metadata by which it is known."""
+    header = json.dumps({"__metadata__": {name: json.dumps(metadata)}}).encode()
+    path.write_bytes(len(header).to_bytes(8, "little") + header)
+    return path.read_bytes()
+
+
+@pytest.mark.parametrize("command, name", list(zip(WRITERS, ["run", "run", "linear_reward"])))
+def test_an_earlier_run_is_replaced_only_where_it_is_asked_for(command, name, place, capsys):
+    before = earlier(place / "old.safetensors", name)
+    expected = "--out old.safetensors is there already; --force replaces it, or name another"
+    assert refused(capsys, *command.format("old.safetensors").split()) == expected
+    assert (place / "old.safetensors").read_bytes() == before
+
+
+def test_a_picture_is_replaced_only_where_it_is_asked_for(place, capsys):
+    (place / "run.png").write_bytes(b"\x89PNG, a holiday")
+    for arguments in ("rlhf --plot run.png", "train cartpole --out run.safetensors"):  # whose picture is run.png
+        line = refused(capsys, *arguments.split())
+        assert line == "--plot run.png is there already; --force replaces it, or name another"
+    assert (place / "run.png").read_bytes() == b"\x89PNG, a holiday"
+
+
+@pytest.mark.parametrize("command", WRITERS)
+def test_a_read_only_file_and_a_place_without_room_are_seen_before_any_work(command, place, capsys, monkeypatch):
+    earlier(place / "old.safetensors", "linear_reward")
+    (place / "old.safetensors").chmod(0o444)
+    assert "old.safetensors is read-only" in refused(capsys, *command.format("old.safetensors --force").split())
+    monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=100_000))
+    assert re.search(r"new.safetensors: \d\.\d MB will be written, and 0\.1 MB are free; make room",
+                     refused(capsys, *command.format("new.safetensors").split()))
+
+
+def test_a_model_is_written_into_no_folder_that_holds_anything_else(place, capsys):
+    (place / "model").mkdir(), (place / "model" / "config.json").write_text("{}")
+    for out, line in (("class", "class is a folder with other files; name a new one"),
+                      ("model", "model holds a model already; --force replaces it, or name another"),
+                      (".", ". is a folder with other files; name a new one")):
+        assert refused(capsys, "train-rm", "pairs.jsonl", "--model", "x", "--out", out) == f"--out {line}"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command, room", [("rlhf --updates 1 --batch 4", rlhf.ROOM), ("train cartpole --updates 1",
+                                                                                     train.ROOM)])
+def test_the_room_asked_for_is_what_a_run_takes(command, room, place):
+    assert cli.main([*command.split(), "--out", "x.safetensors"]) == 0
+    assert (place / "x.safetensors").stat().st_size < room < 10 * (place / "x.safetensors").stat().st_size
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", ["rlhf --updates 1 --batch 4", "train cartpole --updates 1"])
+def test_a_disk_that_fills_up_on_the_way_costs_one_line_and_no_file(command, place):
+    """No file may grow beyond 50 kB: stands for a full disk, which the check in front cannot foresee."""
+    small = "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000)); "
+    main = f"from coursekit.cli import main; sys.exit(main({[*command.split(), '--out', 'x.safetensors']!r}))"
+    done = subprocess.run([sys.executable, "-c", small + main], cwd=place, capture_output=True, text=True)
+    assert done.returncode == 2 and done.stderr.count("\n") == 1, done.stderr
+    assert "x.safetensors could not be written and is as it was" in done.stderr
+    assert contents(place) == ["class", "class/ada.ipynb", "folder", "pairs.jsonl"]
 
 
 @pytest.mark.parametrize("arguments", [
@@ -245,10 +323,10 @@ def test_ctrl_c_at_the_end_of_a_save_finds_what_was_saved(place, capsys, monkeyp
 
 def test_interrupted_before_the_first_save_a_run_does_not_promise_to_go_on(place):
     """A file of an earlier run is in --out: going on with that one is not what was asked for."""
-    (place / "rlhf.safetensors").write_bytes(b"an earlier run")
-    status, errors = interrupted(place, "rlhf --updates 5000 --batch 1000", torch_is_loaded)
+    before = earlier(place / "rlhf.safetensors")
+    status, errors = interrupted(place, "rlhf --force --updates 5000 --batch 1000", torch_is_loaded)
     assert (status, errors) == (130, "coursekit: interrupted; nothing was saved; start it again\n")
-    assert (place / "rlhf.safetensors").read_bytes() == b"an earlier run"
+    assert (place / "rlhf.safetensors").read_bytes() == before
 
 
 def torch_is_loaded(process):

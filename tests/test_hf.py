@@ -178,8 +178,8 @@ def test_the_command_trains_a_local_model(tmp_path):
 @pytest.mark.parametrize("count, options, message", [
     (9, ["--model", "tiny"], "holds 9 pairs that differ; training needs at least 10"),
     (20, ["--model", "no/such"], "no model no/such, in a folder or from the hub"),
-    (20, ["--model", "tiny", "--out", "tiny"], "--out tiny is the model itself"),
-    (20, ["--model", "tiny", "--out", "pairs.jsonl"], "--out pairs.jsonl is the file of pairs"),
+    (20, ["--model", "tiny", "--out", "tiny"], "--out tiny is tiny, which is read"),
+    (20, ["--model", "tiny", "--out", "pairs.jsonl"], "--out pairs.jsonl is pairs.jsonl, which is read"),
     (20, ["--model", "tiny", "--folds", "5"], "--folds is for the linear model"),
 ])
 def test_the_command_says_in_one_line_what_stands_in_the_way(count, options, message, tmp_path):

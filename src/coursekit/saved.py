@@ -9,6 +9,7 @@ from pathlib import Path
 FORMER_NAMES = {  # in files of version 0.1.0
     "recipe": "config", "dice": "env_generator", "missing_end": "missing_eos_penalty", "bonus": "ent_coef",
     "max_norm": "max_grad_norm", "copies": "num_envs", "rows": "num_steps"}
+HEADER = 100_000_000  # bytes: the longest header that safetensors reads
 
 
 @contextlib.contextmanager
@@ -20,6 +21,8 @@ def atomic(path):
 
     Yields a path beside `path`. What stands there in the end takes the place of `path`; after an exception it is
     removed, and `path` is as it was.
+
+    Raises: OSError naming `path` where the system refuses to write.
     """
     unfinished, path = partial(path), Path(path).resolve()
     try:
@@ -32,6 +35,11 @@ def atomic(path):
             with open(unfinished, "rb+") as file:
                 os.fsync(file.fileno())  # a power cut after this leaves one of the two, not an empty file
             unfinished.replace(path)
+    except Exception as error:
+        if isinstance(error, OSError) or type(error).__name__ == "SafetensorError":  # which hides an OSError
+            why = getattr(error, "strerror", None) or error
+            raise OSError(f"{path} could not be written and is as it was ({why})") from error
+        raise
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
         unfinished.unlink(missing_ok=True)
@@ -80,6 +88,17 @@ def read(path, config, *, kind="saved run"):
         return tensors, metadata | {"config": config(**_renamed(metadata["config"]))}
     except (SafetensorError, KeyError, TypeError, json.JSONDecodeError):
         raise ValueError(f"path must be a {kind}, and {path} is not; save_run writes one") from None
+
+
+def facts(path):
+    """The metadata of a safetensors file, without its tensors; {} for any other file."""
+    try:
+        with open(path, "rb") as file:
+            size = int.from_bytes(file.read(8), "little")
+            header = json.loads(file.read(size)) if size < HEADER else {}
+        return header.get("__metadata__", {}) if isinstance(header, dict) else {}
+    except (ValueError, RecursionError):
+        return {}
 
 
 def with_prefix(tensors, name):

@@ -4,12 +4,15 @@ import contextlib
 import importlib.util
 import math
 import os
+import shutil
 import sys
 from argparse import ArgumentTypeError
 
-from coursekit.saved import partial
+from coursekit.saved import facts, partial
 
 PICTURES = (".png", ".svg", ".pdf", ".jpg")  # what --plot may end in
+PICTURE = 400_000  # bytes, more than any picture of ours
+OURS = ("run", "linear_reward")  # what the metadata of our files name
 SEEDS = 2**32 - 1  # the largest that numpy, torch and gymnasium all take
 NOTHING_SAVED = "nothing was saved; start it again"  # after Ctrl-C, where --resume has nothing to go on from
 
@@ -54,8 +57,14 @@ def need(*packages):
             raise ModuleNotFoundError(name=package)
 
 
-def target_file(option, path, endings=()):
-    """Raise ValueError unless a file can be written at `path`: asked before a command works for minutes."""
+def target_file(option, path, *, inputs=(), room=0, endings=(), replace=False, resume=False):
+    """Raise ValueError unless a file of ours can be written at `path`: asked before a command works for minutes.
+
+    Args:
+        inputs: paths that the command reads. room: bytes that will be written. endings: of a picture; none for a
+        run or a model. replace: whether a file of ours may be overwritten; resume: whether it is read first.
+    """
+    _apart(option, path, inputs)
     if path.is_dir():
         raise ValueError(f"{option} {path} is a folder; name a file in it")
     if path.exists() and not path.is_file():
@@ -64,33 +73,76 @@ def target_file(option, path, endings=()):
         raise ValueError(f"{option} {path}: there is no folder {path.parent}; make it first")
     if endings and path.suffix.lower() not in endings:
         raise ValueError(f"{option} {path} must end in {', '.join(endings)}")
-    _try_to_write(option, path, partial(path))
+    if path.exists() and not resume:
+        known = _is_picture(path) if endings else any(name in facts(path) for name in OURS)
+        if not known:
+            raise ValueError(f"{option} {path} is a file that coursekit did not write; name another")
+        if not replace:
+            raise ValueError(f"{option} {path} is there already; --force replaces it, or name another")
+    _try_to_write(option, path, partial(path), room)
 
 
-def target_files(out, plot):
-    """Raise ValueError unless a run can be saved to `out` and drawn to `plot`; plot: None for no picture."""
-    target_file("--out", out)
+def target_files(options, plot=None, *, room):
+    """Raise ValueError unless a run can be saved to options.out and drawn to `plot` (None: no picture).
+
+    Args: options: with `out`, `resume` and `force`. room: bytes of the run.
+    """
+    replace = options.force or options.resume
+    target_file("--out", options.out, room=room, replace=replace, resume=options.resume)
     if plot:
-        target_file("--plot", plot, PICTURES)
-        if plot.resolve() == out.resolve():
+        if plot.resolve() == options.out.resolve():
             raise ValueError(f"--plot {plot} is the file of the run, --out; name another")
+        target_file("--plot", plot, inputs=[options.out], room=room + PICTURE, endings=PICTURES, replace=replace)
 
 
-def target_folder(option, path):
+def target_folder(option, path, *, inputs=(), room=0):
     """Raise ValueError unless `path` is a folder to write to, or one can be made there."""
+    _apart(option, path, inputs)
     there = next(place for place in (path, *path.parents) if place.exists())
     if not there.is_dir():
         raise ValueError(f"{option} {path}: {there} is a file; name another folder")
-    _try_to_write(option, path, partial(there / "x"))
+    _try_to_write(option, path, partial(there / "x"), room)
 
 
-def _try_to_write(option, path, trial):
+def target_model(option, path, *, inputs=(), room=0, replace=False):
+    """Raise ValueError unless a transformers model can be written to a folder that holds nothing else."""
+    target_folder(option, path, inputs=inputs, room=room)
+    if path.is_dir() and any(path.iterdir()):
+        if not (path / "config.json").is_file():
+            raise ValueError(f"{option} {path} is a folder with other files; name a new one")
+        if not replace:
+            raise ValueError(f"{option} {path} holds a model already; --force replaces it, or name another")
+
+
+def add_force(parser):
+    """Register --force, for a command whose output `target_files`, `target_file` or `target_model` checks."""
+    parser.add_argument("--force", action="store_true", help="replace what an earlier run left in the output")
+
+
+def _apart(option, path, inputs):
+    for given in inputs:
+        if path.resolve() == given.resolve() or (path.exists() and given.exists() and path.samefile(given)):
+            raise ValueError(f"{option} {path} is {given}, which is read; name another")
+
+
+def _is_picture(path):
+    with open(path, "rb") as file:
+        return file.read(5).startswith((b"\x89PNG", b"%PDF", b"\xff\xd8", b"<?xml", b"<svg"))
+
+
+def _try_to_write(option, path, trial, room):
+    if path.is_file() and not path.stat().st_mode & 0o222:
+        raise ValueError(f"{option} {path} is read-only; name another")
     try:
         trial.touch()
         trial.unlink(missing_ok=True)
+        free = shutil.disk_usage(trial.parent).free
     except OSError as error:
         raise ValueError(f"{option} {path}: nothing can be written there ({error.strerror}); "
                          "name another place") from None
+    if free < room:
+        raise ValueError(f"{option} {path}: {room / 1e6:.1f} MB will be written, and {free / 1e6:.1f} MB are free; "
+                         "make room, or name another place")
 
 
 def check_resume(options, path, saved):

@@ -5,9 +5,19 @@ import signal
 import sys
 from pathlib import Path
 
-from coursekit.commands.common import NOTHING_SAVED, SEEDS, at_least, check_resume, need, resumable, target_files
+from coursekit.commands.common import (
+    NOTHING_SAVED,
+    SEEDS,
+    add_force,
+    at_least,
+    check_resume,
+    need,
+    resumable,
+    target_files,
+)
 
 EVERY, UPDATES = 5, 40  # updates between two saves; and in all, unless --updates says otherwise
+ROOM = 4_000_000  # bytes of a saved run; 2.7 MB without its history
 GONE = "a process of this run is gone, and the run has ended"
 
 
@@ -22,6 +32,7 @@ def add_command(commands):
     parser.add_argument("--out", type=Path, default=Path("rlhf.safetensors"),
                         help="the run, saved every 5 updates (default rlhf.safetensors)")
     parser.add_argument("--resume", action="store_true", help="go on with the run in --out")
+    add_force(parser)
     parser.add_argument("--plot", type=Path, nargs="?", const=Path("rlhf.png"), help="draw the history (rlhf.png)")
     parser.set_defaults(run=run, extra="torch", interrupted=NOTHING_SAVED)
 
@@ -29,7 +40,7 @@ def add_command(commands):
 def run(options):
     """Train, report, save. Returns 0, or 1 if a process of the run is lost."""
     need("torch", "safetensors", "tqdm")
-    target_files(options.out, options.plot)
+    target_files(options, options.plot, room=ROOM)
     if options.resume:
         check_resume(options, options.out, ("beta", "batch", "seed"))
     with resumable(options.out, options.resume):

@@ -3,10 +3,20 @@
 from dataclasses import replace
 from pathlib import Path
 
-from coursekit.commands.common import NOTHING_SAVED, SEEDS, at_least, check_resume, need, resumable, target_files
+from coursekit.commands.common import (
+    NOTHING_SAVED,
+    SEEDS,
+    add_force,
+    at_least,
+    check_resume,
+    need,
+    resumable,
+    target_files,
+)
 from coursekit.saved import atomic
 
 SOLVED = {"cartpole": 475, "lunarlander": 200}  # mean return of 100 episodes, as gymnasium's makers count it
+ROOM = 1_000_000  # bytes of a saved run, its history included; 0.12 MB after one update
 LINES = 15  # printed in a whole run; each comes with a save
 
 
@@ -19,16 +29,17 @@ def add_command(commands):
     parser.add_argument("--updates", type=at_least(1), help="updates in all (default 50, lunarlander 100)")
     parser.add_argument("--out", type=Path, help="the run, saved on the way (default TASK.safetensors)")
     parser.add_argument("--resume", action="store_true", help="go on with the run in --out")
-    parser.add_argument("--plot", type=Path, help="learning curve and film strips (default TASK.png)")
+    add_force(parser)
+    parser.add_argument("--plot", type=Path, help="learning curve and film strips (default: --out, ending in .png)")
     parser.set_defaults(run=run, extra="gym", interrupted=NOTHING_SAVED)
 
 
 def run(options):
     """Train, report, save, draw."""
-    out = options.out or Path(f"{options.task}.safetensors")
-    plot = options.plot or Path(f"{options.task}.png")
+    out = options.out = options.out or Path(f"{options.task}.safetensors")
+    plot = options.plot or out.with_suffix(".png")
     need("torch", "gymnasium", "safetensors", *["Box2D"] * (options.task == "lunarlander"))
-    target_files(out, plot)
+    target_files(options, plot, room=ROOM)
     if options.resume:
         check_resume(options, out, ("seed", "updates"))
     with resumable(out, options.resume):

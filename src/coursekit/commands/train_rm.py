@@ -3,7 +3,9 @@
 import sys
 from pathlib import Path
 
-from coursekit.commands.common import SEEDS, at_least, need, target_file, target_folder
+from coursekit.commands.common import SEEDS, add_force, at_least, need, target_file, target_model
+
+ROOM = 2_200_000  # bytes of a linear model
 
 
 def add_command(commands):
@@ -17,6 +19,7 @@ def add_command(commands):
     parser.add_argument("--seed", type=at_least(0, SEEDS), default=0, help="of the order of the pairs (default 0)")
     parser.add_argument("--model", help="a transformers model to fine-tune, by name or folder, instead of the "
                                         "linear model on words")
+    add_force(parser)
     parser.set_defaults(run=run, extra="train", interrupted="nothing was saved")
 
 
@@ -35,17 +38,15 @@ def run(options):
 def _check(options, out):
     if not options.pairs.exists():
         raise ValueError(f"no file at {options.pairs}")
-    if out.resolve() == options.pairs.resolve():
-        raise ValueError(f"--out {out} is the file of pairs; name another")
     if not options.model:
-        return target_file("--out", out)
-    if Path(options.model).resolve() == out.resolve():
-        raise ValueError(f"--out {out} is the model itself; name another folder")
-    target_folder("--out", out)
+        return target_file("--out", out, inputs=[options.pairs], room=ROOM, replace=options.force)
     if not options.pairs.is_file():
         raise ValueError(f"{options.pairs} is no file; --model reads the pairs more than once")
     if options.folds is not None:
         raise ValueError("--folds is for the linear model; --model holds out the last tenth of the pairs")
+    model = Path(options.model)
+    room = sum(file.stat().st_size for file in model.glob("*") if file.is_file()) if model.is_dir() else 0
+    target_model("--out", out, inputs=[options.pairs, model], room=room, replace=options.force)
 
 
 def _linear(options, out):
