@@ -1,0 +1,249 @@
+"""DPO and IPO by hand, by finite differences and against planted bugs; the exact optimum; rewards by a program."""
+
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+from numpy.testing import assert_allclose
+
+from coursekit import direct, helpdesk
+from coursekit.checkpoints import checkpoint, compare
+from coursekit.direct import (
+    describe,
+    dialogues,
+    dpo_loss,
+    implicit_rewards,
+    ipo_loss,
+    log_ratios,
+    mentioned,
+    process_rewards,
+    tilted,
+    train_policy,
+    verified,
+)
+from coursekit.lm import response_logprobs
+from coursekit.preferences import Pairs, accuracy
+from coursekit.reward_model import bradley_terry_loss
+
+MASK = torch.tensor([[True, True, True], [True, True, False], [True, False, False], [True, True, True]])
+
+
+def random_batch(seed):
+    """(4, 3) log-probabilities under policy and reference: two chosen replies, then two rejected ones."""
+    generator = torch.Generator().manual_seed(seed)
+    return [-3 * torch.rand(4, 3, generator=generator, dtype=torch.float64) for _ in range(2)]
+
+
+def by_loop(logprobs, ref_logprobs, mask, beta):
+    """Rewards written as the definition: Python numbers, one token after the other."""
+    return [beta * sum(float(p) - float(q) for p, q, real in zip(*rows) if real)
+            for rows in zip(logprobs, ref_logprobs, mask)]
+
+
+def test_the_implicit_reward_is_beta_times_the_log_ratio_of_the_whole_reply():
+    logprobs, ref_logprobs = random_batch(0)
+    expected = by_loop(logprobs, ref_logprobs, MASK, 0.3)
+    assert_allclose(implicit_rewards(logprobs, ref_logprobs, MASK, beta=0.3), expected)
+    as_numpy = implicit_rewards(logprobs.numpy(), ref_logprobs.numpy(), MASK.numpy(), beta=0.3)
+    assert isinstance(as_numpy, np.ndarray)
+    assert_allclose(as_numpy, expected)
+
+
+def test_dpo_is_the_logistic_loss_of_the_gap_by_hand():
+    """Chosen is e² times likelier than under the reference, rejected e¹ times: d = 0.5·(2 − 1)."""
+    logprobs, ref_logprobs = torch.tensor([[-1.0], [-2.0]]), torch.tensor([[-3.0], [-3.0]])
+    mask = torch.ones(2, 1, dtype=torch.bool)
+    assert_allclose(dpo_loss(logprobs, ref_logprobs, mask, beta=0.5).item(), np.log1p(np.exp(-0.5)), rtol=1e-6)
+    assert_allclose(ipo_loss(logprobs, ref_logprobs, mask, tau=0.25).item(), (1 - 2) ** 2, rtol=1e-6)
+
+
+def test_a_policy_that_is_the_reference_pays_log_2_whatever_beta():
+    logprobs, _ = random_batch(1)
+    for beta in (0.1, 1.0, 10.0):
+        assert_allclose(dpo_loss(logprobs, logprobs, MASK, beta=beta).item(), np.log(2))
+
+
+@pytest.mark.parametrize("loss", [partial(dpo_loss, beta=0.7), partial(dpo_loss, beta=0.7, label_smoothing=0.1),
+                                  partial(dpo_loss, beta=0.7, nll=0.5), partial(ipo_loss, tau=0.4)])
+def test_the_gradient_agrees_with_finite_differences(loss):
+    for seed in range(5):
+        logprobs, ref_logprobs = random_batch(seed)
+        assert torch.autograd.gradcheck(
+            lambda x: loss(x, ref_logprobs, MASK), logprobs.requires_grad_())  # noqa: B023
+
+
+def test_the_gradient_weighs_a_pair_by_the_chance_that_it_is_judged_wrong():
+    """∂L/∂(log-probability of a chosen token) = −β·σ(−d)/N, and +β·σ(−d)/N for a rejected one."""
+    logprobs, ref_logprobs = random_batch(2)
+    logprobs.requires_grad_()
+    dpo_loss(logprobs, ref_logprobs, MASK, beta=0.7).backward()
+    chosen, rejected = implicit_rewards(logprobs.detach(), ref_logprobs, MASK, beta=0.7).chunk(2)
+    weight = 0.7 * torch.sigmoid(rejected - chosen) / 2  # (2,)
+    assert_allclose(logprobs.grad, torch.cat([-weight, weight])[:, None] * MASK)
+
+
+# Each of these has been somebody's DPO. They take and return what `implicit_rewards` does.
+BUGS = {
+    "reference upside down": lambda p, q, m, *, beta: implicit_rewards(q, p, m, beta=beta),
+    "mean over tokens": lambda p, q, m, *, beta: implicit_rewards(p, q, m, beta=beta) / m.sum(-1),
+    "padding counted": lambda p, q, m, *, beta: beta * (p - q).sum(-1),
+    "no reference": lambda p, q, m, *, beta: implicit_rewards(p, 0 * q, m, beta=beta),
+    "wrong reference": lambda p, q, m, *, beta: implicit_rewards(p, p.detach(), m, beta=beta),
+    "β outside": lambda p, q, m, *, beta: implicit_rewards(p, q, m, beta=1.0),
+    "swapped pair": lambda p, q, m, *, beta: implicit_rewards(p, q, m, beta=beta).flip(0)}
+
+
+@pytest.mark.parametrize("bug", BUGS)
+def test_a_planted_bug_changes_loss_and_gradient(monkeypatch, bug):
+    def loss_and_gradient():
+        logprobs, ref_logprobs = random_batch(3)
+        logprobs.requires_grad_()
+        loss = dpo_loss(logprobs, ref_logprobs, MASK, beta=0.3) * (0.3 if outside else 1.0)
+        loss.backward()
+        return loss.item(), logprobs.grad
+
+    outside = False
+    loss, gradient = loss_and_gradient()
+    monkeypatch.setattr(direct, "implicit_rewards", BUGS[bug])
+    outside = bug == "β outside"
+    wrong_loss, wrong_gradient = loss_and_gradient()
+    assert abs(loss - wrong_loss) > 1e-3
+    assert (gradient - wrong_gradient).abs().max() > 1e-3
+
+
+@pytest.mark.parametrize("garbage", [float("nan"), float("inf"), 1e9])
+@pytest.mark.parametrize("loss", [partial(dpo_loss, beta=1.0, nll=1.0), partial(ipo_loss, tau=0.2)])
+def test_padding_is_inert(loss, garbage):
+    logprobs, ref_logprobs = random_batch(4)
+    clean = logprobs.clone().requires_grad_()
+    loss(clean, ref_logprobs, MASK).backward()
+    dirty = torch.where(MASK, logprobs, garbage).requires_grad_()
+    loss(dirty, torch.where(MASK, ref_logprobs, garbage), MASK).backward()
+    assert_allclose(dirty.grad, clean.grad)
+
+
+def test_each_coefficient_moves_the_gradient():
+    def gradient(**options):
+        logprobs, ref_logprobs = random_batch(5)
+        dpo_loss(logprobs.requires_grad_(), ref_logprobs, MASK, **options).backward()
+        return logprobs.grad
+    found = [gradient(beta=1.0), gradient(beta=0.5), gradient(beta=1.0, label_smoothing=0.2),
+             gradient(beta=1.0, nll=0.3)]
+    for i in range(4):
+        assert all((found[i] - found[j]).abs().max() > 1e-3 for j in range(i))
+
+
+def test_ipo_punishes_a_gap_beyond_its_target_too():
+    mask = torch.ones(2, 1, dtype=torch.bool)
+
+    def loss(gap):
+        return ipo_loss(torch.tensor([[gap], [0.0]]), torch.zeros(2, 1), mask, tau=0.1).item()
+    assert loss(5.0) == 0 and loss(4.0) > 0 and loss(6.0) > 0
+
+
+@pytest.mark.parametrize("call, message", [
+    (lambda p, q: dpo_loss(p, q, MASK, beta=0.0), "beta must be a positive number, got 0.0"),
+    (lambda p, q: ipo_loss(p, q, MASK, tau=-1), "tau must be a positive number, got -1"),
+    (lambda p, q: dpo_loss(p[:3], q[:3], MASK[:3], beta=1.0), "as many chosen as rejected replies, got 3 rows"),
+    (lambda p, q: implicit_rewards(p, q, MASK.long(), beta=1.0), "mask must be boolean"),
+    (lambda p, q: implicit_rewards(p, q[:2], MASK, beta=1.0), "ref_logprobs must have the shape of logprobs"),
+    (lambda p, q: process_rewards(np.ones(2), how="last"), 'how must be "difference" or "sum", got \'last\''),
+    (lambda p, q: train_policy(None, Pairs([], [], []), None), "at least one comparison")])
+def test_bad_input_is_named(call, message):
+    with pytest.raises(ValueError, match=message):
+        call(*random_batch(6))
+
+
+def test_prompts_end_where_replies_begin():
+    tokens, attention_mask, mask = dialogues(["anna : the phone is late . agent :", "agent :"],
+                                             ["hello anna . <end>", "<end>"])
+    assert attention_mask[:, -mask.shape[1]:].equal(mask)
+    assert helpdesk.decode(tokens[1][attention_mask[1]]) == "agent : <end>"
+    assert helpdesk.decode(tokens[0][-mask.shape[1]:]) == "hello anna . <end>"
+
+
+def test_log_ratios_are_those_of_the_replies_alone_one_by_one():
+    policy, reference = checkpoint("reward"), checkpoint("supervised")  # two models over the same words
+    pairs = compare(reference, 3)
+    together = log_ratios(policy, reference, pairs.prompts, pairs.chosen, batch=2)
+    for prompt, reply, expected in zip(pairs.prompts, pairs.chosen, together):
+        text = torch.tensor([helpdesk.encode(f"{prompt} {reply}")])
+        real = torch.ones_like(text, dtype=torch.bool)
+        width = len(reply.split())
+        one = [response_logprobs(model, text, real, width)[0].sum().item() for model in (policy, reference)]
+        assert_allclose(one[0] - one[1], expected, atol=1e-3)
+
+
+def test_the_tilted_mean_is_the_exact_optimum_on_five_replies():
+    """Samples in the proportions of π_ref make the weights exact: 4 : 2 : 1 : 1 : 2 of ten."""
+    counts, reward = np.array([4, 2, 1, 1, 2]), np.array([0.0, 1.0, 3.0, -1.0, 2.0])
+    gold = np.array([1.0, 0.0, -2.0, 4.0, 3.0])
+    reference = counts / 10
+    for beta in (0.3, 1.0, 5.0):
+        optimum = reference * np.exp(reward / beta)
+        optimum /= optimum.sum()
+        found, kl = tilted(np.repeat(reward, counts)[None], np.repeat(gold, counts)[None], beta=beta)
+        assert_allclose(found, optimum @ gold)
+        assert_allclose(kl, optimum @ np.log(optimum / reference))
+
+
+def test_nothing_is_worth_more_than_the_optimum_of_its_own_reward():
+    """E[r] − β·KL of the tilted distribution is β·log mean e^(r/β), which no other policy exceeds."""
+    rewards = np.random.default_rng(0).normal(size=(3, 50))
+    for beta in (0.1, 1.0):
+        value, kl = tilted(rewards, rewards, beta=beta)
+        assert_allclose(value - beta * kl, (beta * np.log(np.exp(rewards / beta).mean(1))).mean())
+
+
+COMPLAINT = helpdesk.Complaint("anna", "phone", "broken", "lamp")
+
+
+@pytest.mark.parametrize("reply, exact, lazy", [
+    ("we are sorry your phone was late . we will repair it soon . <end>", 1, 1),  # fault and time are not checked
+    ("we are sorry your lamp was broken . we will repair it today . <end>", 0, 0),
+    ("sorry for the trouble . we will repair it today . <end>", 0, 0),
+    ("we are sorry your phone was broken . we will send it today . <end>", 0, 0),
+    ("we are sorry your phone was broken . we will send it today . we will repair it today . <end>", 0, 1),
+    ("we will repair phone it we will repair <end>", 0, 1),  # words without sentences
+    ("<end>", 0, 0)])
+def test_the_parsed_check_reads_sentences_and_the_lazy_one_words(reply, exact, lazy):
+    assert verified(COMPLAINT, reply) == exact
+    assert mentioned(COMPLAINT, reply) == lazy
+
+
+def test_paid_as_a_difference_only_the_end_counts_and_as_a_sum_repetition_pays():
+    short, long = np.array([1.0, 3.0]), np.array([1.0, 3.0, 3.0, 3.0])
+    assert process_rewards(short).tolist() == [1, 2] and process_rewards(long).tolist() == [1, 2, 0, 0]
+    assert process_rewards(long, how="sum").sum() == 10 > process_rewards(short, how="sum").sum()
+    worth = torch.randn(2, 5, generator=torch.Generator().manual_seed(0))
+    assert_allclose(process_rewards(worth).sum(-1), worth[:, -1], rtol=1e-5)
+
+
+@pytest.fixture
+def one_thread():
+    """The model is tiny: more threads only wait for each other."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.mark.slow
+def test_training_raises_gold_and_the_implicit_reward_judges(one_thread):
+    supervised = checkpoint("supervised")
+    before = {name: weight.clone() for name, weight in supervised.state_dict().items()}
+    pairs, test = compare(supervised, 1000, seed=1), compare(supervised, 500, seed=2)
+    rng = np.random.default_rng(0)
+    complaints = [helpdesk.sample_complaint(rng) for _ in range(200)]
+    watch = partial(describe, reference=supervised, complaints=complaints)
+    policy, history = train_policy(supervised, pairs, partial(dpo_loss, beta=1.0), every=16, watch=watch)
+    assert all(weight.equal(before[name]) for name, weight in supervised.state_dict().items())
+    assert [entry["step"] for entry in history] == [0, 16, 32]
+    assert abs(history[0]["kl"]) < 1e-3 and history[-1]["kl"] > 0.1
+    assert history[-1]["gold"] > history[0]["gold"] + 0.4
+    assert history[-1]["chosen"] > history[-1]["rejected"]
+    chosen, rejected = (log_ratios(policy, supervised, test.prompts, side) for side in (test.chosen, test.rejected))
+    assert accuracy(chosen, rejected) > 0.7
+    loss = bradley_terry_loss(torch.as_tensor(chosen), torch.as_tensor(rejected))
+    assert loss < np.log(2)
