@@ -77,15 +77,16 @@ def dialogues(prompts, replies):
     return torch.cat([prompt, reply], 1), torch.cat([prompt_mask, reply_mask], 1), reply_mask
 
 
-def train_policy(supervised, pairs, loss, *, epochs=2, batch=64, lr=2e-4, warmup=10, decay=True, seed=0,
-                 every=None, watch=None, progress=None):
+def train_policy(supervised, pairs, loss, *, reference=None, epochs=2, batch=64, lr=2e-4, warmup=10, decay=True,
+                 seed=0, every=None, watch=None, progress=None):
     """Train a copy of a language model on comparisons; the model itself, frozen, is the reference.
 
     Args:
         supervised: TinyLM. pairs: preferences.Pairs. loss(logprobs, ref_logprobs, mask): a scalar of (2N, R), as
-        `partial(dpo_loss, beta=1.0)`. epochs, batch (pairs), lr, seed: of Adam. warmup: steps until the learning
-        rate is whole; decay: whether it falls to 0 by a cosine. watch(policy): a dict for the history, before the
-        first step, after every `every` steps and after the last. progress: show a bar: None on a terminal.
+        `partial(dpo_loss, beta=1.0)`. reference: another frozen model, where training has begun before.
+        epochs, batch (pairs), lr, seed: of Adam. warmup: steps until the learning rate is whole. decay: whether it
+        falls to 0 by a cosine. watch(policy): a dict for the history, before the first step, after every `every`
+        steps and after the last. progress: show a bar: None on a terminal, True, False.
     Returns: the policy, and a history: dicts with step, epoch, loss, chosen and rejected (mean log-ratios since the
         last entry, nats a reply) and what `watch` found. Over-training shows in samples, not in accuracy on pairs.
     Raises: ValueError: no pairs.
@@ -93,7 +94,7 @@ def train_policy(supervised, pairs, loss, *, epochs=2, batch=64, lr=2e-4, warmup
     count = len(pairs.prompts)
     if count == 0:
         raise ValueError("pairs must hold at least one comparison, got none")
-    policy, rng = supervised.copy(), np.random.default_rng(seed)
+    policy, reference, rng = supervised.copy(), reference or supervised, np.random.default_rng(seed)
     parts = math.ceil(count / batch)
     steps = epochs * parts
     optimiser = torch.optim.Adam(policy.parameters(), lr=lr, fused=True)
@@ -107,7 +108,7 @@ def train_policy(supervised, pairs, loss, *, epochs=2, batch=64, lr=2e-4, warmup
         part = pairs.take(order[(step - 1) % parts])
         tokens, attention_mask, mask = dialogues(part.prompts * 2, part.chosen + part.rejected)
         with torch.no_grad():
-            ref_logprobs, _ = response_logprobs(supervised, tokens, attention_mask, mask.shape[1])  # (2N, R)
+            ref_logprobs, _ = response_logprobs(reference, tokens, attention_mask, mask.shape[1])  # (2N, R)
         logprobs, _ = response_logprobs(policy, tokens, attention_mask, mask.shape[1])  # (2N, R)
         value = loss(logprobs, ref_logprobs, mask)
         optimiser.zero_grad()
