@@ -108,17 +108,13 @@ def drawn(notebook):
     return found
 
 
-@pytest.mark.parametrize("path", [p for p in CHAPTERS if p.stem not in nb.FIRST_EDITION], ids=lambda p: p.stem)
-def test_a_chapter_of_the_second_edition_is_seen_and_asks_before_it_shows(path):
+@pytest.mark.parametrize("path", CHAPTERS, ids=lambda p: p.stem)
+def test_a_chapter_is_seen_and_asks_before_it_shows(path):
     """A figure, diagram or table for every 300 words of its own text, and a question before a result."""
     notebook = read(path)
     text = "\n".join(c.source for c in notebook.cells if c.cell_type == "markdown" and not mark(c))
     assert drawn(notebook) >= count(text) / 300, (drawn(notebook), count(text))
     assert re.search(r"^(> )?\*\*Predict", text, re.M)
-
-
-def test_chapters_of_the_first_edition_are_chapters():
-    assert nb.FIRST_EDITION <= {path.stem for path in CHAPTERS}
 
 
 @pytest.mark.parametrize("source, folded", [

@@ -20,9 +20,6 @@ from nbclient import NotebookClient
 
 from coursekit.exercises import EXERCISES
 
-# Chapters that are not yet rewritten for the second edition: what folds, how much is drawn, and that a question
-# stands before a surprise is not asked of them. Take a name out when its chapter keeps the rules.
-FIRST_EDITION = set()
 FORMAT = "md:myst"
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 
@@ -141,7 +138,9 @@ def problems(path):
         for output in cell.outputs:
             if output.output_type == "error" or output.get("name") == "stderr":
                 found.append(f"{path.name}: cell {cell.id} has an error or writes to stderr")
-        own = "exercise" not in cell.metadata.get("coursekit", {}) and path.stem not in FIRST_EDITION
+            if re.search(r" at 0x[0-9a-f]+", output.get("data", {}).get("text/plain", "")):
+                found.append(f"{path.name}: cell {cell.id} shows an object's address; end it with another line")
+        own = "exercise" not in cell.metadata.get("coursekit", {})
         if own and folds(cell) and "hide-input" not in cell.metadata.get("tags", []):
             found.append(f"{path.name}: cell {cell.id} draws, loads or prints and is not folded; tag it "
                          "hide-input, and give the computation that the text speaks of a cell of its own")
