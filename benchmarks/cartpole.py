@@ -24,6 +24,7 @@ from stable_baselines3.common.env_util import make_vec_env
 
 from coursekit.actor_critic import evaluate
 from coursekit.classic_ppo import CARTPOLE, start, train
+from coursekit.saved import write_text
 
 TARGET, EVERY, GIVE_UP = 475, 1024, 100_000
 ZOO = dict(n_steps=32, batch_size=256, gae_lambda=0.8, gamma=0.98, n_epochs=20, ent_coef=0.0,
@@ -100,7 +101,7 @@ def main(seeds, path):
     if path:
         facts = {"versions": versions, "target": TARGET, "every": EVERY}
         rows = ",\n".join(map(json.dumps, runs))
-        path.write_text(json.dumps(facts, indent=1)[:-2] + ',\n "runs": [\n' + rows + "\n]}\n")
+        write_text(path, json.dumps(facts, indent=1)[:-2] + ',\n "runs": [\n' + rows + "\n]}\n")
     worst = max(run["ours"][0] or GIVE_UP for run in runs)
     bars = {"median steps <= 30k": steps[0] <= 30_000, "no seed beyond 60k": worst <= 60_000,
             "CPU <= 0.4 of SB3": cpu[0] <= 0.4 * cpu[1]}

@@ -35,6 +35,7 @@ import torch  # noqa: E402
 
 from coursekit import _dispatch, figures  # noqa: E402
 from coursekit.advantages import gae, gae_by_recursion  # noqa: E402
+from coursekit.saved import write_text  # noqa: E402
 from peers import GAMMA, LAM, PEERS  # noqa: E402
 
 SHAPES = ((128, 8), (2048, 1), (2048, 64), (128, 4096), (1024, 4096), (1_000_000, 1))  # (time, rows)
@@ -232,7 +233,7 @@ def main():
     print_table(results["growth"])
     if options.json:
         short = json.loads(json.dumps(results), parse_float=lambda x: float(f"{float(x):.4g}"))
-        options.json.write_text(json.dumps(short, indent=1) + "\n")
+        write_text(options.json, json.dumps(short, indent=1) + "\n")
     if options.plot:
         fig, ax = plt.subplots(figsize=(7, 4.5))
         figures.plot_growth(ax, results["growth"])

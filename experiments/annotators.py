@@ -20,6 +20,7 @@ from coursekit import helpdesk
 from coursekit.checkpoints import checkpoint, compare, write
 from coursekit.preferences import Annotator, accuracy, label_pairs
 from coursekit.reward_model import score, score_pairs, train_reward_model
+from coursekit.saved import write_text
 
 RESULTS = Path(__file__).parent / "results" / "annotators.json"
 ANNOTATORS = {"rubric": Annotator(), "likes length": Annotator(length_bias=0.2),
@@ -107,5 +108,5 @@ def one_seed(seed):
 
 if __name__ == "__main__":
     runs = models.run_jobs(one_seed, models.SEEDS)
-    RESULTS.write_text(json.dumps({"version": coursekit.__version__, "torch": torch.__version__, "runs": runs},
-                                  indent=1) + "\n")
+    write_text(RESULTS, json.dumps({"version": coursekit.__version__, "torch": torch.__version__, "runs": runs},
+                                   indent=1) + "\n")

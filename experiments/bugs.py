@@ -21,6 +21,7 @@ import torch
 
 import coursekit
 from coursekit import arrays, checkpoints, helpdesk, lm, ppo, rlhf, tokens
+from coursekit.saved import write_text
 
 RESULTS = Path(__file__).parent / "results" / "bugs.json"
 HISTORIES = Path(coursekit.__file__).parent / "exercises" / "histories.json"  # for the exercise on diagnosis
@@ -322,6 +323,6 @@ if __name__ == "__main__":
     held_out = [(name, seed, UPDATES) for name in SICK for seed in HELD_OUT[name]]
     done = models.run_jobs(one_run, jobs + held_out)
     runs, unseen = done[:len(jobs)], done[len(jobs):]
-    RESULTS.write_text(json.dumps({"version": coursekit.__version__, "torch": torch.__version__,
-                                   "updates": UPDATES, "runs": runs}) + "\n")
-    HISTORIES.write_text(json.dumps(histories(runs + unseen)) + "\n")
+    write_text(RESULTS, json.dumps({"version": coursekit.__version__, "torch": torch.__version__,
+                                    "updates": UPDATES, "runs": runs}) + "\n")
+    write_text(HISTORIES, json.dumps(histories(runs + unseen)) + "\n")

@@ -33,6 +33,7 @@ from coursekit.credit import (
     shape,
 )
 from coursekit.credit_learning import METHODS, learn, policy_gradient
+from coursekit.saved import write_text
 
 RESULTS = Path(__file__).parent / "results" / "credit.json"
 LENGTHS, RATES, BATCH, CAP, TARGET = [20, 50, 100, 200, 500], [0.03, 0.1, 0.3, 1.0, 3.0], 20, 20_000, 0.9
@@ -235,4 +236,4 @@ if __name__ == "__main__":
         runs = rounded(list(pool.map(one_seed, range(5))))
     head = {"version": coursekit.__version__, "numpy": np.__version__, "batch": BATCH, "cap": CAP, "target": TARGET}
     lines = ",\n".join(json.dumps(run, ensure_ascii=False) for run in runs)
-    RESULTS.write_text(json.dumps(head, indent=1)[:-2] + f',\n "runs": [\n{lines}\n]}}\n', encoding="utf-8")
+    write_text(RESULTS, json.dumps(head, indent=1)[:-2] + f',\n "runs": [\n{lines}\n]}}\n')

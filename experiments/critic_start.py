@@ -18,6 +18,7 @@ import torch
 import coursekit
 from coursekit import checkpoints, helpdesk, rlhf
 from coursekit.ppo import clipped_value_loss, explained_variance
+from coursekit.saved import write_text
 
 RESULTS = Path(__file__).parent / "results" / "critic_start.json"
 VARIANTS = ("score head", "head at zero", "trained first", "learning rate warmed up")
@@ -90,5 +91,5 @@ if __name__ == "__main__":
                 runs.append({"pipeline": models_seed, "seed": seed, "variant": variant} | found)
             print(models_seed, variant, [(r["gold"], max(r["kl"]), r["explained_variance"][0])
                                          for r in runs[-len(SEEDS):]], flush=True)
-    RESULTS.write_text(json.dumps({"version": coursekit.__version__, "torch": torch.__version__,
-                                   "updates": UPDATES, "warm_up": WARM_UP, "test": TEST, "runs": runs}) + "\n")
+    write_text(RESULTS, json.dumps({"version": coursekit.__version__, "torch": torch.__version__,
+                                    "updates": UPDATES, "warm_up": WARM_UP, "test": TEST, "runs": runs}) + "\n")

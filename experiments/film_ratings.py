@@ -18,6 +18,7 @@ from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
 
 import coursekit
 from coursekit.preferences import accuracy, film_ratings, preference_of_raters
+from coursekit.saved import write_text
 
 RESULTS = Path(__file__).parent / "results" / "film_ratings.json"
 SIZES = [100, 300, 1000, 3000, 10_000, 30_000]
@@ -74,8 +75,8 @@ def main():
                                      "accuracy": measure(*judge(rng, ratings, train_rows, pairs, raters))})
         print(json.dumps(run), flush=True)
         runs.append(run)
-    RESULTS.write_text(json.dumps({"version": coursekit.__version__, "sklearn": sklearn.__version__, "runs": runs},
-                                  indent=1) + "\n")
+    write_text(RESULTS, json.dumps({"version": coursekit.__version__, "sklearn": sklearn.__version__, "runs": runs},
+                                   indent=1) + "\n")
 
 
 if __name__ == "__main__":

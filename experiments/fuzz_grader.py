@@ -18,6 +18,7 @@ import coursekit  # noqa: E402
 from coursekit.autograder import package, sandbox, submission  # noqa: E402
 from coursekit.autograder.book import chapter  # noqa: E402
 from coursekit.autograder.reader import File  # noqa: E402
+from coursekit.saved import write_text  # noqa: E402
 from fuzz import mutants  # noqa: E402
 from grading import CHAPTER, IDS, notebook  # noqa: E402
 
@@ -47,5 +48,5 @@ if __name__ == "__main__":
     parser.add_argument("--count", type=int, default=10_000)
     options = parser.parse_args()
     found = main(options.count)
-    (HERE / "results" / "fuzz_grader.json").write_text(
-        json.dumps({"version": coursekit.__version__} | found, indent=1) + "\n")
+    write_text(HERE / "results" / "fuzz_grader.json",
+               json.dumps({"version": coursekit.__version__} | found, indent=1) + "\n")

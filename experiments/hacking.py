@@ -21,6 +21,7 @@ from coursekit.checkpoints import compare, sample_prompts, write
 from coursekit.preferences import Annotator, Pairs, accuracy, best_of_n, calibration_error, noise_ceiling
 from coursekit.reward_model import normalise, score, score_pairs, train_reward_model
 from coursekit.rlhf import Config, four_models, start, train
+from coursekit.saved import write_text
 
 RESULTS = Path(__file__).parent / "results" / "hacking.json"
 NS, COMPLAINTS = [1, 2, 4, 8, 16, 32, 64, 128, 256], 100
@@ -102,5 +103,5 @@ def one_seed(seed):
 
 if __name__ == "__main__":
     runs = pipeline.run_jobs(one_seed, pipeline.SEEDS)
-    RESULTS.write_text(json.dumps({"version": coursekit.__version__, "torch": torch.__version__, "ns": NS,
-                                   "runs": runs}) + "\n")
+    write_text(RESULTS, json.dumps({"version": coursekit.__version__, "torch": torch.__version__, "ns": NS,
+                                    "runs": runs}) + "\n")

@@ -21,6 +21,7 @@ from coursekit import checkpoints, helpdesk
 from coursekit.checkpoints import checkpoint, compare, sample_prompts, write
 from coursekit.reward_model import normalise, train_reward_model
 from coursekit.rlhf import Config, four_models, start, train
+from coursekit.saved import write_text
 
 RESULTS = Path(__file__).parent / "results" / "judges.json"
 SEEDS, UPDATES = range(3), 40
@@ -58,5 +59,5 @@ def one_policy(job):
 
 if __name__ == "__main__":
     runs = models.run_jobs(one_policy, list(product(SEEDS, ANNOTATORS)))
-    RESULTS.write_text(json.dumps({"version": coursekit.__version__, "torch": torch.__version__, "runs": runs},
-                                  indent=1) + "\n")
+    write_text(RESULTS, json.dumps({"version": coursekit.__version__, "torch": torch.__version__, "runs": runs},
+                                   indent=1) + "\n")

@@ -14,6 +14,7 @@ import coursekit
 from coursekit.checkpoints import checkpoint, compare
 from coursekit.preferences import Annotator, accuracy, calibration_error, noise_ceiling
 from coursekit.reward_model import score_pairs, train_reward_model
+from coursekit.saved import write_text
 
 RESULTS = Path(__file__).parent / "results" / "labelling_cost.json"
 SIZES = [60, 125, 250, 500, 1000, 2000, 4000]
@@ -36,5 +37,5 @@ def one_seed(seed):
 
 if __name__ == "__main__":
     runs = models.run_jobs(one_seed, models.SEEDS)
-    RESULTS.write_text(json.dumps({"version": coursekit.__version__, "torch": torch.__version__, "runs": runs},
-                                  indent=1) + "\n")
+    write_text(RESULTS, json.dumps({"version": coursekit.__version__, "torch": torch.__version__, "runs": runs},
+                                   indent=1) + "\n")

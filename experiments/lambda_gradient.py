@@ -28,6 +28,7 @@ from coursekit.advantages import gae, mc_returns
 from coursekit.classic_ppo import CARTPOLE, start, train
 from coursekit.env_rollouts import begin, collect_env
 from coursekit.rollouts import Steps
+from coursekit.saved import write_text
 
 RESULTS = Path(__file__).parent / "results" / "lambda_gradient.json"
 LAMS, SNAPSHOTS, SEEDS = [0.0, 0.5, 0.9, 0.95, 0.98, 0.99, 1.0], [1, 3, 6, 9, 12, 15], range(5)
@@ -140,7 +141,8 @@ def main():
         for metrics in train(run, updates=max(SNAPSHOTS)):
             if metrics["update"] + 1 in SNAPSHOTS:
                 snapshots.append(json.dumps(snapshot(run.agent, seed, metrics["update"] + 1)))
-    RESULTS.write_text(json.dumps(facts, indent=1)[:-2] + ',\n "snapshots": [\n' + ",\n".join(snapshots) + "\n]}\n")
+    write_text(RESULTS, json.dumps(facts, indent=1)[:-2] + ',\n "snapshots": [\n' + ",\n".join(snapshots)
+               + "\n]}\n")
 
 
 if __name__ == "__main__":

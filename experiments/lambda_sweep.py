@@ -17,6 +17,7 @@ import torch
 import coursekit
 from coursekit.actor_critic import evaluate
 from coursekit.classic_ppo import CARTPOLE, start, train
+from coursekit.saved import write_text
 
 RESULTS = Path(__file__).parent / "results" / "lambda_sweep.json"
 SWEEPS = {"lam": [0.0, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 1.0], "gamma": [0.9, 0.98, 0.99, 0.999]}
@@ -48,7 +49,7 @@ def main():
     blocks = [f' "{name}": {{\n' + ",\n".join(
         f'"{value}": {json.dumps(curves[name, value])}' for value in values)
               + "}" for name, values in SWEEPS.items()]
-    RESULTS.write_text(json.dumps(facts, indent=1)[:-2] + ',\n "curves": {\n' + ",\n".join(blocks) + "}\n}\n")
+    write_text(RESULTS, json.dumps(facts, indent=1)[:-2] + ',\n "curves": {\n' + ",\n".join(blocks) + "}\n}\n")
 
 
 if __name__ == "__main__":

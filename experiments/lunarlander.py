@@ -18,6 +18,7 @@ import torch
 import coursekit
 from coursekit.actor_critic import evaluate
 from coursekit.classic_ppo import LUNARLANDER, start, train
+from coursekit.saved import write_text
 
 RESULTS, SEEDS = Path(__file__).parent / "results" / "lunarlander.json", range(3)
 
@@ -39,7 +40,7 @@ def main():
     facts = {"version": coursekit.__version__, "numpy": np.__version__, "torch": torch.__version__,
              "gymnasium": gymnasium.__version__, "episodes": 100, "config": asdict(LUNARLANDER)}
     runs = ",\n".join(json.dumps(one_run(seed)) for seed in SEEDS)
-    RESULTS.write_text(json.dumps(facts, indent=1)[:-2] + ',\n "runs": [\n' + runs + "\n]}\n")
+    write_text(RESULTS, json.dumps(facts, indent=1)[:-2] + ',\n "runs": [\n' + runs + "\n]}\n")
 
 
 if __name__ == "__main__":

@@ -18,6 +18,8 @@ import sys
 import time
 from pathlib import Path
 
+from coursekit.saved import write_text
+
 HERE = Path(__file__).parent
 PACKAGE = HERE.parent / "src" / "coursekit"
 REMEMBERED = HERE / "made_from.json"
@@ -43,7 +45,7 @@ def remembered():
 
 
 def remember(script):
-    REMEMBERED.write_text(json.dumps(remembered() | {script: fingerprint(script)}, indent=1) + "\n")
+    write_text(REMEMBERED, json.dumps(remembered() | {script: fingerprint(script)}, indent=1) + "\n")
 
 
 def is_current(script):

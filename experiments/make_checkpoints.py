@@ -20,6 +20,7 @@ from coursekit.checkpoints import FOLDER, compare, train_reward, train_supervise
 from coursekit.lm import save
 from coursekit.preferences import Annotator, accuracy, calibration_error, noise_ceiling
 from coursekit.reward_model import score_pairs
+from coursekit.saved import write_text
 
 RESULTS = Path(__file__).parent / "results" / "checkpoints.json"
 
@@ -74,8 +75,8 @@ def main():
     runs = models.run_jobs(make_and_keep, models.SEEDS)
     save(models.supervised(0), FOLDER / "supervised.safetensors")
     save(models.reward(0), FOLDER / "reward.safetensors")
-    RESULTS.write_text(json.dumps({"version": coursekit.__version__, "torch": torch.__version__, "runs": runs},
-                                  indent=1) + "\n")
+    write_text(RESULTS, json.dumps({"version": coursekit.__version__, "torch": torch.__version__, "runs": runs},
+                                   indent=1) + "\n")
     return 0
 
 

@@ -17,6 +17,7 @@ import torch
 import coursekit
 from coursekit import checkpoints, helpdesk, rlhf
 from coursekit.lm import TinyLM, pad, sample
+from coursekit.saved import write_text
 
 RESULTS = Path(__file__).parent / "results" / "temperature.json"
 TEMPERATURES = [0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 0.85, 1.0, 1.2, 1.5]
@@ -81,5 +82,6 @@ def one_seed(seed):
 
 if __name__ == "__main__":
     runs = models.run_jobs(one_seed, models.SEEDS)
-    RESULTS.write_text(json.dumps({"version": coursekit.__version__, "torch": torch.__version__, "updates": UPDATES,
-                                   "complaints": COMPLAINTS, "temperatures": TEMPERATURES, "runs": runs}) + "\n")
+    write_text(RESULTS, json.dumps({"version": coursekit.__version__, "torch": torch.__version__,
+                                    "updates": UPDATES, "complaints": COMPLAINTS, "temperatures": TEMPERATURES,
+                                    "runs": runs}) + "\n")

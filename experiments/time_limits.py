@@ -21,6 +21,7 @@ from coursekit.actor_critic import evaluate
 from coursekit.advantages import mc_returns
 from coursekit.classic_ppo import CARTPOLE, start, train
 from coursekit.env_rollouts import begin, collect_env
+from coursekit.saved import write_text
 
 RESULTS = Path(__file__).parent / "results" / "time_limits.json"
 LIMITS, SEEDS, FAR = [20, 50, 500], range(5), 1500  # γ^1500 = 3e-7: beyond it nothing counts
@@ -82,7 +83,7 @@ def main():
     print(facts["solved"])
     runs = ",\n".join(json.dumps(one_run(limit, name, seed))
                       for limit in LIMITS for name in WRAP for seed in SEEDS[:3])
-    RESULTS.write_text(json.dumps(facts, indent=1)[:-2] + ',\n "runs": [\n' + runs + "\n]}\n")
+    write_text(RESULTS, json.dumps(facts, indent=1)[:-2] + ',\n "runs": [\n' + runs + "\n]}\n")
 
 
 if __name__ == "__main__":

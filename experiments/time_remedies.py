@@ -24,6 +24,7 @@ from coursekit.actor_critic import evaluate
 from coursekit.advantages import mc_returns
 from coursekit.classic_ppo import CARTPOLE, start, train
 from coursekit.env_rollouts import begin, collect_env
+from coursekit.saved import write_text
 
 RESULTS, SEEDS, LIMIT = Path(__file__).parent / "results" / "time_remedies.json", range(5), 500
 AT, RANGES = list(range(0, LIMIT, 20)) + [LIMIT - 1], [0.05, 0.2]
@@ -114,8 +115,8 @@ def main():
              "gymnasium": gymnasium.__version__, "at": AT, "config": asdict(CARTPOLE)}
     starts = ",\n".join(json.dumps(from_wider_starts(reach, seed)) for reach in RANGES for seed in SEEDS)
     clock = ",\n".join(json.dumps(by_the_clock(treatment, seed)) for treatment in WRAP for seed in SEEDS)
-    RESULTS.write_text(json.dumps(facts, indent=1)[:-2] + ',\n "starts": [\n' + starts + '\n],\n "clock": [\n'
-                       + clock + "\n]}\n")
+    write_text(RESULTS, json.dumps(facts, indent=1)[:-2] + ',\n "starts": [\n' + starts + '\n],\n "clock": [\n'
+                        + clock + "\n]}\n")
 
 
 if __name__ == "__main__":

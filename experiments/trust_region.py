@@ -23,6 +23,7 @@ from coursekit.actor_critic import evaluate
 from coursekit.arrays import whiten
 from coursekit.classic_ppo import CARTPOLE, learn, start
 from coursekit.env_rollouts import collect_env
+from coursekit.saved import write_text
 
 RESULTS, SEEDS, UPDATES = Path(__file__).parent / "results" / "trust_region.json", range(5), 30
 NO_CLIP = 1e9
@@ -66,7 +67,7 @@ def main():
     facts = {"version": coursekit.__version__, "numpy": np.__version__, "torch": torch.__version__,
              "gymnasium": gymnasium.__version__, "config": asdict(CARTPOLE)}
     runs = ",\n".join(json.dumps(one_run(variant, seed)) for variant in VARIANTS for seed in SEEDS)
-    RESULTS.write_text(json.dumps(facts, indent=1)[:-2] + ',\n "runs": [\n' + runs + "\n]}\n")
+    write_text(RESULTS, json.dumps(facts, indent=1)[:-2] + ',\n "runs": [\n' + runs + "\n]}\n")
 
 
 if __name__ == "__main__":
