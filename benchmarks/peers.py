@@ -106,7 +106,7 @@ def rlax(data):
     return (lambda: jax.block_until_ready(both(rewards, discounts, values))), lambda x: np.asarray(x).T
 
 
-@method("the source's loop")
+@method("textbook loop, insert(0)")
 def source(data):
     """Python numbers, one row after the other, each result put in front of a list."""
     columns = [x.T.tolist() for x in (data.rewards, data.values, data.terminated)]
