@@ -77,28 +77,26 @@ KEPT: dict = {}  # {(id, calls of the cases): Known}
 def known(exercise, cases):
     """Known for these cases. It is kept, with the outcomes of mistakes that it has computed: whoever tries again,
     and the next submission of a class, need not wait for them."""
-    key = exercise.id, tuple(call_text(exercise, case) for case in cases)
+    calls = [call_text(exercise, case) for case in cases]
+    key = exercise.id, tuple(calls)
     found = KEPT.get(key)
     if found is None or found.exercise is not exercise:
         if len(KEPT) > 100:
             KEPT.clear()
-        found = KEPT[key] = Known(exercise, cases)
+        found = KEPT[key] = Known(exercise, cases, calls)
     return found
 
 
 class Known:
     """What diagnosis.py asks of an exercise, computed when it is asked."""
 
-    def __init__(self, exercise, cases):
+    def __init__(self, exercise, cases, calls=None):
         self.exercise, self.cases, self.outcomes, self.both = exercise, cases, {}, {}
+        self.calls = calls or [call_text(exercise, case) for case in cases]
         self.id, self.points, self.tolerance = exercise.id, exercise.points, exercise.tolerance
         self.labels = [case.label for case in cases]
         self.values = [exercise.reference(*inputs_of(case)) for case in cases]
         self.expected = [plain(value) for value in self.values]
-
-    @cached_property
-    def calls(self):
-        return [call_text(self.exercise, case) for case in self.cases]
 
     @cached_property
     def mistakes(self):
