@@ -6,13 +6,16 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+import tempfile
 from importlib.util import module_from_spec, spec_from_file_location
 from types import SimpleNamespace
 
 import nbformat
 import pytest
 from nbclient import NotebookClient
+from traitlets.config import Config
 
+from coursekit.autograder.notebook import sockets_in
 from environments import LEFT_OUT, OURS, ROOT, only, ran
 from notebooks import CHAPTERS
 
@@ -63,8 +66,9 @@ def test_a_copy_runs_where_nothing_of_the_course_is(name, copies, machine, tmp_p
     folder = tmp_path / "content"
     folder.mkdir()
     notebook = nbformat.read(copies / f"{name}.ipynb", as_version=4)
-    client = NotebookClient(notebook, timeout=300, kernel_name=machine, resources={"metadata": {"path": folder}})
-    client.execute()
+    with tempfile.TemporaryDirectory() as sockets:  # a short name: that of a socket is limited
+        NotebookClient(notebook, timeout=300, kernel_name=machine, resources={"metadata": {"path": folder}},
+                       config=Config(KernelManager=sockets_in(sockets))).execute()
     written = [output for cell in notebook.cells[1:] for output in cell.get("outputs", ())
                if output.output_type == "stream" and output.name == "stderr"]
     assert not written, written

@@ -17,7 +17,9 @@ from pathlib import Path
 import jupytext
 import nbformat
 from nbclient import NotebookClient
+from traitlets.config import Config
 
+from coursekit.autograder.notebook import sockets_in
 from coursekit.exercises import EXERCISES
 
 FORMAT = "md:myst"
@@ -106,8 +108,10 @@ def execute(path):
     """Run a notebook in its folder; returns it with outputs."""
     os.environ.pop("OMP_NUM_THREADS", None)  # as the book's build: training differs with it in the last digits
     notebook = nbformat.read(path, as_version=4)
-    NotebookClient(notebook, timeout=600, record_timing=False, kernel_name="python3",
-                   resources={"metadata": {"path": str(path.parent)}}).execute()
+    with tempfile.TemporaryDirectory() as sockets:
+        NotebookClient(notebook, timeout=600, record_timing=False, kernel_name="python3",
+                       config=Config(KernelManager=sockets_in(sockets)),
+                       resources={"metadata": {"path": str(path.parent)}}).execute()
     return notebook
 
 

@@ -10,6 +10,7 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from queue import Empty
@@ -49,11 +50,21 @@ class _ThisPython(KernelSpecManager):
         return KernelSpec(argv=[sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"])
 
 
+def sockets_in(folder: str | Path) -> dict[str, str]:
+    """Options of a KernelManager: its sockets are files in a folder of its own, where the system has such sockets.
+
+    A port of the network is chosen well before the kernel opens it: by then it may be another process's.
+    """
+    transport = "ipc" if os.name == "posix" else "tcp"
+    return {"transport": transport, "connection_file": str(Path(folder, "kernel.json"))}
+
+
 class Kernel:
     """A running kernel in which `check` publishes its verdict as data, as it does under pytest. Raises OSError."""
 
     def __init__(self, folder: Path) -> None:
-        self.manager = KernelManager(kernel_spec_manager=_ThisPython())
+        self.sockets = tempfile.TemporaryDirectory()
+        self.manager = KernelManager(kernel_spec_manager=_ThisPython(), **sockets_in(self.sockets.name))
         self.manager.start_kernel(cwd=str(folder), stderr=subprocess.DEVNULL,
                                   env=os.environ | {"PYTEST_CURRENT_TEST": "coursekit"})
         self.client = self.manager.blocking_client()
@@ -68,6 +79,7 @@ class Kernel:
     def stop(self) -> None:
         self.client.stop_channels()
         self.manager.shutdown_kernel(now=True)
+        self.sockets.cleanup()
 
     def run(self, source: str, seconds: float) -> tuple[str, dict[str, Any]]:
         """(id of the request, its reply's content) of a cell. Raises KernelDiedError, CellTimeoutError."""
