@@ -365,7 +365,7 @@ BEST_LAMBDA = Exercise(
     function="best_lambda", points=2, difficulty="medium", minutes=10,
     task="""For K candidate λs you are given `lams`, `(K,)`, in any order, and the `bias` and `variance` of the
 estimate in each of S states, `(K, S)` each. Return the candidate with the smallest mean squared error, averaged
-over states. No two candidates have the same error.""",
+over states: the criterion for a single estimate, not for a gradient. No two candidates have the same error.""",
     hints=("MSE of one state: bias² + variance. Square before you average.",
            "`argmin` of the averaged errors is a position in `lams`, not yet a λ."),
     cases=_lambda_cases,
