@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
-from coursekit.arrays import fraction, masked_mean, whiten
+from coursekit.arrays import finite, fraction, masked_mean, whiten
 
 both = pytest.mark.parametrize("array", [np.asarray, torch.as_tensor], ids=["numpy", "torch"])
 X = np.array([[1.0, 2.0, np.nan], [4.0, np.inf, 5.0]])
@@ -88,3 +88,32 @@ def test_equal_numbers_leave_a_finite_gradient():
     x = torch.full((5,), 0.1, requires_grad=True)
     whiten(x).sum().backward()
     assert torch.isfinite(x.grad).all()
+
+
+HALF = [pytest.param(np.asarray, np.float16, id="numpy float16"),
+        pytest.param(torch.as_tensor, torch.float16, id="torch float16"),
+        pytest.param(torch.as_tensor, torch.bfloat16, id="torch bfloat16")]
+
+
+@pytest.mark.parametrize("array, dtype", HALF)
+@pytest.mark.parametrize("x, white", [([9.5, 10, 10.5], [-1, 0, 1]), ([0, 300, 600], [-1, 0, 1]),
+                                      ([512, 512, 512], [0, 0, 0])])
+def test_half_precision_is_summed_in_float32(array, dtype, x, white):
+    """In float16 the squares overflow; bfloat16 has three digits, so that 10 ± 0.5 looked flat."""
+    x = array(x, dtype=dtype)
+    assert whiten(x).dtype == masked_mean(x).dtype == dtype
+    assert_allclose(np.asarray(torch.as_tensor(whiten(x)).float()), white, atol=0.01)
+    assert float(masked_mean(array([4e4, 4e4], dtype=dtype))) == pytest.approx(4e4, rel=4e-3)
+
+
+@both
+def test_what_is_not_finite_is_named_with_its_place(array):
+    assert finite("scores", array([[1.0], [2.0]])).shape == (2, 1)
+    with pytest.raises(ValueError, match=r"scores must be finite, got nan in reply 2; look"):
+        finite("scores", array([[0.0, 1.0], [1.0, 2.0], [3.0, np.nan]]), "reply")
+
+
+@pytest.mark.parametrize("count", [0, -1, float("nan")])
+def test_a_denominator_that_is_not_positive_is_refused(count):
+    with pytest.raises(ValueError, match="count must be positive"):
+        masked_mean(np.ones(3), count=count)

@@ -17,6 +17,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers  # noqa: E402
 
 from coursekit import hf  # noqa: E402
 from coursekit.lm import TinyLM, pad  # noqa: E402
+from coursekit.preference_data import load_pairs  # noqa: E402
 
 pytestmark = pytest.mark.slow
 
@@ -116,13 +117,15 @@ def write(path, count=300, start=0):
 @pytest.mark.parametrize("kind, pad_token", [("gpt2", None), ("llama", None), ("llama", "<unk>")])
 def test_a_classifier_learns_what_people_prefer_from_the_end_of_the_text(kind, pad_token, tmp_path):
     name = build(tmp_path / "model", kind, pad_token=pad_token)
-    kept, skipped, margins = hf.train_rm(name, write(tmp_path / "pairs.jsonl"), tmp_path / "out", epochs=3, lr=1e-2)
-    assert (kept, skipped, margins.shape) == (270, 0, (30,))
+    margins, groups, held_out, skipped, repeated = hf.train_rm(
+        name, write(tmp_path / "pairs.jsonl"), tmp_path / "out", epochs=3, lr=1e-2)
+    assert (skipped, margins.shape, len(groups)) == (0, (30,), 300) and repeated < 20
+    assert held_out.sum() == 30 and not set(groups[held_out]) & set(groups[~held_out])
     assert (margins > 0).mean() > 0.9
     model, tokenizer = hf._load(str(tmp_path / "out"), 1024)
     assert [p.suffix for p in (tmp_path / "out").glob("model*")] == [".safetensors"]
     with torch.no_grad():
-        last = list(hf._differing(tmp_path / "pairs.jsonl"))[270:]
+        last = [pair for pair, held in zip(load_pairs(tmp_path / "pairs.jsonl"), held_out) if held]
         chosen, rejected = hf.score_pairs(model.eval(), tokenizer, last)
     np.testing.assert_allclose((chosen - rejected).numpy(), margins, atol=1e-5)
 
@@ -146,15 +149,40 @@ def test_a_long_text_keeps_its_end(tmp_path):
 
 def test_the_held_out_tenth_is_the_last_and_nobody_learns_from_it(tmp_path):
     """Swap its labels: the model stays the same, so that every margin changes its sign and nothing else."""
-    lines = write(tmp_path / "pairs.jsonl", 200).read_text().splitlines()
-    swapped = [json.loads(line) for line in lines[180:]]
-    lines[180:] = [json.dumps(r | {"chosen": r["rejected"], "rejected": r["chosen"]}) for r in swapped]
-    (tmp_path / "swapped.jsonl").write_text("\n".join(lines))
+    records = list(map(json.loads, write(tmp_path / "pairs.jsonl", 200).read_text().splitlines()))
     name = build(tmp_path / "model", "gpt2")
-    plain, other = (hf.train_rm(name, tmp_path / file, tmp_path / "out", lr=1e-2)[2]
-                    for file in ("pairs.jsonl", "swapped.jsonl"))
+    plain, _, held_out, *_ = hf.train_rm(name, tmp_path / "pairs.jsonl", tmp_path / "out", lr=1e-2)
+    swapped = [r | {"chosen": r["rejected"], "rejected": r["chosen"]} if held else r
+               for r, held in zip(records, held_out)]
+    (tmp_path / "swapped.jsonl").write_text("\n".join(map(json.dumps, swapped)))
+    other = hf.train_rm(name, tmp_path / "swapped.jsonl", tmp_path / "out", lr=1e-2)[0]
     np.testing.assert_allclose(plain, -other, atol=1e-5)
-    assert abs(plain).min() > 1e-3
+    assert abs(plain).min() > 1e-3 and held_out[150:].sum() == 20
+
+
+def test_pairs_that_are_cut_to_equal_texts_are_skipped(tmp_path):
+    """The model takes 8 tokens, and reads the end of a text."""
+    records = [json.loads(line) for line in write(tmp_path / "pairs.jsonl", 40).read_text().splitlines()]
+    end = " ".join(f"x{i}" for i in range(20))
+    records += [{"prompt": "the question", "chosen": f"good {end}", "rejected": f"bad {end}"}] * 3
+    (tmp_path / "pairs.jsonl").write_text("\n".join(map(json.dumps, records)))
+    _, groups, _, skipped, _ = hf.train_rm(build(tmp_path / "model", "gpt2"), tmp_path / "pairs.jsonl",
+                                           tmp_path / "out", longest=8)
+    assert (len(groups), skipped) == (40, 3)
+
+
+def test_a_loss_that_is_no_number_stops_the_training_and_saves_nothing(tmp_path):
+    with pytest.raises(ValueError, match="gradient's norm is .*learning rate"):
+        hf.train_rm(build(tmp_path / "model", "gpt2"), write(tmp_path / "pairs.jsonl"), tmp_path / "out", lr=1e30)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_model_in_bfloat16_is_trained_and_saved(tmp_path):
+    """Its weights move, and its scores tell good answers from bad ones as those in float32 do."""
+    name = build(tmp_path / "model", "gpt2")
+    margins, *_ = hf.train_rm(name, write(tmp_path / "pairs.jsonl"), tmp_path / "out", epochs=3, lr=1e-2,
+                              dtype=torch.bfloat16)
+    assert (margins > 0).mean() > 0.9 and hf._load(str(tmp_path / "out"), 8)[0].dtype == torch.float32
 
 
 def command(*arguments, folder):
@@ -169,8 +197,8 @@ def test_the_command_trains_a_local_model(tmp_path):
     (tmp_path / "pairs.jsonl").write_text(lines + '\n{"chosen": "same", "rejected": "same"}')
     code, output = command("--model", "tiny", folder=tmp_path)
     assert code == 0 and re.fullmatch(
-        r"pairs +60  \(1 skipped: both texts are equal\)\n"
-        r"accuracy, last tenth +\d\.\d{3}  \[\d\.\d{3}, \d\.\d{3}\]\nsaved as reward\n", output), output
+        r"pairs +60  \(1 skipped: both texts are equal\)\ngroups +5\d  of equal prompts .*\n"
+        r"accuracy, held out +\d\.\d{3}  \[\d\.\d{3}, \d\.\d{3}\]\nsaved as reward\n", output), output
     assert (tmp_path / "reward" / "model.safetensors").is_file()
     assert (tmp_path / "reward" / "tokenizer.json").is_file()
 

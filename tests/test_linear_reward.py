@@ -21,6 +21,7 @@ from scipy.sparse import csr_array, vstack
 from sklearn.feature_extraction.text import TfidfTransformer
 
 from coursekit import linear_reward
+from coursekit.commands.train_rm import _print_accuracy
 from coursekit.distribution import install
 from coursekit.linear_reward import (
     LinearReward,
@@ -102,12 +103,49 @@ def test_no_pair_is_judged_by_a_model_that_saw_it():
 
 
 def test_the_shuffled_model_is_trained_and_judged_on_swapped_labels():
-    """One pair 200 times: sure by its label; unsure and right half the time by swapped ones."""
-    held_out = train([("p", "good", "bad")] * 200)[1]
+    """One pair of replies to 200 prompts: sure by its label; unsure and right half the time by swapped ones."""
+    held_out = train([(f"p{i}", "good", "bad") for i in range(200)])[1]
     assert (held_out.margins > 2).all() and (abs(held_out.shuffled) < 1).all()
     for fold in range(5):
         margins = held_out.shuffled[fold::5]
         assert np.ptp(abs(margins)) < 1e-6 and abs((margins > 0).mean() - 0.5) < 4 * 0.5 / 40**0.5
+
+
+def coin_tosses(kind, seed):
+    """Replies of 30 words out of 200, and labels that say nothing: what can be learned is which pair was seen."""
+    rng = np.random.default_rng(seed)
+    replies = iter(" ".join(f"w{j}" for j in rng.integers(200, size=30)) for _ in range(10_000))
+    if kind == "each line twice":
+        return [(f"p{i}", next(replies), next(replies)) for i in range(60)] * 2
+    if kind == "one against three":
+        chosen = [next(replies) for _ in range(40)]
+        return [(f"p{i}", chosen[i], next(replies)) for i in range(40) for _ in range(3)]
+    if kind == "one against three, no prompt":
+        return [("", *pair) for _, *pair in coin_tosses("one against three", seed)]
+    return [(f"p{i}", next(replies), next(replies)) for i in range(300)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", [
+    "each line twice", "one against three", "one against three, no prompt", "300 pairs"])
+def test_where_labels_say_nothing_the_interval_holds_one_half(kind):
+    """Of model and shuffled labels alike, on 18 of 20 seeds or more, as 95 % intervals should; and the mean over
+    the seeds is 1/2. Folds by line gave 1.000 for the first three."""
+    shares, holds = np.empty((2, 20, 2))
+    for seed in range(20):
+        held_out = train(coin_tosses(kind, seed), folds=3, epochs=2, seed=seed)[1]
+        for i, margins in enumerate((held_out.margins, held_out.shuffled)):
+            low, high = _print_accuracy("", margins, held_out.groups, crossed=True)
+            shares[seed, i], holds[seed, i] = share(margins), low < 0.5 < high
+            if kind == "300 pairs":
+                assert 0.15 < high - low < 0.17  # and says something: of 300 independent trials it is 0.11
+    print(shares.mean(0), shares.min(0), shares.max(0), holds.sum(0))
+    assert (holds.sum(0) >= 18).all() and (abs(shares.mean(0) - 0.5) < 0.04).all()
+
+
+def test_scripts_without_spaces_and_emoji_have_words():
+    for reply, words in (("今天天气", 4 + 3), ("good 天气 👍", 4 + 3), ("ดี", 2 + 1), ("naïve Straße", 2 + 1)):
+        assert count_words([reply]).sum() == words
 
 
 @pytest.mark.parametrize("sign", [1, -1])
@@ -163,7 +201,8 @@ def test_other_files_are_no_models(tmp_path):
 
 
 @pytest.mark.parametrize("pairs, options, message", [
-    ([("p", "a b", "c d")] * 3, {}, "3 pairs to learn from are fewer than the 5 folds"),
+    ([(str(i), "a b", "c d") for i in range(3)], {}, "3 pairs to learn from, in 3 groups .* too few for 5 folds"),
+    ([("p", "a b", "c d")] * 30, {}, "30 pairs to learn from, in 1 groups .* too few for 5 folds"),
     ([("p", "same", "same")] * 9, {}, "nothing to learn"), ([("p", "!!!", "???")] * 9, {}, "nothing to learn"),
     ([], {}, "nothing to learn"), ([("p", "a", "b")] * 9, {"folds": 1}, "folds must be at least 2"),
     ([("p", "a", "b")] * 9, {"epochs": 0}, "epochs must be an integer of at least 1"),
@@ -200,13 +239,14 @@ def test_the_command_trains_reports_and_saves(tmp_path):
     code, output = command(path.name, folder=tmp_path)
     assert code == 0
     assert re.search(r"^pairs +1,500  \(1 skipped: both texts are equal\)$", output, re.M), output
+    assert re.search(r"^groups +1,500  of equal prompts or texts, each held out whole$", output, re.M), output
     rows = {name: [float(x) for x in numbers] for name, *numbers in re.findall(
         r"^(accuracy, 5 folds|length alone|shuffled labels) +(\S+)  \[(\S+), (\S+)\]$", output, re.M)}
     held_out = train(pairs)[1]
     for name, margins in zip(rows, (held_out.margins, held_out.length, held_out.shuffled), strict=True):
         assert rows[name][0] == round(share(margins), 3) and rows[name][1] < rows[name][0] < rows[name][2]
     assert re.search(r"^calibration error +0\.\d\d\d$", output, re.M) and "warning" not in output
-    assert output.endswith("saved as reward.safetensors\n") and len(output.splitlines()) == 6  # no progress bar
+    assert output.endswith("saved as reward.safetensors\n") and len(output.splitlines()) == 7  # no progress bar
     _, chosen, rejected = zip(*pairs)
     model = load(tmp_path / "reward.safetensors")
     assert accuracy(model.score(None, chosen), model.score(None, rejected)) > ceiling - 0.02
@@ -239,9 +279,9 @@ GOOD = '{"prompt": "p", "chosen": "good words", "rejected": "bad words"}\n'
 @pytest.mark.slow
 @pytest.mark.parametrize("content, options, message", [
     (None, [], "no file at pairs.jsonl"), ("", [], "pairs.jsonl is empty"),
-    (GOOD * 3, [], "3 pairs to learn from are fewer than the 5 folds"),
+    (GOOD * 9, [], "9 pairs to learn from, in 1 groups of equal prompts or texts, are too few for 5 folds"),
     (GOOD.replace("bad", "good") * 9, [], "nothing to learn"),
-    (GOOD * 9 + '{"chosen": 1}', [], 'pairs.jsonl, line 10: a record needs "chosen" and "rejected"'),
+    (GOOD * 9 + '{"chosen": 1}', [], 'pairs.jsonl, line 10: a record needs "chosen" and "rejected", or'),
     (GOOD * 9, ["--out", "no/such.safetensors"], "there is no folder no; make it first"),
     (GOOD * 9, ["--out", "."], "is a folder; name a file in it"),
     (GOOD * 9, ["--folds", "1"], "--folds must be at least 2, got 1"),

@@ -7,6 +7,7 @@ from numpy.testing import assert_allclose
 
 from coursekit.ppo import (
     clipped_policy_loss,
+    clipped_step,
     clipped_value_loss,
     entropy,
     explained_variance,
@@ -184,3 +185,50 @@ def test_entropy_of_a_uniform_choice_is_log_of_their_number():
 def test_entropy_is_taken_over_the_last_axis():
     logits = torch.tensor([0.5, 0.25, 0.25]).log() + torch.tensor([[[1.0], [-3.0]]])  # (1, 2, 3)
     assert_allclose(entropy(logits), np.full((1, 2), 1.5 * np.log(2)), rtol=1e-6)
+
+
+@pytest.mark.parametrize("dtype, logprob", [(torch.float32, 89.0), (torch.float16, 12.0), (torch.float64, 800.0)])
+@pytest.mark.parametrize("advantage", [1.0, 0.0])
+def test_a_ratio_that_overflows_is_clipped_and_has_no_gradient(dtype, logprob, advantage):
+    """0·∞ is NaN; the limit of the gradient is 0."""
+    logprobs = torch.tensor([logprob, 0.0], dtype=dtype, requires_grad=True)
+    loss = clipped_policy_loss(logprobs, torch.zeros_like(logprobs), torch.full_like(logprobs, advantage), clip=0.2)
+    loss.backward()
+    assert loss.item() == pytest.approx(-1.1 * advantage, rel=2e-3)
+    assert logprobs.grad[0] == 0 and torch.isfinite(logprobs.grad).all()
+
+
+def test_a_higher_upper_bound_moves_that_bound_alone():
+    for ratio, advantage, expected in ((1.3, 1.0, -1.28), (1.25, 1.0, -1.25), (0.7, -1.0, 0.8), (1.5, -1.0, 1.5)):
+        given = torch.tensor([ratio]).log(), torch.zeros(1), torch.tensor([advantage])
+        assert clipped_policy_loss(*given, clip=0.2, clip_high=0.28).item() == pytest.approx(expected, rel=1e-6)
+    with pytest.raises(ValueError, match="clip must be a positive number"):
+        clipped_policy_loss(*given, clip=0.2, clip_high=-1)
+
+
+def test_a_forbidden_token_adds_nothing_to_the_entropy():
+    logits = torch.tensor([[0.0, 0.0, -torch.inf]], requires_grad=True)
+    entropy(logits).backward()
+    assert_allclose(entropy(logits).detach(), [np.log(2)], rtol=1e-6)
+    assert torch.equal(logits.grad, torch.zeros(1, 3))
+
+
+@pytest.mark.parametrize("returns, values", [([1, 1 + 6e-8], [0.3, 0.7]), ([1e6, 1e6 + 0.06], [0.0, 1.0])])
+def test_returns_that_vary_by_rounding_alone_are_not_explained(returns, values):
+    assert explained_variance(torch.tensor(values), torch.tensor(returns)) == 0
+
+
+def test_explained_variance_in_half_precision_does_not_overflow():
+    returns = torch.tensor([0.0, 300, 600], dtype=torch.float16)
+    assert explained_variance(returns, returns) == 1
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_a_gradient_that_is_no_number_makes_no_step(bad):
+    model = torch.nn.Linear(2, 1)
+    optimiser = torch.optim.Adam(model.parameters())
+    (model(torch.ones(2)) * bad).sum().backward()
+    before = [p.clone() for p in model.parameters()]
+    with pytest.raises(ValueError, match="the gradient's norm is"):
+        clipped_step(optimiser, model)
+    assert all(map(torch.equal, before, model.parameters())) and not optimiser.state_dict()["state"]

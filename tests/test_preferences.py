@@ -1,7 +1,5 @@
 """Bradley-Terry, annotators, ceilings, calibration, best-of-n, and real files."""
 
-import gzip
-import json
 from itertools import combinations
 
 import numpy as np
@@ -20,8 +18,8 @@ from coursekit.preferences import (
     best_of_n_kl,
     bradley_terry_probability,
     calibration_error,
+    effective_count,
     label_pairs,
-    load_pairs,
     noise_ceiling,
     rao_kupper,
     reliability,
@@ -137,37 +135,38 @@ def test_best_of_n_kl_by_enumeration():
         best_of_n_kl(0)
 
 
-HH = {"chosen": "\n\nHuman: hi\n\nAssistant: hello there", "rejected": "\n\nHuman: hi\n\nAssistant: help yourself"}
-TRL = {"prompt": [{"role": "user", "content": "hi"}], "chosen": [{"role": "assistant", "content": "hello"}],
-       "rejected": [{"role": "assistant", "content": "no"}]}
+def test_pairs_that_hang_together_count_as_fewer():
+    """Each comparison k times over tells as much as one; independent ones in groups tell as much as they are."""
+    rng = np.random.default_rng(0)
+    wins = rng.random(4000) < 0.7
+    alone = np.arange(4000)
+    assert_allclose(effective_count(wins, alone), 4000, rtol=1e-3)
+    assert_allclose(effective_count(np.tile(wins, 3), np.tile(alone, 3)), 4000, rtol=1e-3)
+    assert_allclose(effective_count(wins, alone // 4), 4000, rtol=0.1)
+    assert effective_count(np.ones(30), np.arange(30) // 3) == 10  # all right: as many as there are groups
+    assert effective_count([0.5, 0.5, 0.5, 1.0], [0, 1, 2, 3]) == 4  # ties vary less, and count no more than once
 
 
-def test_real_files_are_read_in_their_common_forms(tmp_path):
-    lines = [json.dumps(HH), "", json.dumps(TRL), json.dumps({"prompt": "p", "chosen": "a", "rejected": "b"})]
-    plain, zipped = tmp_path / "pairs.jsonl", tmp_path / "pairs.jsonl.gz"
-    plain.write_text("\n".join(lines))
-    with gzip.open(zipped, "wt") as file:
-        file.write("\n".join(lines))
-    assert list(load_pairs(plain)) == list(load_pairs(zipped)) == [
-        ("\n\nHuman: hi\n\nAssistant:", "hello there", "help yourself"),
-        ("\n\nUser: hi", "Assistant: hello", "Assistant: no"), ("p", "a", "b")]
+def test_equal_proxies_share_what_they_bring():
+    """All tied: any may be the best, so that the mean is that of all."""
+    assert_allclose(best_of_n([[1.0, 1, 1, 1]], [[0.0, 1, 2, 3]], [1, 2, 4]), 1.5)
+    rng = np.random.default_rng(0)
+    proxy, gold = rng.integers(3, size=(2, 6)).astype(float), rng.normal(size=(2, 6))
+    for n in range(1, 7):
+        subsets = [list(s) for s in combinations(range(6), n)]
+        brute = [np.mean([gold[p, s][proxy[p, s] == proxy[p, s].max()].mean() for s in subsets]) for p in range(2)]
+        assert_allclose(best_of_n(proxy, gold, [n])[0], brute)
 
 
-@pytest.mark.parametrize("content, message", [
-    ('{"chosen": "a", "rejected": "b"}\n{"chosen": ', r"pairs.jsonl, line 2: not JSON"),
-    ('{"chosen": "a"}', r'line 1: a record needs "chosen" and "rejected"'),
-    ("[1, 2]", "line 1: a record needs"), ('{"chosen": 1, "rejected": "b"}', '"chosen" must be text'),
-    ('{"chosen": [{"role": "x"}], "rejected": "b"}', '"chosen" must be text or a list'), ("", "is empty"),
+@pytest.mark.parametrize("call, message", [
+    (lambda: best_of_n([[1.0, np.nan]], [[0.0, 1]], [1]), "proxy must be finite, got nan in prompt 0"),
+    (lambda: best_of_n([[1.0, 2]], [[0.0, 1, 2]], [1]), "other must have the shape of proxy"),
+    (lambda: accuracy(np.ones((3, 1)), np.ones(3)), "rejected_scores must have the shape"),
+    (lambda: reliability([0.5, 1.5], [True, False]), r"probabilities must lie in \[0, 1\]"),
+    (lambda: reliability([0.5, 0.5], [True]), "outcomes must have the shape"),
+    (lambda: label_pairs(np.random.default_rng(0), ["p"] * 3, ["a"] * 3, ["b"] * 2, [0, 0, 0], [0, 0, 0]),
+     "must be of one length, got 3, 3, 2, 3, 3"),
 ])
-def test_a_bad_record_names_its_file_and_line(content, message, tmp_path):
-    path = tmp_path / "pairs.jsonl"
-    path.write_text(content)
+def test_what_does_not_fit_is_refused_by_name(call, message):
     with pytest.raises(ValueError, match=message):
-        list(load_pairs(path))
-
-
-def test_a_big_file_is_streamed(tmp_path):
-    path = tmp_path / "pairs.jsonl"
-    path.write_text((json.dumps(HH) + "\n") * 1000)
-    first = next(iter(load_pairs(path)))
-    assert first[1] == "hello there"
+        call()

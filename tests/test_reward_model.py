@@ -6,6 +6,7 @@ import torch
 from numpy.testing import assert_allclose
 
 from coursekit import helpdesk as hd
+from coursekit import reward_model
 from coursekit.lm import TinyLM
 from coursekit.preferences import Pairs, accuracy
 from coursekit.reward_model import bradley_terry_loss, ensemble, normalise, score, score_pairs, train_reward_model
@@ -130,3 +131,18 @@ def test_ensembles_by_hand():
     assert ensemble(scores, "lower").tolist() == [1.0, 0.0]
     with pytest.raises(ValueError, match="how must be one of mean, min, lower"):
         ensemble(scores, "max")
+
+
+@pytest.mark.parametrize("margin", [torch.ones(4, 1), torch.ones(3), torch.ones(1)])
+def test_a_margin_that_would_be_broadcast_is_refused(margin):
+    with pytest.raises(ValueError, match="margin must be a number or of the shape of chosen_scores"):
+        bradley_terry_loss(torch.zeros(4), torch.zeros(4), margin=margin)
+
+
+def test_one_reply_has_no_unit(monkeypatch):
+    for scores, message in (([2.0], "replies must differ in their scores"), ([2.0, np.nan], "got nan in reply 1")):
+        monkeypatch.setattr(reward_model, "score", lambda *_, scores=scores: np.array(scores))
+        model = TinyLM(9, width=8, heads=2)
+        with pytest.raises(ValueError, match=message):
+            normalise(model, ["p"] * len(scores), ["r"] * len(scores))
+        assert all(torch.isfinite(p).all() for p in model.parameters())

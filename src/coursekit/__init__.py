@@ -2,7 +2,7 @@
 
     1   advantages, chains, rollouts; 2: advantages again, and its fast loops in _dispatch, _scans, _kernels
     2b  env_rollouts, actor_critic, classic_ppo, classic_resume
-    3   preferences, reward_model, linear_reward, hf
+    3   preferences, preference_data, reward_model, linear_reward, hf
     4   tokens, credit, credit_learning
     5   helpdesk, lm, ppo, rlhf, resume, distributed, hf_roles, memory_budget, checkpoints
     6   groups

@@ -5,6 +5,7 @@ at contents: a NaN is the caller's affair unless a mask says that it must not co
 """
 
 import math
+from dataclasses import fields
 from functools import cache
 
 import numpy as np
@@ -70,10 +71,37 @@ def positive_int(**named):
     return int(value)
 
 
+def finite(name, x, each="entry"):
+    """x, an array. Raises ValueError naming the first `each`, a number of the first axis, that is not finite."""
+    xp = array_namespace(x)
+    if not bool(xp.all(good := xp.isfinite(x))):
+        where = tuple(int(i) for i in np.argwhere(~np.asarray(good))[0])
+        raise ValueError(f"{name} must be finite, got {float(x[where])} in {each} {where[0]}; look at what made it")
+    return x
+
+
+def check_numbers(config, **ranges):
+    """Raise ValueError unless each field of a config is a number in its range, or None where it may be.
+
+    ranges: name to (kind, lowest, highest, whether the lowest itself may be): kind int or float.
+    """
+    for name, (kind, lowest, highest, included) in ranges.items():
+        value = getattr(config, name)
+        if value is None and any(field.name == name and "None" in str(field.type) for field in fields(config)):
+            continue
+        number = positive_int(**{name: value}) if kind is int else _number(name, value)
+        if not lowest <= number <= highest or (number == lowest and not included) or math.isinf(number):
+            least = f"at least {lowest}" if included else f"more than {lowest}"
+            most = f"at most {highest}" if highest < math.inf else "finite"
+            raise ValueError(f"{name} must be {least} and {most}, got {value!r}")
+
+
 def masked_mean(x, mask=None, *, count=None):
     """Mean over the entries where mask is True; the others, NaN included, do not count.
 
         mean = sum_{i: mask_i} x_i / |mask|
+
+    Half precision (float16, bfloat16) is added up in float32.
 
     Args:
         x: floats of any shape (numpy or torch). mask: bools of the same shape, or None for all.
@@ -81,10 +109,13 @@ def masked_mean(x, mask=None, *, count=None):
     Returns:
         A 0-d array of the library and dtype of x.
     Raises:
-        ValueError: shapes differ, mask is not boolean, or nothing counts.
+        ValueError: shapes differ, mask is not boolean, nothing counts, or count is not positive.
     """
     xp, x, mask = _with_mask(x, mask)
-    return xp.sum(xp.where(mask, x, 0.0)) / (_count(xp, mask) if count is None else count)
+    if count is not None and not count > 0:
+        raise ValueError(f"count must be positive, got {count!r}")
+    total = xp.sum(xp.where(mask, _in_single(xp, x), 0.0))
+    return xp.astype(total / (_count(xp, mask) if count is None else count), x.dtype, copy=False)
 
 
 def whiten(x, mask=None, *, eps=1e-8, total=lambda part: part):
@@ -93,7 +124,7 @@ def whiten(x, mask=None, *, eps=1e-8, total=lambda part: part):
         y = (x − mean) / (sd + eps),   sd with the N − 1 denominator
 
     Whiten advantages after the value targets are computed from them, never before. Where all entries are equal up
-    to rounding the result is 0 everywhere.
+    to rounding the result is 0 everywhere. Moments of half precision (float16, bfloat16) are computed in float32.
 
     Args:
         x: floats of any shape. mask: bools of the same shape, or None. eps: added to sd, in units of x.
@@ -104,16 +135,18 @@ def whiten(x, mask=None, *, eps=1e-8, total=lambda part: part):
         ValueError: as masked_mean, or fewer than two entries count.
     Source: Huang et al. 2022, detail 7.
     """
-    xp, x, mask = _with_mask(x, mask)
+    xp, given, mask = _with_mask(x, mask)
+    x = _in_single(xp, given)
+    rounding = xp.finfo(given.dtype).eps * (8 if x.dtype == given.dtype else 1)  # sums add theirs to the entries'
     count = float(total(xp.sum(mask)))
     if count < 2:
         raise ValueError(f"mask must leave at least 2 entries that count, got {int(count)}")
     mean = total(xp.sum(xp.where(mask, x, 0.0))) / count
     centred = xp.where(mask, x - mean, 0.0)
     variance = total(xp.sum(centred * centred)) / (count - 1)
-    flat = variance <= (8 * xp.finfo(x.dtype).eps * mean) ** 2
+    flat = variance <= (rounding * mean) ** 2
     sd = xp.sqrt(xp.where(flat, 1.0, variance))  # where flat, 1: the gradient of √0 is infinite
-    return xp.where(flat, 0.0, centred / (sd + eps))
+    return xp.astype(xp.where(flat, 0.0, centred / (sd + eps)), given.dtype, copy=False)
 
 
 def _as_array(name, value):
@@ -157,6 +190,11 @@ def _number(name, value):
     if math.isnan(number):
         raise ValueError(f"{name} must be a number, got nan")
     return number
+
+
+def _in_single(xp, x):
+    """x, as float32 where it has half precision."""
+    return xp.astype(x, xp.float32) if xp.finfo(x.dtype).bits < 32 else x
 
 
 def _with_mask(x, mask):

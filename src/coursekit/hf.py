@@ -3,15 +3,15 @@
 Needs the extra `hf`: `pip install -e '.[hf]'` in a clone of the course.
 """
 
-from itertools import islice
-from pathlib import Path
+from itertools import compress, islice
 
 import numpy as np
 import torch
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, GPT2Config, GPT2LMHeadModel
 
 from coursekit.lm import TinyLM
-from coursekit.preferences import load_pairs
+from coursekit.ppo import clipped_step
+from coursekit.preference_data import Groups, load_pairs
 from coursekit.progress import bar
 from coursekit.reward_model import bradley_terry_loss
 from coursekit.saved import atomic
@@ -74,52 +74,55 @@ def _copy_weights(ours, theirs, layers, *, from_ours):
                 our_weight.copy_(their_weight)
 
 
-def train_rm(name, path, out, *, epochs=1, batch=8, lr=2e-5, longest=1024, seed=0):
+def train_rm(name, path, out, *, epochs=1, batch=8, lr=2e-5, longest=1024, seed=0, dtype=torch.float32):
     """Fine-tune a transformers sequence classifier as a reward model on a file of comparisons, and save it.
 
     Args:
-        name: a model by name or folder, with its tokenizer. path: JSONL(.gz), read as a stream; the last tenth of
-        its pairs is held out, since neighbours often share a prompt. out: folder for model and tokenizer.
+        name: a model by name or folder, with its tokenizer. path: as for load_pairs, read more than once; the last
+        groups of its pairs, about a tenth, are held out whole. out: folder for model and tokenizer.
         epochs, batch, lr, seed: of AdamW. longest: tokens of a text, or what the model takes if that is less;
-        longer texts lose their beginning.
+        longer texts lose their beginning. dtype: of the weights.
     Returns:
-        Pairs trained on, pairs skipped (both texts equal), (N,) held-out margins, chosen − rejected.
+        (N,) held-out margins, chosen − rejected; of all pairs that differ their groups and which are held out; the
+        numbers of pairs that are skipped (both texts are equal, or become so where they are cut) and repeated.
     Raises:
-        ValueError: fewer than ten pairs, no such model; load_pairs' own.
+        ValueError: fewer than ten pairs, all in one group, no such model, a loss that is not finite; load_pairs'.
     """
     torch.manual_seed(seed)
-    skipped, count = _count(path)
+    model, tokenizer = _load(name, longest, dtype)
+    differ, together = _survey(path, tokenizer)
+    groups, count = together.numbers(), sum(differ)
     if count < 10:
         raise ValueError(f"{path} holds {count} pairs that differ; training needs at least 10")
-    kept = count - count // 10
-    model, tokenizer = _load(name, longest)
+    held_out = _last_groups(groups)
     model.to("cuda" if torch.cuda.is_available() else "cpu").train()
     optimiser = torch.optim.AdamW(model.parameters(), lr=lr)
     rng = np.random.default_rng(seed)
-    with bar(epochs * kept, unit=" pairs") as shown:
+
+    def pairs(which, rng=None):
+        return _batches(compress(compress(load_pairs(path), differ), which), batch, rng)
+
+    with bar(epochs * int((~held_out).sum()), unit=" pairs") as shown:
         for _ in range(epochs):
-            for pairs in _batches(islice(_differing(path), kept), batch, rng):
-                loss = bradley_terry_loss(*score_pairs(model, tokenizer, pairs))
+            for part in pairs(~held_out, rng):
+                loss = bradley_terry_loss(*score_pairs(model, tokenizer, part))
                 optimiser.zero_grad()
                 loss.backward()
-                torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-                optimiser.step()
-                shown.update(len(pairs))
+                clipped_step(optimiser, model)
+                shown.update(len(part))
     model.eval()
     with torch.no_grad():
-        scores = [score_pairs(model, tokenizer, pairs)
-                  for pairs in _batches(islice(_differing(path), kept, None), batch)]
+        scores = [score_pairs(model, tokenizer, part) for part in pairs(held_out)]
     with atomic(out) as partial:
         model.save_pretrained(partial)
         tokenizer.save_pretrained(partial)
-    margins = torch.cat([chosen - rejected for chosen, rejected in scores])
-    return kept, skipped, margins.double().cpu().numpy()
+    margins = torch.cat([chosen - rejected for chosen, rejected in scores]).double().cpu().numpy()
+    return margins, groups, held_out, len(differ) - count, together.repeated
 
 
 def score_pairs(model, tokenizer, pairs):
     """Scores of (prompt, chosen, rejected) texts: two (N,) float32 tensors, chosen and rejected, in log-odds."""
-    texts = [f"{pair[0]} {pair[side]}".strip() for side in (1, 2) for pair in pairs]
-    tokens = tokenizer(texts, padding=True, truncation=True, return_tensors="pt").to(model.device)
+    tokens = tokenizer(_texts(pairs), padding=True, truncation=True, return_tensors="pt").to(model.device)
     return model(**tokens).logits[:, 0].float().chunk(2)
 
 
@@ -131,10 +134,10 @@ def pretrained(auto, name, **options):
         raise ValueError(f"no model {name}, in a folder or from the hub: {str(error).splitlines()[0]}") from None
 
 
-def _load(name, longest):
-    """Model with one output and tokenizer, in float32, with a padding token and texts cut at their beginning."""
+def _load(name, longest, dtype=torch.float32):
+    """Model with one output and tokenizer, with a padding token and texts cut at their beginning."""
     tokenizer = pretrained(AutoTokenizer, name, truncation_side="left", padding_side="right")
-    model = pretrained(AutoModelForSequenceClassification, name, num_labels=1, dtype=torch.float32,
+    model = pretrained(AutoModelForSequenceClassification, name, num_labels=1, dtype=dtype,
                        ignore_mismatched_sizes=True)
     if tokenizer.pad_token is None:
         if tokenizer.eos_token is None:
@@ -146,16 +149,31 @@ def _load(name, longest):
     return model, tokenizer
 
 
-def _differing(path):
-    return (pair for pair in load_pairs(path) if pair[1] != pair[2])
+def _texts(pairs):
+    return [f"{pair[0]} {pair[side]}".strip() for side in (1, 2) for pair in pairs]
 
 
-def _count(path):
-    """Numbers of pairs whose texts are equal, and of the others. Reads all of the file, and so checks it."""
-    counts = [0, 0]
-    for _, chosen, rejected in load_pairs(Path(path)):
-        counts[chosen != rejected] += 1
-    return counts
+def _survey(path, tokenizer):
+    """Which pairs differ as the model reads them, and the Groups of these. Reads all of the file, so checks it."""
+    differ, together = [], Groups()
+    for pair in load_pairs(path):
+        chosen, rejected = tokenizer(_texts([pair]), truncation=True)["input_ids"]
+        differ.append(chosen != rejected)
+        if differ[-1]:
+            together.add(*pair)
+    return differ, together
+
+
+def _last_groups(groups):
+    """(N,) bools, True for the pairs of the last groups, of about a tenth of the pairs."""
+    sizes = np.bincount(groups)
+    room, held_out = max(len(groups) // 10, sizes.min()), np.zeros(len(sizes), bool)
+    for group in reversed(range(len(sizes))):
+        held_out[group] = sizes[group] <= room
+        room -= sizes[group] * held_out[group]
+    if held_out.all():
+        raise ValueError(f"all {len(groups)} pairs share prompts or texts: none can be held out; bring others")
+    return held_out[groups]
 
 
 def _batches(pairs, batch, rng=None):

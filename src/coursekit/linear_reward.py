@@ -16,6 +16,7 @@ import numpy as np
 
 import coursekit
 from coursekit.arrays import positive_int
+from coursekit.preference_data import WORD, Groups, folds_of
 from coursekit.progress import bar
 from coursekit.saved import atomic
 
@@ -44,21 +45,29 @@ class HeldOut:
     """Chosen − rejected, (N,) each, of every pair under models that were trained on the other folds.
 
     margins: of the model. shuffled: of one trained and judged on randomly swapped labels. length: of "the longer
-    wins", or "the shorter" where that does better on the other folds. skipped: pairs of two equal texts, left out.
+    wins", or "the shorter" where that does better on the other folds. groups: which pairs belong together.
+    skipped: pairs of two equal texts, left out. repeated: pairs that came before.
     """
 
     margins: np.ndarray
     shuffled: np.ndarray
     length: np.ndarray
+    groups: np.ndarray
     skipped: int
+    repeated: int
 
 
 def count_words(texts, ngrams=NGRAMS, buckets=BUCKETS):
-    """(N, buckets) sparse float32 counts: words and word pairs fall into buckets by their hash (no vocabulary)."""
+    """(N, buckets) sparse float32 counts: words and word pairs fall into buckets by their hash (no vocabulary).
+
+    In a script without spaces between its words each character counts as a word, and so does an emoji.
+    """
     from sklearn.feature_extraction.text import HashingVectorizer
 
+    if len(texts) == 0:
+        raise ValueError("texts must hold at least one text, got none")
     return HashingVectorizer(ngram_range=ngrams, n_features=buckets, norm=None, alternate_sign=False,
-                             token_pattern=r"\w+", dtype=np.float32).transform(texts)
+                             token_pattern=WORD, dtype=np.float32).transform(texts)
 
 
 def inverse_frequency(texts_with, texts):
@@ -78,8 +87,8 @@ def tf_idf(counts, idf):
 def train(pairs, *, folds=5, epochs=5, seed=0, progress=None):
     """Train a linear reward model, and judge it by cross-validation in the same passes.
 
-    Pair i (of those that differ) belongs to fold i mod `folds`. There is a model for each held-out fold, the same
-    with swapped labels, and the final one that sees everything.
+    Pairs that belong together (`preference_data.Groups`) lie in one fold. There is a model for each held-out fold,
+    the same with swapped labels, and the final one that sees everything.
 
     Args:
         pairs: iterable of (prompt, chosen, rejected) texts, as preferences.load_pairs gives; read once.
@@ -88,23 +97,25 @@ def train(pairs, *, folds=5, epochs=5, seed=0, progress=None):
     Returns:
         LinearReward, HeldOut.
     Raises:
-        ValueError: fewer pairs than folds, or no pair whose texts differ in a word; whatever `pairs` raises.
+        ValueError: fewer groups than folds, or no pair whose texts differ in a word; whatever `pairs` raises.
     """
     if positive_int(folds=folds) < 2:
         raise ValueError("folds must be at least 2, got 1: a pair is judged by models that have not seen it")
     positive_int(epochs=epochs)
     rng = np.random.default_rng(seed)
     with tempfile.TemporaryDirectory() as folder:
-        chunks, length, skipped = _write_chunks(pairs, Path(folder), progress)
-        if len(length) < folds:
-            raise ValueError(f"{len(length)} pairs to learn from are fewer than the {folds} folds; "
-                             "bring more pairs or ask for fewer folds")
-        fold = np.arange(len(length)) % folds
+        together = Groups()
+        chunks, length, skipped = _write_chunks(pairs, Path(folder), together, progress)
+        groups = together.numbers()
+        if (count := groups.max() + 1) < folds:
+            raise ValueError(f"{len(length)} pairs to learn from, in {count} groups of equal prompts or texts, are "
+                             f"too few for {folds} folds; bring more or ask for fewer folds")
+        fold = folds_of(groups, folds)
         swaps = rng.choice(np.array([-1, 1], np.int8), len(fold))
         weights = _fit(chunks, _labels(fold, swaps, folds), epochs, rng, progress)
         margins, shuffled = _held_out(chunks, weights, fold, folds)
     return (LinearReward(weights[:, -1].copy(), chunks.idf, seed=seed),
-            HeldOut(margins, swaps * shuffled, by_length(length, fold), skipped))
+            HeldOut(margins, swaps * shuffled, by_length(length, fold), groups, skipped, together.repeated))
 
 
 def by_length(words, fold):
@@ -138,27 +149,32 @@ def load(path):
         raise ValueError(f"{path} is no linear reward model; pass a file that `coursekit train-rm` wrote") from None
 
 
-def _write_chunks(pairs, folder, progress):
+def _write_chunks(pairs, folder, together, progress):
     """Hash the pairs into chunks on disk: (_Chunks, (N,) differences of length in words, pairs skipped)."""
     from scipy.sparse import save_npz, vstack
 
-    texts_with, words, lengths, skipped, pairs = np.zeros(BUCKETS), 0, [], 0, iter(pairs)
+    texts_with, texts, words, lengths, skipped, pairs = np.zeros(BUCKETS), set(), 0, [], 0, iter(pairs)
     with bar(progress=progress, desc="reading", unit=" pairs") as shown:
         while chunk := list(islice(pairs, CHUNK)):
             shown.update(len(chunk))
-            differing = [(chosen, rejected) for _, chosen, rejected in chunk if chosen != rejected]
+            differing = [pair for pair in chunk if pair[1] != pair[2]]
             skipped += len(chunk) - len(differing)
+            for pair in differing:
+                together.add(*pair)
             if differing:
-                chosen, rejected = (count_words(side) for side in zip(*differing))
+                chosen, rejected = (count_words(side) for side in list(zip(*differing))[1:])
                 words += (chosen - rejected).count_nonzero()
                 counts = vstack([chosen, rejected], "csr")
-                texts_with += np.bincount(counts.indices, minlength=BUCKETS)
+                # a text counts once: else the words of one that is preferred three times would be told by that
+                new = [i for i, key in enumerate(hash(pair[side]) for side in (1, 2) for pair in differing)
+                       if not (key in texts or texts.add(key))]
+                texts_with += np.bincount(counts[new].indices, minlength=BUCKETS)
                 save_npz(folder / f"{len(lengths)}.npz", counts, compressed=False)
-                lengths.append(np.array([len(a.split()) - len(b.split()) for a, b in differing]))
+                lengths.append(np.array([len(a.split()) - len(b.split()) for _, a, b in differing]))
     if not words:
         raise ValueError("nothing to learn: no pair whose chosen and rejected texts differ in a word")
     starts = np.cumsum([0, *map(len, lengths)])
-    idf = inverse_frequency(texts_with, 2 * starts[-1])
+    idf = inverse_frequency(texts_with, len(texts))
     return _Chunks(folder, starts, idf), np.concatenate(lengths), skipped
 
 

@@ -4,8 +4,9 @@ import sys
 
 # the name that is imported: the extra of this package that installs it, "" for the package itself
 EXTRAS = {"IPython": "", "tqdm": "", "torch": "torch", "safetensors": "torch", "numba": "fast", "gymnasium": "gym",
-          "Box2D": "gym", "sklearn": "train", "scipy": "train", "transformers": "hf", "jupyter_client": "check",
-          "ipykernel": "check", "nbval": "grade", "pytest": "grade", "distributed": "cluster"}
+          "Box2D": "gym", "sklearn": "train", "scipy": "train", "pyarrow": "parquet", "transformers": "hf",
+          "jupyter_client": "check", "ipykernel": "check", "nbval": "grade", "pytest": "grade",
+          "distributed": "cluster"}
 
 
 class Explanation:

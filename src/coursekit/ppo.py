@@ -1,11 +1,13 @@
 """The losses of PPO and what to watch beside them, in torch, each mean taken under a mask."""
 
+import math
+
 import torch
 
 from coursekit.arrays import as_arrays, masked_mean
 
 
-def clipped_policy_loss(logprobs, old_logprobs, advantages, *, clip, mask=None, count=None):
+def clipped_policy_loss(logprobs, old_logprobs, advantages, *, clip, clip_high=None, mask=None, count=None):
     """Raise the probability of good actions, with nothing to gain from going far from the old policy.
 
         ρ = exp(logprobs − old_logprobs)
@@ -14,7 +16,8 @@ def clipped_policy_loss(logprobs, old_logprobs, advantages, *, clip, mask=None, 
     Args:
         logprobs, old_logprobs: (..., T) torch floats, nats; gradients flow through `logprobs`.
         advantages: (..., T), units of reward, or whitened; taken as constants.
-        clip: ε > 0, typically 0.2. mask: (..., T) bools, True where a step counts, or None for all.
+        clip: ε > 0, typically 0.2. clip_high: another ε for the upper bound, or None for the same.
+        mask: (..., T) bools, True where a step counts, or None for all.
         count: what to divide by instead of the number of these steps, where the batch has several parts.
     Returns:
         0-d tensor, units of advantages.
@@ -25,9 +28,14 @@ def clipped_policy_loss(logprobs, old_logprobs, advantages, *, clip, mask=None, 
     logprobs, old_logprobs, advantages = _tensors(
         mask, logprobs=logprobs, old_logprobs=old_logprobs, advantages=advantages)
     _check_clip(clip)
-    ratios = torch.exp(logprobs - old_logprobs.detach())
+    high = clip if clip_high is None else clip_high
+    _check_clip(high)
     advantages = advantages.detach()
-    clipped = torch.clamp(ratios, 1 - clip, 1 + clip)
+    log_ratios = logprobs - old_logprobs.detach()
+    # from 10 on a ratio is clipped, unless the advantage is negative; exp of more may be inf, and 0·inf is NaN
+    log_ratios = torch.where(advantages < 0, log_ratios, log_ratios.clamp(max=max(10.0, math.log1p(high))))
+    ratios = torch.exp(log_ratios)
+    clipped = torch.clamp(ratios, 1 - clip, 1 + high)
     return -masked_mean(torch.minimum(ratios * advantages, clipped * advantages), mask, count=count)
 
 
@@ -53,9 +61,9 @@ def clipped_value_loss(values, old_values, returns, *, clip, mask=None, count=No
 
 
 def entropy(logits):
-    """(..., V) logits to (...) entropies of the next action, nats."""
+    """(..., V) logits to (...) entropies of the next action, nats. A logit of −∞ adds nothing: p·log p → 0."""
     logprobs = torch.log_softmax(logits, -1)
-    return -(logprobs.exp() * logprobs).sum(-1)
+    return -(logprobs.exp() * torch.where(logprobs == -torch.inf, 0.0, logprobs)).sum(-1)
 
 
 @torch.no_grad()
@@ -77,14 +85,31 @@ def ratio_diagnostics(logprobs, old_logprobs, *, clip, mask=None):
 def explained_variance(values, returns, *, mask=None):
     """Share of the returns' variance that the critic explains: 1 is perfect, 0 no better than a constant.
 
-        1 − Var(G − V) / Var(G);  0 where the returns do not vary
+        1 − Var(G − V) / Var(G);  0 where the returns do not vary beyond their rounding
     """
     values, returns = _tensors(mask, values=values, returns=returns)
     kept = torch.ones_like(values, dtype=torch.bool) if mask is None else mask
+    rounding = torch.finfo(returns.dtype).eps
+    if returns.dtype in (torch.float16, torch.bfloat16):
+        values, returns = values.float(), returns.float()
     variance = returns[kept].var(unbiased=False)
-    if variance == 0:
+    if variance <= (rounding * returns[kept].abs().max()) ** 2:
         return 0.0
     return (1 - (returns - values)[kept].var(unbiased=False) / variance).item()
+
+
+def clipped_step(optimiser, *models, max_norm=1.0):
+    """Cut the gradient of each model to its own norm, and make a step; none where a gradient is not finite.
+
+    Raises: ValueError: a loss or a gradient is NaN or infinite; the weights are those of the last step.
+    """
+    for model in models:
+        norm = torch.nn.utils.clip_grad_norm_(model.parameters(), max_norm)
+        norm = norm.full_tensor() if hasattr(norm, "full_tensor") else norm  # of a sharded model
+        if not torch.isfinite(norm):
+            raise ValueError(f"the gradient's norm is {float(norm)}: look at scores, rewards and learning rate; "
+                             "the weights are those before this step")
+    optimiser.step()
 
 
 def _tensors(mask, **named):

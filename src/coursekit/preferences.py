@@ -5,14 +5,12 @@ differences of scores under the same prompt are log-odds.
 """
 
 import gzip
-import json
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from coursekit.arrays import as_arrays
+from coursekit.arrays import as_arrays, finite
 
 
 def bradley_terry_probability(first_scores, second_scores):
@@ -83,7 +81,10 @@ class Annotator:
 
 def label_pairs(rng, prompts, first, second, gold_first, gold_second, annotator=None, *, boast=None):
     """Have an annotator choose: Pairs. gold_*: (N,). boast: the phrase that tone_bias counts, or None."""
-    annotator = annotator or Annotator()
+    annotator, columns = annotator or Annotator(), (prompts, first, second, gold_first, gold_second)
+    if len(set(map(len, columns))) > 1:
+        raise ValueError("prompts, first, second, gold_first and gold_second must be of one length, got "
+                         f"{', '.join(str(len(x)) for x in columns)}")
     gap = np.asarray(gold_first, float) - np.asarray(gold_second, float)
     words = np.array([len(a.split()) - len(b.split()) for a, b in zip(first, second)], float)
     boasts = np.zeros(len(gap))
@@ -97,7 +98,7 @@ def label_pairs(rng, prompts, first, second, gold_first, gold_second, annotator=
 
 def accuracy(chosen_scores, rejected_scores):
     """Share of pairs in which the preferred answer scores higher; a tie counts one half."""
-    chosen, rejected = np.asarray(chosen_scores), np.asarray(rejected_scores)
+    _, (chosen, rejected) = as_arrays(chosen_scores=chosen_scores, rejected_scores=rejected_scores)
     return float(((chosen > rejected) + 0.5 * (chosen == rejected)).mean())
 
 
@@ -112,6 +113,19 @@ def wilson_interval(share, count):
     width = z * (share * (1 - share) / count + (z / (2 * count)) ** 2) ** 0.5
     scale = 1 + z * z / count
     return (centre - width) / scale, (centre + width) / scale
+
+
+def effective_count(wins, groups):
+    """How many independent comparisons tell as much about the mean of `wins` as these do: p(1 − p) / Var(mean).
+
+    The variance is that of the sums within groups, times G/(G − 1) for G groups. Where all are equal, G.
+
+    Args: wins: (N,), 1 right, 0 wrong, 0.5 a tie. groups: (N,) ints from 0.
+    """
+    wins, count = np.asarray(wins, float), int(np.max(groups)) + 1
+    share = wins.mean()
+    variance = (np.bincount(groups, wins - share) ** 2).sum() / len(wins) ** 2 * count / max(count - 1, 1)
+    return min(share * (1 - share) / variance, len(wins)) if variance > 0 else count
 
 
 def noise_ceiling(probabilities):
@@ -131,7 +145,10 @@ def reliability(probabilities, outcomes, *, bins=10):
 
     Args: probabilities: (N,) in [0, 1]. outcomes: (N,) bools.
     """
-    probabilities, outcomes = np.asarray(probabilities, float), np.asarray(outcomes, float)
+    _, (probabilities, outcomes) = as_arrays(
+        probabilities=np.asarray(probabilities, float), outcomes=np.asarray(outcomes, float))
+    if not ((probabilities >= 0) & (probabilities <= 1)).all():
+        raise ValueError("probabilities must lie in [0, 1]")
     which = np.minimum((probabilities * bins).astype(int), bins - 1)
     count = np.bincount(which, minlength=bins)
     kept = count > 0
@@ -170,10 +187,13 @@ def best_of_n(proxy, other, ns):
 
         E = Σ_k C(k − 1, n − 1) / C(M, n) · other of the k-th lowest proxy                (book: eq-best-of-n)
 
-    Args: proxy, other: (prompts, M) scores. ns: ints in 1 … M. Returns: (len(ns), prompts).
+    Of samples with equal proxies any may be the best: each counts with the mean of their `other`.
+
+    Args: proxy, other: (prompts, M) scores, finite. ns: ints in 1 … M. Returns: (len(ns), prompts).
     Source: Nakano et al. 2021, appendix I.
     """
-    proxy, other = np.asarray(proxy, float), np.asarray(other, float)
+    _, (proxy, other) = as_arrays(proxy=np.asarray(proxy, float), other=np.asarray(other, float))
+    other = np.array([_mean_over_ties(*rows) for rows in zip(finite("proxy", proxy, "prompt"), other)])
     samples = proxy.shape[-1]
     if min(ns) < 1 or max(ns) > samples:
         raise ValueError(f"ns must lie in 1 … {samples}, the samples there are, got {list(ns)}")
@@ -192,6 +212,11 @@ def best_of_n(proxy, other, ns):
     return np.array(result)
 
 
+def _mean_over_ties(proxy, other):
+    values, place, count = np.unique(proxy, return_inverse=True, return_counts=True)
+    return other if len(values) == len(proxy) else (np.bincount(place, other) / count)[place]
+
+
 def film_ratings():
     """10,605 sentences of film reviews, each rated −4 … 4 by 15 to 29 people: (texts, list of rating arrays).
 
@@ -206,60 +231,3 @@ def preference_of_raters(first, second):
     """Two sets of ratings: chances that a random rater of the first is above, level with, below the second's."""
     gaps = np.asarray(first)[:, None] - np.asarray(second)
     return (gaps > 0).mean(), (gaps == 0).mean(), (gaps < 0).mean()
-
-
-def load_pairs(path):
-    """Stream real comparisons from a JSONL or JSONL.gz file: yields (prompt, chosen, rejected) texts.
-
-    Understands {"chosen", "rejected"} with the dialogue in both (HH-RLHF), with a "prompt" beside them, and
-    lists of messages {"role", "content"} (TRL). An HH dialogue is split where the two differ.
-
-    Raises: ValueError naming file and line of a record that is none of these; also where there is no record.
-    """
-    path = Path(path)
-    opener = gzip.open if path.suffix == ".gz" else open
-    number = 0
-    try:
-        with opener(path, "rt", encoding="utf-8") as file:
-            for number, line in enumerate(file, 1):
-                if line.strip():
-                    yield _read_pair(line, f"{path}, line {number}")
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is not UTF-8 text ({error.reason}); convert it") from None
-    except (EOFError, zlib.error) as error:
-        raise ValueError(f"{path} is damaged: {error}") from None
-    if number == 0:
-        raise ValueError(f"{path} is empty: it must hold one JSON record a line")
-
-
-def _read_pair(line, where):
-    try:
-        record = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{where}: not JSON ({error.msg}); each line must be one record") from None
-    if not isinstance(record, dict) or not {"chosen", "rejected"} <= record.keys():
-        raise ValueError(f'{where}: a record needs "chosen" and "rejected"')
-    chosen, rejected, prompt = (
-        _as_text(record.get(key, ""), where, key) for key in ("chosen", "rejected", "prompt"))
-    if not prompt:
-        prompt = _shared_start(chosen, rejected)
-        chosen, rejected = chosen[len(prompt):], rejected[len(prompt):]
-    return prompt, chosen.strip(), rejected.strip()
-
-
-def _as_text(value, where, key):
-    if isinstance(value, str):
-        return value
-    if isinstance(value, list) and all(
-            isinstance(m, dict) and isinstance(m.get("content"), str) for m in value):
-        return "".join(f"\n\n{str(m.get('role', '')).capitalize()}: {m['content']}" for m in value)
-    raise ValueError(f'{where}: "{key}" must be text or a list of messages with "content"')
-
-
-def _shared_start(a, b):
-    """What both dialogues begin with, up to the last "Assistant:" before they differ."""
-    same = 0
-    while same < min(len(a), len(b)) and a[same] == b[same]:
-        same += 1
-    cut = a.rfind("Assistant:", 0, same)
-    return a[:cut + len("Assistant:")] if cut >= 0 else ""

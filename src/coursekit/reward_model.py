@@ -8,8 +8,9 @@ import torch
 from torch.nn import functional as F
 
 from coursekit import helpdesk
-from coursekit.arrays import as_arrays, masked_mean
+from coursekit.arrays import as_arrays, finite, masked_mean
 from coursekit.lm import pad
+from coursekit.ppo import clipped_step
 from coursekit.preferences import accuracy
 from coursekit.progress import bar
 
@@ -42,6 +43,9 @@ def bradley_terry_loss(chosen_scores, rejected_scores, *, margin=0.0, label_smoo
                          "pass torch.as_tensor(chosen_scores)")
     if not 0 <= label_smoothing < 0.5:
         raise ValueError(f"label_smoothing must lie in [0, 0.5), got {label_smoothing!r}")
+    if tuple(getattr(margin, "shape", ())) not in ((), tuple(chosen_scores.shape)):
+        raise ValueError(f"margin must be a number or of the shape of chosen_scores, {tuple(chosen_scores.shape)}, "
+                         f"got {tuple(margin.shape)}; pass one entry for every pair")
     difference = chosen_scores - rejected_scores - margin
     right, wrong = F.logsigmoid(difference), F.logsigmoid(-difference)
     return masked_mean(-(1 - label_smoothing) * right - label_smoothing * wrong)
@@ -75,7 +79,7 @@ def train_reward_model(model, pairs, *, epochs=3, batch=64, lr=3e-3, seed=0,
     Returns:
         The trained model, and a history: a list of dicts with epoch, loss, and held-out loss and accuracy.
     Raises:
-        ValueError: no pairs.
+        ValueError: no pairs, or a loss that is not finite.
     Source: Stiennon et al. 2020, section 3.4.
     """
     if len(pairs.prompts) == 0:
@@ -94,8 +98,7 @@ def train_reward_model(model, pairs, *, epochs=3, batch=64, lr=3e-3, seed=0,
             loss = _pair_loss(model, pairs.take(rows))
             optimiser.zero_grad()
             loss.backward()
-            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-            optimiser.step()
+            clipped_step(optimiser, model)
             schedule.step()
             losses.append(loss.item())
             shown.update()
@@ -127,10 +130,14 @@ def normalise(model, prompts, replies):
     The zero of Bradley-Terry scores is arbitrary and their unit depends on the annotators' noise; a policy whose
     reward they are needs both fixed. Source: Ziegler et al. 2019.
     """
-    scores = score(model, prompts, replies)
+    scores = finite("scores", score(model, prompts, replies), "reply")
+    mean, sd = scores.mean(), scores.std()
+    if not sd > 1e-6 * abs(mean):
+        raise ValueError(f"replies must differ in their scores to be brought to one unit, got {len(scores)} of "
+                         f"standard deviation {sd:.2g}; pass more of them")
     with torch.no_grad():
-        model.score_head.weight /= scores.std()
-        model.score_head.bias.copy_((model.score_head.bias - scores.mean()) / scores.std())
+        model.score_head.weight /= sd
+        model.score_head.bias.copy_((model.score_head.bias - mean) / sd)
     return model
 
 
@@ -140,7 +147,7 @@ def ensemble(scores, how="mean"):
     The models disagree on answers about which the training pairs say little. Source: Coste et al. 2024.
     """
     scores = np.asarray(scores, float)
-    if scores.ndim != 2:
+    if scores.ndim != 2 or not scores.size:
         raise ValueError(f"scores must be (models, answers), got shape {scores.shape}")
     ways = {"mean": lambda: scores.mean(0), "min": lambda: scores.min(0),
             "lower": lambda: scores.mean(0) - scores.std(0)}

@@ -7,6 +7,7 @@ import os
 import shutil
 import sys
 from argparse import ArgumentTypeError
+from pathlib import Path
 
 from coursekit.saved import facts, partial
 
@@ -112,6 +113,19 @@ def target_model(option, path, *, inputs=(), room=0, replace=False):
             raise ValueError(f"{option} {path} is a folder with other files; name a new one")
         if not replace:
             raise ValueError(f"{option} {path} holds a model already; --force replaces it, or name another")
+
+
+def known_model(name):
+    """Raise ValueError within seconds unless there is a transformers model: a folder, or one that the hub has."""
+    if Path(name).is_dir():
+        return
+    from huggingface_hub import HfApi, try_to_load_from_cache
+
+    try:
+        if not isinstance(try_to_load_from_cache(name, "config.json"), str):
+            HfApi().model_info(name, timeout=3)  # transformers itself asks for a minute where there is no network
+    except Exception as error:  # no network, no such model, no name that the hub allows
+        raise ValueError(f"no model {name}, in a folder or from the hub: {str(error).splitlines()[0]}") from None
 
 
 def add_force(parser):

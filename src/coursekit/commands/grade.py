@@ -16,7 +16,8 @@ from coursekit.saved import write_text
 
 def add_command(commands):
     """Register `grade` with the parser of the command line."""
-    parser = commands.add_parser("grade", help="grade the notebooks of a class, each in a sandbox")
+    parser = commands.add_parser("grade", help="grade the notebooks of a class, each in a sandbox",
+                                 epilog="example: coursekit grade submissions --out grades --chapters 02_gae")
     parser.add_argument("submissions", type=Path, help="folder with a folder or file for each learner")
     parser.add_argument("--out", type=Path, required=True, metavar="GRADES", help="folder for grades and feedback")
     parser.add_argument("-j", type=at_least(1), default=os.cpu_count(), metavar="N", help="submissions at a time")

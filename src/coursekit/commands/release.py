@@ -12,6 +12,7 @@ from coursekit.saved import write_text
 def add_command(commands):
     """Register `release` with the parser of the command line."""
     parser = commands.add_parser("release", help="write the chapters without their solutions",
+                                 epilog="example: coursekit release class --chapters 02_gae --points",
                                  description="Write the chapters without solutions to DIR/book. The public book "
                                              "shows the solutions, so this keeps nothing secret.")
     parser.add_argument("folder", type=Path, metavar="DIR")

@@ -24,6 +24,7 @@ GONE = "a process of this run is gone, and the run has ended"
 def add_command(commands):
     """Register `rlhf` with the parser of the command line."""
     parser = commands.add_parser("rlhf", help="PPO with four models on the help desk",
+                                 epilog="example: coursekit rlhf --beta 0.3 --out stronger.safetensors --plot",
                                  description="Tune the help desk's language model on its reward model's score.")
     parser.add_argument("--beta", type=at_least(0, kind=float), help="KL coefficient, reward per nat (default 0.1)")
     parser.add_argument("--updates", type=at_least(1), help="updates in all (default 40, about 7 seconds)")

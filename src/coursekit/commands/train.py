@@ -23,6 +23,7 @@ LINES = 15  # printed in a whole run; each comes with a save
 def add_command(commands):
     """Register `train` with the parser of the command line."""
     parser = commands.add_parser("train", help="PPO on CartPole or LunarLander",
+                                 epilog="example: coursekit train cartpole --seed 1 --out one.safetensors",
                                  description="Train a policy with PPO and GAE, and draw what it learned.")
     parser.add_argument("task", choices=SOLVED, help="cartpole (about 5 seconds) or lunarlander (2 to 4 minutes)")
     parser.add_argument("--seed", type=at_least(0, SEEDS), help="of weights, environments and sampling (default 0)")

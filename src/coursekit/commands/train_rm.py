@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from coursekit.commands.common import SEEDS, add_force, at_least, need, target_file, target_model
+from coursekit.commands.common import SEEDS, add_force, at_least, known_model, need, target_file, target_model
 
 ROOM = 2_200_000  # bytes of a linear model
 
@@ -11,8 +11,10 @@ ROOM = 2_200_000  # bytes of a linear model
 def add_command(commands):
     """Register `train-rm` with the parser of the command line."""
     parser = commands.add_parser("train-rm", help="train a reward model on a file of preferences",
+                                 epilog="example: coursekit train-rm pairs.jsonl.gz --out reward.safetensors",
                                  description="Train a reward model on comparisons and judge it on held-out ones.")
-    parser.add_argument("pairs", type=Path, help="JSONL or JSONL.gz with chosen and rejected (HH-RLHF, TRL)")
+    parser.add_argument("pairs", type=Path, help="JSONL, JSON, CSV or parquet, also packed, or a folder of these: "
+                                                   "HH-RLHF, TRL, UltraFeedback, HelpSteer, SHP, ShareGPT")
     parser.add_argument("--out", type=Path, help="target (default reward.safetensors, with --model reward)")
     parser.add_argument("--folds", type=at_least(2), help="parts of the cross-validation (default 5)")
     parser.add_argument("--epochs", type=at_least(1), help="passes over the pairs (default 5; with --model 1)")
@@ -30,6 +32,7 @@ def run(options):
     if options.model:
         options.extra = "hf"
         need("torch", "transformers")
+        known_model(options.model)
         return _transformer(options, out)
     need("sklearn", "scipy", "safetensors")
     return _linear(options, out)
@@ -51,16 +54,18 @@ def _check(options, out):
 
 def _linear(options, out):
     from coursekit import linear_reward
-    from coursekit.preferences import calibration_error, load_pairs
+    from coursekit.preference_data import load_pairs
+    from coursekit.preferences import calibration_error
 
     folds = options.folds or 5
     model, held_out = linear_reward.train(load_pairs(options.pairs), folds=folds, epochs=options.epochs or 5,
                                           seed=options.seed)
     linear_reward.save(model, out)
-    _print_pairs(len(held_out.margins), held_out.skipped)
-    low, _ = _print_accuracy(f"accuracy, {folds} folds", held_out.margins)
-    _, high = _print_accuracy("length alone", held_out.length)
-    _print_accuracy("shuffled labels", held_out.shuffled)
+    groups = held_out.groups
+    _print_pairs(len(held_out.margins), held_out.skipped, groups, held_out.repeated)
+    low, _ = _print_accuracy(f"accuracy, {folds} folds", held_out.margins, groups, crossed=True)
+    _, high = _print_accuracy("length alone", held_out.length, groups)
+    _print_accuracy("shuffled labels", held_out.shuffled, groups, crossed=True)
     print(f"{'calibration error':20} {calibration_error(held_out.margins, 0 * held_out.margins):6.3f}")
     if low <= high:
         print("warning: the interval of the model is not above that of length alone: nothing shows that it learned "
@@ -77,23 +82,33 @@ def _transformer(options, out):
     logging.set_verbosity_error()
     if not sys.stderr.isatty():
         logging.disable_progress_bar()
-    trained, skipped, margins = hf.train_rm(options.model, options.pairs, out, epochs=options.epochs or 1,
-                                            seed=options.seed)
-    _print_pairs(trained + len(margins), skipped)
-    _print_accuracy("accuracy, last tenth", margins)
+    margins, groups, held_out, skipped, repeated = hf.train_rm(
+        options.model, options.pairs, out, epochs=options.epochs or 1, seed=options.seed)
+    _print_pairs(len(groups), skipped, groups, repeated)
+    _print_accuracy("accuracy, held out", margins, groups[held_out])
     print(f"saved as {out}")
     return 0
 
 
-def _print_pairs(count, skipped):
+def _print_pairs(count, skipped, groups, repeated):
     print(f"{'pairs':20} {count:6,}" + (f"  ({skipped:,} skipped: both texts are equal)" if skipped else ""))
+    print(f"{'groups':20} {groups.max() + 1:6,}  of equal prompts or texts, each held out whole"
+          + (f"; {repeated:,} pairs came before" if repeated else ""))
 
 
-def _print_accuracy(name, margins):
-    """A line with the share of pairs on the right side of 0 and its 95 % interval, which is returned."""
-    from coursekit.preferences import accuracy, wilson_interval
+def _print_accuracy(name, margins, groups, crossed=False):
+    """A line with the share of pairs on the right side of 0 and its 95 % interval, which is returned.
 
-    share = accuracy(margins, 0 * margins)
-    low, high = wilson_interval(share, len(margins))
+    crossed: the models of two folds have learned from each other's pairs. Where the labels say nothing, that
+    doubles the variance of the share: a pair that misleads the model of another fold is misled by it in turn.
+    """
+    import numpy as np
+
+    from coursekit.preferences import effective_count, wilson_interval
+
+    wins = (np.sign(margins) + 1) / 2
+    share = wins.mean()
+    groups = np.unique(groups, return_inverse=True)[1]
+    low, high = wilson_interval(share, effective_count(wins, groups) / (2 if crossed else 1))
     print(f"{name:20} {share:6.3f}  [{low:.3f}, {high:.3f}]")
     return low, high
