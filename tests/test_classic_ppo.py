@@ -9,7 +9,7 @@ import pytest
 import torch
 from numpy.testing import assert_allclose, assert_array_equal
 
-from coursekit import cli
+from coursekit import cli, saved
 from coursekit.actor_critic import Agent, evaluate, film
 from coursekit.classic_ppo import CARTPOLE, LUNARLANDER, Config, Minibatch, learn, losses, start, train
 from coursekit.classic_resume import load_run, save_run
@@ -231,7 +231,7 @@ def test_a_film_shows_the_first_and_the_last_step():
 @pytest.mark.parametrize("name", ["updates", "num_envs", "num_steps", "epochs", "minibatch", "lr", "clip",
                                   "max_grad_norm"])
 def test_numbers_that_are_not_positive_are_refused(name):
-    with pytest.raises(ValueError, match=f"{name} must be positive, got 0"):
+    with pytest.raises(ValueError, match=f"{name} must be (more than 0|an integer of at least 1).*, got 0"):
         Config(**asdict(CARTPOLE) | {name: 0})
 
 
@@ -270,3 +270,86 @@ def test_the_command_refuses_a_missing_folder_and_another_task(tmp_path, capsys)
     save_run(start(CARTPOLE, seed=0), [], tmp_path / "run.safetensors")
     assert cli.main(["train", "lunarlander", "--resume", "--out", str(tmp_path / "run.safetensors")]) == 2
     assert "is a run on CartPole-v1, not lunarlander" in capsys.readouterr().err
+
+
+def test_more_updates_than_the_schedule_has_are_refused_and_nothing_is_lost():
+    """Beyond its last update the learning rate would be below 0: training would climb the loss."""
+    run = start(replace(CARTPOLE, updates=2, num_envs=2, num_steps=8), seed=0)
+    list(train(run))
+    before = weights(run)
+    with pytest.raises(ValueError, match="updates must be at most those of the config, 2, .* got 45"):
+        list(train(run, updates=45))
+    assert torch.equal(weights(run), before) and run.optimiser.param_groups[0]["lr"] > 0
+
+
+@pytest.mark.parametrize("change, message", [
+    (dict(gamma=2), "gamma must be at least 0 and at most 1, got 2"), (dict(lam=-0.1), "lam must be at least 0"),
+    (dict(value_clip=-1), "value_clip must be more than 0"), (dict(num_envs=2.5), "num_envs must be an integer"),
+    (dict(lr=float("nan")), "lr must be a number, got nan"), (dict(clip="0.2"), "clip must be a number, got '0.2'"),
+    (dict(lr=float("inf")), "lr must be more than 0 and finite"),
+    (dict(ent_coef=-1), "ent_coef must be at least 0"),
+    (dict(clip=None), "clip must be one number, got NoneType")])
+def test_an_impossible_number_is_refused_at_construction(change, message):
+    with pytest.raises(ValueError, match=message):
+        replace(CARTPOLE, **change)
+
+
+SPACES = gymnasium.spaces
+OTHER_SPACES = [
+    (SPACES.Discrete(5), SPACES.Discrete(2), "env must have a Box of one axis as its observations, got Discrete"),
+    (SPACES.Box(0, 255, (8, 8, 3), np.uint8), SPACES.Discrete(2), "observations, got Box"),
+    (SPACES.Dict(x=SPACES.Discrete(2)), SPACES.Discrete(2), "observations, got Dict"),
+    (SPACES.Tuple([SPACES.Discrete(2)]), SPACES.Discrete(2), "observations, got Tuple"),
+    (SPACES.Box(-1, 1, (3,)), SPACES.Box(-1, 1, (2,)), "as its actions, from 0, got Box"),
+    (SPACES.Box(-1, 1, (3,)), SPACES.MultiDiscrete([2, 3]), "as its actions, from 0, got MultiDiscrete"),
+    (SPACES.Box(-1, 1, (3,)), SPACES.Discrete(2, start=1), "as its actions, from 0, got Discrete")]
+
+
+class Drift(gymnasium.Env):
+    """A point that moves left or right, in float64 as MuJoCo has it; right is rewarded."""
+
+    def __init__(self, observations=None, actions=None):
+        self.observation_space = observations or SPACES.Box(-9, 9, (3,), np.float64)
+        self.action_space = actions or SPACES.Discrete(2)
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.place, self.steps = self.np_random.normal(size=3), 0
+        return self.place, {}
+
+    def step(self, action):
+        self.place, self.steps = np.clip(self.place + 0.1 * (2 * action - 1), -9, 9), self.steps + 1
+        return self.place, float(action), False, self.steps == 20, {}
+
+
+def test_an_environment_in_float64_trains():
+    env = gymnasium.vector.SyncVectorEnv([Drift] * 4)
+    run = start(replace(CARTPOLE, updates=30, num_envs=4, num_steps=40), seed=0, env=env)
+    history = list(train(run))
+    assert run.play.observations.dtype == np.float64
+    assert np.mean(history[0]["returns"]) < 13 and np.mean(history[-1]["returns"]) > 17  # of 20; seeds 0 to 2
+
+
+@pytest.mark.parametrize("observations, actions, message", OTHER_SPACES)
+def test_spaces_that_the_nets_cannot_take_are_refused_by_name(observations, actions, message):
+    env = gymnasium.vector.SyncVectorEnv([lambda: Drift(observations, actions)] * 2)
+    with pytest.raises(ValueError, match=message):
+        start(CARTPOLE, seed=0, env=env)
+
+
+@pytest.mark.parametrize("lost", ["agent.actor.0.weight", "adam.3.exp_avg", "adam.", "play.running"])
+def test_a_saved_run_that_lacks_a_part_is_refused(lost, tmp_path):
+    """Without Adam's moments a run went on in silence, and was another one."""
+    run, path = start(replace(CARTPOLE, updates=2, num_envs=2, num_steps=8), seed=0), tmp_path / "run.safetensors"
+    save_run(run, [], path)
+    load_run(path)
+    list(train(run))
+    save_run(run, [], path)
+    tensors, metadata = saved.read(path, Config)
+    metadata["config"] = asdict(metadata["config"])
+    saved.write({name: x for name, x in tensors.items() if not name.startswith(lost)}, metadata, path)
+    with pytest.raises(ValueError, match=f"no whole run: {lost}.* must be .*, and is absent"):
+        load_run(path)
+    saved.write(tensors | {"agent.more": torch.ones(1)}, metadata, path)
+    with pytest.raises(ValueError, match=r"no whole run: agent.more must be absent, and is \(1,\)"):
+        load_run(path)

@@ -152,3 +152,36 @@ def test_an_unknown_mode_is_refused(stated):
 def test_no_rows_are_refused():
     with pytest.raises(ValueError, match="steps must be an integer of at least 1"):
         collect_env(begin(vector("NextStep"), seed=0), policy, critic, steps=0)
+
+
+def test_a_critic_of_whole_numbers_does_not_cut_rewards():
+    rollout = collect_env(begin(gymnasium.make_vec("CartPole-v1", 2, wrappers=[half]), seed=0), policy,
+                          lambda observations: np.zeros(len(observations), int), steps=3)
+    assert rollout.steps.rewards.dtype == float and (rollout.steps.rewards == 0.5).all()
+
+
+def half(env):
+    return gymnasium.wrappers.TransformReward(env, lambda reward: reward / 2)
+
+
+def test_a_reward_that_is_no_number_names_the_copy_that_gave_it():
+    play = begin(gymnasium.make_vec("CartPole-v1", 3), seed=0)
+    step = play.env.step
+
+    def broken(actions):
+        observations, rewards, *rest = step(actions)
+        return observations, np.array([1.0, 1.0, np.nan]), *rest
+    play.env.step = broken
+    with pytest.raises(ValueError, match="rewards of env must be finite, got nan in copy 2"):
+        collect_env(play, policy, critic, steps=3)
+    with pytest.raises(ValueError, match="values of critic must be finite, got inf in copy 0"):
+        collect_env(begin(gymnasium.make_vec("CartPole-v1", 3), seed=0), policy,
+                    lambda observations: np.full(len(observations), np.inf), steps=3)
+
+
+def test_a_same_step_environment_without_its_last_observations_is_refused():
+    play = begin(SyncVectorEnv([one] * COPIES, autoreset_mode=AutoresetMode.SAME_STEP), seed=SEED)
+    step = play.env.step
+    play.env.step = lambda actions: (*step(actions)[:4], {})
+    with pytest.raises(ValueError, match=r'the last observations of ended episodes in info\["final_obs"\]'):
+        collect_env(play, policy, critic, steps=4 * LIMIT)

@@ -2,11 +2,12 @@
 
 import subprocess
 import sys
+import types
 
 import numpy as np
 import pytest
 import torch
-from numpy.testing import assert_array_equal
+from numpy.testing import assert_allclose, assert_array_equal
 
 from coursekit import _dispatch, _scans
 from coursekit.advantages import gae, gae_by_recursion, lambda_returns, mc_returns
@@ -191,3 +192,21 @@ def test_the_torch_scan_has_no_loop_over_time():
     with Count():
         _scans._doubling(x.movedim(-1, 0), never.movedim(-1, 0), 1.0)
     assert Count.calls <= 13 * 12
+
+
+def test_where_numba_finds_no_place_for_its_cache_numpy_does_the_work(monkeypatch):
+    """As where the package and HOME are read-only: numba then raises as soon as a function is decorated."""
+    pytest.importorskip("numba")
+
+    def njit(**_):
+        raise RuntimeError("cannot cache function '_times': no locator available")
+    for name in ("coursekit._kernels", "numba"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    monkeypatch.setitem(sys.modules, "numba", types.SimpleNamespace(njit=njit))
+    _dispatch._kernel.cache_clear()
+    try:
+        s = random_steps(np.random.default_rng(0), 2, 2**16, ends=0.01)
+        assert_allclose(gae(*s, gamma=0.99, lam=0.95), gae_by_recursion(*s, gamma=0.99, lam=0.95), atol=1e-6)
+        assert _dispatch.fused_gae(s[0]) is None
+    finally:
+        _dispatch._kernel.cache_clear()

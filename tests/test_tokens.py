@@ -191,3 +191,36 @@ def test_a_response_alone_and_a_batch_of_batches_get_the_same_numbers():
 def test_bad_input_is_named(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+@pytest.mark.parametrize("kl, responses, horizon", [(0, 64, 10), (0, 10**6, 1), (-5, 512, 100)])
+def test_an_adapted_coefficient_stays_positive(kl, responses, horizon):
+    assert 0 < adapted_beta(0.1, kl, target=6, horizon=horizon, responses=responses) < 0.1
+
+
+def test_a_kl_that_is_no_number_is_refused():
+    with pytest.raises(ValueError, match="kl must be finite, got nan"):
+        adapted_beta(0.1, float("nan"), target=6, horizon=100, responses=10)
+
+
+def test_a_response_with_a_hole_is_refused():
+    """Compressed to its two real tokens the first has advantage 0.5; through the hole it had 0.25."""
+    mask = np.array([[True, False, True]])
+    with pytest.raises(ValueError, match="response_mask must be True from .* with a hole"):
+        token_steps(np.array([[0, 0, 1.0]]), np.zeros((1, 3)), mask)
+    for whole in ([True, True, False], [False, True, True], [True, False, False]):
+        token_steps(np.zeros((1, 3)), np.zeros((1, 3)), np.array([whole]))
+
+
+def test_without_a_coefficient_an_infinite_kl_costs_nothing():
+    rewards = token_rewards(np.array([2.0]), np.array([[np.inf, np.nan]]), np.array([[True, True]]), beta=0)
+    assert rewards.tolist() == [[0, 2]]
+
+
+def test_token_rewards_have_the_dtype_of_kl_and_name_a_bad_score():
+    kl, mask = torch.zeros(2, 3, dtype=torch.bfloat16), torch.ones(2, 3, dtype=torch.bool)
+    assert token_rewards(torch.ones(2), kl, mask, beta=0.1).dtype == torch.bfloat16
+    with pytest.raises(ValueError, match="scores must be finite, got nan in response 1"):
+        token_rewards(torch.tensor([0, torch.nan]), kl, mask, beta=0.1)
+    with pytest.raises(ValueError, match="scores must hold one number for each response"):
+        token_rewards([1.0, 2.0], kl, mask, beta=0.1)

@@ -28,6 +28,6 @@ def fused_gae(rewards):
 def _kernel():
     try:
         from coursekit import _kernels
-    except ImportError:  # no numba, or one that does not know this numpy
+    except (ImportError, OSError, RuntimeError):  # no numba, one too old for this numpy, or no place for its cache
         return None
     return _kernels.gae

@@ -93,6 +93,7 @@ def _net(inputs, outputs, scale):
 def _forward(net, x):
     *hidden, (weight, bias) = (
         (layer.weight.detach().numpy().T, layer.bias.detach().numpy()) for layer in net[::2])
+    x = np.asarray(x, np.float32)  # of the weights: a sum with float64 would be float64
     for w, b in hidden:
         x = np.tanh(x @ w + b)
     return x @ weight + bias

@@ -4,20 +4,21 @@
 formulas are in `advantages` and `ppo`.
 """
 
+import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import gymnasium
 import numpy as np
 import torch
-from torch.nn.utils import clip_grad_norm_
 
 from coursekit.actor_critic import Agent
 from coursekit.advantages import gae
-from coursekit.arrays import whiten
-from coursekit.env_rollouts import Play, begin, collect_env
+from coursekit.arrays import check_numbers, whiten
+from coursekit.env_rollouts import Play, begin, check_spaces, collect_env
 from coursekit.ppo import (
     clipped_policy_loss,
+    clipped_step,
     clipped_value_loss,
     entropy,
     explained_variance,
@@ -45,10 +46,10 @@ class Config:
     max_grad_norm: float = 0.5  # to which each net's gradient is cut
 
     def __post_init__(self):
-        positive = ("updates", "num_envs", "num_steps", "epochs", "minibatch", "lr", "clip", "max_grad_norm")
-        for name in positive:
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} must be positive, got {getattr(self, name)!r}")
+        whole = dict.fromkeys(("updates", "num_envs", "num_steps", "epochs", "minibatch"), (int, 1, math.inf, True))
+        above_0 = dict.fromkeys(("lr", "clip", "value_clip", "max_grad_norm"), (float, 0, math.inf, False))
+        shares = dict.fromkeys(("gamma", "lam"), (float, 0, 1, True))
+        check_numbers(self, **whole, **above_0, **shares, ent_coef=(float, 0, math.inf, True))
 
 
 CARTPOLE = Config("CartPole-v1", updates=50)
@@ -91,6 +92,7 @@ class Run:
 def start(config, *, seed, env=None):
     """A new Run on copies of the config's environment, or on `env`, a vector environment of gymnasium."""
     env = gymnasium.make_vec(config.env, config.num_envs) if env is None else env
+    check_spaces(env)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         agent = Agent(env.single_observation_space.shape[0], int(env.single_action_space.n))
@@ -107,6 +109,9 @@ def train(run, *, updates=None):
     """
     config = run.config
     updates = config.updates if updates is None else updates
+    if updates > config.updates:
+        raise ValueError(f"updates must be at most those of the config, {config.updates}, where the learning rate "
+                         f"reaches 0, got {updates}; start a run whose config has more")
     with bar(updates, initial=run.update) as shown:
         while run.update < updates:
             rng = run.generator()
@@ -144,7 +149,7 @@ def estimate(rollout, config):
     steps, valid = rollout.steps, rollout.valid
     advantages = gae(*steps, gamma=config.gamma, lam=config.lam)  # (N, T)
     columns = Minibatch(
-        observations=rollout.observations,
+        observations=rollout.observations.astype(np.float32),  # MuJoCo's are float64
         actions=rollout.actions,
         old_logprobs=rollout.logprobs,
         advantages=whiten(advantages, valid),
@@ -185,6 +190,4 @@ def update(agent, optimiser, minibatch, config):
     loss, _ = losses(agent, minibatch, config)
     optimiser.zero_grad()
     loss.backward()
-    for net in (agent.actor, agent.critic):
-        clip_grad_norm_(net.parameters(), config.max_grad_norm)
-    optimiser.step()
+    clipped_step(optimiser, agent.actor, agent.critic, max_norm=config.max_grad_norm)

@@ -12,7 +12,7 @@ import torch
 
 from coursekit.classic_ppo import Config, start
 from coursekit.env_rollouts import begin
-from coursekit.saved import read, with_prefix, write
+from coursekit.saved import check_whole, read, with_prefix, write
 
 # what gymnasium's CartPoleVectorEnv remembers, besides its generator
 STATE = ("state", "steps", "prev_done")
@@ -55,6 +55,7 @@ def load_run(path, *, env=None):
         raise ValueError(f"env must be like the run's, {metadata['env']}, got {found}; make one as for `start`, "
                          "and pass load_run(path, env=...)")
     run.update = metadata["update"]
+    check_whole(tensors, _shapes(run, "env_generator" in metadata), path)
     run.agent.load_state_dict(with_prefix(tensors, "agent"))
     moments = {}
     for key, x in with_prefix(tensors, "adam").items():
@@ -66,6 +67,19 @@ def load_run(path, *, env=None):
     else:
         run.play = begin(run.play.env, seed=int(run.generator().integers(2**31)))
     return run, metadata["history"]
+
+
+def _shapes(run, playing):
+    """{name: shape} of all that `save_run` writes of this run."""
+    shapes = {f"agent.{name}": tuple(weight.shape) for name, weight in run.agent.state_dict().items()}
+    for number, weight in enumerate(run.agent.parameters() if run.update else ()):
+        moments = {"step": (), "exp_avg": tuple(weight.shape), "exp_avg_sq": tuple(weight.shape)}
+        shapes |= {f"adam.{number}.{name}": shape for name, shape in moments.items()}
+    if playing:
+        arrays = {name: getattr(run.play.env.unwrapped, name) for name in STATE}
+        arrays |= {name: getattr(run.play, name) for name in ("observations", "dead", "running")}
+        shapes |= {f"play.{name}": x.shape for name, x in arrays.items()}
+    return shapes
 
 
 def _put_back(play, arrays, generator_state):

@@ -8,9 +8,10 @@
 from dataclasses import dataclass, field
 
 import numpy as np
+from gymnasium.spaces import Box, Discrete
 from gymnasium.vector import AutoresetMode
 
-from coursekit.arrays import positive_int
+from coursekit.arrays import finite, positive_int
 from coursekit.rollouts import Rollout, Steps
 
 
@@ -47,11 +48,11 @@ def collect_env(play, policy, critic, *, steps):
         policy(observations): (N, ...) to actions (N, ...) and their log-probabilities (N,), nats.
         critic(observations): (M, ...) to (M,) floats, units of reward. steps: T, int >= 1.
     Returns:
-        Rollout with arrays (N, T), time-major in memory; floats of the critic's dtype. `next_values` is 0 where
-        terminated. `valid` is False at dead rows, and rewards, values and next_values are 0 there, whatever the
-        environment and the critic gave. Keep dead rows out of every mean, the whitening's too.
+        Rollout with arrays (N, T), time-major in memory; floats of the critic's dtype (float64 where it has ints).
+        `next_values` is 0 where terminated. `valid` is False at dead rows, and rewards, values and next_values are
+        0 there, whatever the environment and the critic gave. Keep dead rows out of every mean.
     Raises:
-        ValueError: steps below 1, or an environment that `begin` refuses.
+        ValueError: steps below 1, an environment that `begin` refuses, a reward or a value that is not finite.
     Source: Farama Foundation 2025 (gymnasium's three modes); time limits as in Pardo et al. 2018.
     """
     mode = autoreset_mode(play.env)
@@ -67,11 +68,14 @@ def collect_env(play, policy, critic, *, steps):
     observations, actions, logprobs, valid, rewards, terminated, truncated = columns
     seen = np.concatenate([observations, play.observations[None]])  # (T + 1, N, ...)
     values = critic(seen.reshape(-1, *seen.shape[2:])).reshape(seen.shape[:2])
+    values = values if values.dtype.kind == "f" else values.astype(float)  # whole numbers would cut rewards
     next_values = np.where(terminated, 0.0, values[1:])
     if mode is not AutoresetMode.NEXT_STEP and truncated.any():
         next_values[truncated] = critic(np.concatenate(finals))
     floats = rewards, values[:-1], next_values
-    floats = (np.where(valid, x, 0.0).astype(values.dtype) for x in floats)
+    floats = [np.where(valid, x, 0.0).astype(values.dtype) for x in floats]
+    for name, x in zip(("rewards of env", "values of critic", "values of critic"), floats):
+        finite(name, x.T, "copy")
     steps = Steps(*(x.swapaxes(0, 1) for x in (*floats, terminated, truncated)))
     return Rollout(steps, *(x.swapaxes(0, 1) for x in (observations, actions, logprobs, valid)))
 
@@ -86,6 +90,17 @@ def autoreset_mode(env):
                          f"{stated!r}; make it with gymnasium.make_vec") from None
 
 
+def check_spaces(env):
+    """Raise ValueError unless observations are vectors of numbers and actions 0, 1, …: what our nets can take."""
+    seen, done = env.single_observation_space, env.single_action_space
+    if not isinstance(seen, Box) or len(seen.shape) != 1:
+        raise ValueError(f"env must have a Box of one axis as its observations, got {seen}; wrap it with "
+                         "gymnasium.wrappers.FlattenObservation")
+    if not isinstance(done, Discrete) or done.start != 0:
+        raise ValueError(f"env must have Discrete(n) as its actions, from 0, got {done}; the actor has a logit for "
+                         "each of n actions")
+
+
 def _step(play, mode, actions):
     """One row: rewards, terminated, truncated, and the last observations of the truncated episodes."""
     observations, rewards, terminated, truncated, info = play.env.step(actions)
@@ -97,6 +112,9 @@ def _step(play, mode, actions):
         play.finished += play.running[ended].tolist()
         play.running[ended] = 0.0
         if mode is AutoresetMode.SAME_STEP:
+            if "final_obs" not in info:
+                raise ValueError("env must give the last observations of ended episodes in info[\"final_obs\"], as "
+                                 "gymnasium's SAME_STEP does; without them a truncated step has no next value")
             final = np.array(list(info["final_obs"][truncated])).reshape(final.shape)
         elif mode is AutoresetMode.DISABLED:
             options = {"reset_mask": ended}  # a new dict each time, since the call empties it

@@ -101,6 +101,18 @@ def facts(path):
         return {}
 
 
+def check_whole(tensors, shapes, path):
+    """Raise ValueError unless a saved run has tensors of these names and shapes, and no others.
+
+    shapes: {name: shape}. Without Adam's moments, say, a run would go on, and be another one.
+    """
+    found = {name: tuple(x.shape) for name, x in tensors.items()}
+    wrong = sorted(name for name in found.keys() | shapes.keys() if found.get(name) != shapes.get(name))
+    if wrong:
+        raise ValueError(f"{path} is no whole run: {wrong[0]} must be {shapes.get(wrong[0], 'absent')}, and is "
+                         f"{found.get(wrong[0], 'absent')}; take an earlier copy of the file")
+
+
 def with_prefix(tensors, name):
     """The tensors called `name.…`, without that beginning."""
     return {key.removeprefix(f"{name}."): x for key, x in tensors.items() if key.startswith(f"{name}.")}

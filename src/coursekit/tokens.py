@@ -5,7 +5,9 @@ last R columns of a batch are the responses; `response_mask`, (B, R), is True at
 What stands at padding does not matter to any function here, and each returns 0 there: nobody cleans up beforehand.
 """
 
-from coursekit.arrays import as_arrays
+import math
+
+from coursekit.arrays import as_arrays, finite
 from coursekit.rollouts import Steps
 
 
@@ -64,7 +66,7 @@ def token_rewards(scores, kl, response_mask, *, beta):
     Returns:
         (B, R) rewards, library and dtype of `kl`.
     Raises:
-        ValueError: shapes that do not fit, response_mask not boolean, or an empty response.
+        ValueError: shapes that do not fit, response_mask not boolean, an empty response, a score not finite.
     Source: Ouyang et al. 2022, section 3.5: a penalty at each token; Ziegler et al. 2019 write it for the reply.
 
     >>> token_rewards(np.array([2.0]), [[0.5, 0.1, 0.0]], [[True, True, False]], beta=0.1)
@@ -72,10 +74,11 @@ def token_rewards(scores, kl, response_mask, *, beta):
     """
     xp, (kl, response_mask) = as_arrays(
         floating=["kl"], boolean=["response_mask"], kl=kl, response_mask=response_mask)
-    if tuple(scores.shape) != tuple(kl.shape[:-1]):
+    if tuple(getattr(scores, "shape", ())) != tuple(kl.shape[:-1]):
         raise ValueError(f"scores must hold one number for each response, {tuple(kl.shape[:-1])}, got "
-                         f"{tuple(scores.shape)}")
-    penalty = xp.where(response_mask, -beta * kl, 0.0)
+                         f"{tuple(getattr(scores, 'shape', ()))}")
+    scores = xp.astype(finite("scores", scores, "response"), kl.dtype)
+    penalty = xp.where(response_mask, -beta * kl, 0.0) if beta else xp.zeros_like(kl)  # 0·∞ is no penalty
     return penalty + xp.where(last_token(response_mask), scores[..., None], 0.0)
 
 
@@ -85,12 +88,16 @@ def token_steps(rewards, values, response_mask):
     The last real token is `terminated`: its score is final, whether the response ended or was cut at the length
     limit. Padding comes after that end, so no credit crosses it; its own advantage is 0.
 
-    Args: rewards, values: (B, R) floats. response_mask: (B, R) bools.
-    Returns: rollouts.Steps. Raises: ValueError as `token_rewards`.
+    Args: rewards, values: (B, R) floats. response_mask: (B, R) bools, True without holes.
+    Returns: rollouts.Steps. Raises: ValueError as `token_rewards`, or a response that is masked in its middle.
     """
     xp, (rewards, values, response_mask) = as_arrays(
         floating=["rewards", "values"], boolean=["response_mask"],
         rewards=rewards, values=values, response_mask=response_mask)
+    begins = response_mask[..., 1:] & ~response_mask[..., :-1]
+    if bool(xp.any(xp.sum(begins, axis=-1) + response_mask[..., 0] > 1)):
+        raise ValueError("response_mask must be True from a response's first token to its last, got one with a "
+                         "hole, whose value would be read; leave out the columns that do not count")
     rewards = xp.where(response_mask, rewards, 0.0)
     values = xp.where(response_mask, values, 0.0)
     next_values = xp.concat([values[..., 1:], xp.zeros_like(values[..., :1])], axis=-1)
@@ -104,10 +111,14 @@ def adapted_beta(beta, kl, *, target, horizon, responses):
 
         β ← β·(1 + clip(KL/target − 1, ±0.2)·responses/horizon)                      (book: eq-adaptive-kl)
 
+    A batch of several horizons takes at most four fifths of β at once: a coefficient below 0 would reward distance.
+
     Args: beta: reward per nat. kl, target: nats a response. horizon: responses over which β may change by 20 %.
-    Raises: ValueError: target or horizon not positive. Source: Ziegler et al. 2019, section 2.2.
+    Raises: ValueError: target or horizon not positive, kl not finite. Source: Ziegler et al. 2019, section 2.2.
     """
     if not (target > 0 and horizon > 0):
         raise ValueError(f"target and horizon must be positive, got {target!r} and {horizon!r}")
+    if not math.isfinite(kl):
+        raise ValueError(f"kl must be finite, got {float(kl)}; look at the log-probabilities that it comes from")
     error = min(max(float(kl) / target - 1, -0.2), 0.2)
-    return beta * (1 + error * responses / horizon)
+    return beta * max(1 + error * responses / horizon, 0.2)
