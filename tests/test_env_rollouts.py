@@ -155,7 +155,7 @@ def test_no_rows_are_refused():
 
 
 def test_a_critic_of_whole_numbers_does_not_cut_rewards():
-    rollout = collect_env(begin(gymnasium.make_vec("CartPole-v1", 2, wrappers=[half]), seed=0), policy,
+    rollout = collect_env(begin(gymnasium.make_vec("CartPole-v1", 2, "sync", wrappers=[half]), seed=0), policy,
                           lambda observations: np.zeros(len(observations), int), steps=3)
     assert rollout.steps.rewards.dtype == float and (rollout.steps.rewards == 0.5).all()
 

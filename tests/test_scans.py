@@ -9,6 +9,7 @@ import pytest
 import torch
 from numpy.testing import assert_allclose, assert_array_equal
 
+import coursekit
 from coursekit import _dispatch, _scans
 from coursekit.advantages import gae, gae_by_recursion, lambda_returns, mc_returns
 from strategies import double_sum, random_steps, scaled_error
@@ -202,6 +203,7 @@ def test_where_numba_finds_no_place_for_its_cache_numpy_does_the_work(monkeypatc
         raise RuntimeError("cannot cache function '_times': no locator available")
     for name in ("coursekit._kernels", "numba"):
         monkeypatch.delitem(sys.modules, name, raising=False)
+    monkeypatch.delattr(coursekit, "_kernels", raising=False)
     monkeypatch.setitem(sys.modules, "numba", types.SimpleNamespace(njit=njit))
     _dispatch._kernel.cache_clear()
     try:
