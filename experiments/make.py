@@ -1,4 +1,4 @@
-"""Remake every measured result of chapters 3, 5 and 7, one file after the other.
+"""Remake every measured result of chapters 3 and 5 to 7, one file after the other.
 
     python experiments/make.py            run what is missing or stale, and stop at the first failure
     python experiments/make.py --list     say which files are current, and how long each takes
@@ -27,7 +27,7 @@ HELP_DESK = [HERE / "models.py", PACKAGE / "helpdesk.py", PACKAGE / "checkpoints
 MINUTES = {  # on two idle cores
     "make_checkpoints.py": 6, "labelling_cost.py": 4, "annotators.py": 6, "judges.py": 3, "hacking.py": 8,
     "four_models.py": 5, "critic_start.py": 5, "temperature.py": 3, "bugs.py": 9,
-    "direct.py": 13, "verifier.py": 13, "film_ratings.py": 2}
+    "direct.py": 13, "verifier.py": 13, "film_ratings.py": 2, "groups.py": 3}
 
 
 def result(script):
