@@ -2,6 +2,7 @@
 
 import json
 from itertools import product
+from math import comb
 from pathlib import Path
 
 import gymnasium
@@ -192,6 +193,19 @@ def _line(advantages):
 
 
 # One function for each figure of a chapter that moves, in their order on the page.
+def prompts_by_group_size():
+    """c(p, G) by counting: every group of G zeros and ones, by how many ones it holds."""
+    def weight(p, group):
+        ones = np.arange(group + 1)
+        ways = np.array([comb(group, k) for k in ones], float)
+        chances = ways * p**ones * (1 - p) ** (group - ones)
+        return (chances * np.sqrt(ones * (group - ones)) / group).sum() / (p - p * p)
+    for group in (2, 4, 6, 8, 10, 12, 14, 16, 32, 64):
+        yield (f"weight at p = 0.01: {weight(0.01, group) / weight(0.5, group):.2f}; pull to word 0 "
+               f"{0.016 * weight(0.03, group):.3f}, to word 1 {0.024 * weight(0.52, group):.3f}")
+
+
 ORACLES = {"00_before_you_start": [critic_updates, objective], "01_td_vs_mc": [n_steps], "02_gae": [ends, dial],
            "02b_gae_at_work": [restarts], "03_reward_models": [choices, replies_on_the_way],
-           "04_sparse_credit": [placed_scores, shares], "05_four_models": [on_the_way, coefficients, planted]}
+           "04_sparse_credit": [placed_scores, shares], "05_four_models": [on_the_way, coefficients, planted],
+           "06_without_a_critic": [prompts_by_group_size]}

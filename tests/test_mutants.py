@@ -44,6 +44,13 @@ EQUIVALENT = {
      "'none'"): "after an update or two a healthy critic explains something, and the other one never does"
     for change, i in (("-1 -> 1", 1), ("1 -> 2", -2))} | {
     ("ppo.diagnosis", "1 -> 2 in if kl[-2] > 4:"): "on one seed the KL is as large at the update before",
+} | {("group.grpo", f"{change} in return centred / np.where({test}, np.inf, sd)"): "no spread lies near 1e-6"
+     for change, test in (("spread < 1e-06 -> spread <= 1e-06", "spread <= 1e-06"),
+                          ("1e-06 -> 5e-07", "spread < 5e-07"))
+} | {("group.diagnosis", f"0.001 -> 0.0005 in if np.allclose({candidate}, advantages, atol=0.0005):"):
+     "rounding is 0.00005, and the other settings are off by 0.01"
+     for candidate in ("centred / sd", "centred * (others + 1) / others")} | {
+    ("group.weight", "1 -> 0 in for k in range(group + 0):"): "a group that is all right has no deviation",
 }
 
 

@@ -15,7 +15,7 @@ from coursekit.arrays import as_arrays, positive_int
 def leave_one_out(rewards):
     """Advantage of each reply: its reward minus the mean reward of the other replies to the same prompt (RLOO).
 
-        Â_i = r_i − mean_{j≠i} r_j = G/(G − 1)·(r_i − mean_j r_j)
+        Â_i = r_i − mean_{j≠i} r_j = G/(G − 1)·(r_i − mean_j r_j)            (book: eq-leave-one-out)
 
     Args: rewards: (M, G) floats, G >= 2, numpy or torch. Returns: (M, G), library and dtype of `rewards`.
     Raises: ValueError: not (M, G) floats, or fewer than two replies to a prompt.
@@ -40,7 +40,9 @@ def group_mean(rewards):
 def group_standardised(rewards, *, ddof=0, eps=0.0):
     """Advantage of each reply in standard deviations of its group (GRPO).
 
-        Â_i = (r_i − mean_j r_j) / (sd_j r_j + eps);   0 where the group agrees to six digits
+        Â_i = (r_i − mean_j r_j) / (sd_j r_j + eps)                          (book: eq-grpo)
+
+    It is 0 where the group agrees to six digits.
 
     Args:
         rewards: (M, G) floats, G >= 2, numpy or torch.
@@ -138,7 +140,9 @@ def kl_coefficients(logprobs, ref_logprobs, *, kind):
 def effective_samples(old_logprobs, logprobs, response_mask):
     """How many of B replies still count, once each is weighted by how likely it has become.
 
-        (Σ w)² / Σ w²,   w = Π_t π(y_t)/π_old(y_t) over the tokens of a reply
+        (Σ w)² / Σ w²,   w = Π_t π(y_t)/π_old(y_t)                           (book: eq-effective-samples)
+
+    over the tokens of a reply.
 
     Args: (B, R) each, numpy or torch: floats, floats, bools. Returns: a float between 1 and B.
     Source: Kong 1992.
@@ -160,7 +164,7 @@ def mixed_chance(p, group):
 def prompt_weight(p, group):
     """How much dividing by the group's sd weighs a prompt whose replies earn 1 with chance p, and else 0.
 
-        c(p, G) = E[ √(m(1 − m)) ] / (p(1 − p)),   G·m ~ Binomial(G, p)
+        c(p, G) = E[ √(m(1 − m)) ] / (p(1 − p)),   G·m ~ Binomial(G, p)      (book: eq-prompt-weight)
 
     The expected GRPO gradient of the prompt is c·∇p, that of `leave_one_out` ∇p itself; c is 1 at G = 2 and tends
     to 1/√(p(1 − p)). Args: p: float or array in (0, 1). Returns: like p.
@@ -180,7 +184,7 @@ def prompt_weight(p, group):
 def gradient_error(group, *, within, between, replies):
     """Expected squared error of the RLOO gradient of `replies` replies, `group` to each prompt.
 
-        ( G·a + G/(G − 1)·b ) / N
+        ( G·a + G/(G − 1)·b ) / N                                            (book: eq-best-group)
 
     Args: between: a, the variance of the prompts' gradients. within: b, that of one reply's gradient around its
     prompt's, its baseline exact. replies: N. Returns: float or array, in the unit of a and b.
@@ -205,7 +209,9 @@ def reverse_kl_optimum(ref, rewards, beta):
 
 
 def forward_kl_optimum(ref, rewards, beta):
-    """The policy of one token that maximises E[r] − β·KL(ref‖π): β·ref/(λ − r), with λ such that it sums to 1.
+    """The policy of one token that maximises E[r] − β·KL(ref‖π).
+
+        π = β·ref/(Λ − r),   Λ such that it sums to 1                        (book: eq-kl-optima)
 
     k3 in the loss leads there. Args: as `reverse_kl_optimum`, ref > 0.
     """
