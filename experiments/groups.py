@@ -8,6 +8,7 @@ tokens, those of baselines and resamples as well, in answers of full length.
 """
 
 import json
+from itertools import product
 from pathlib import Path
 
 import models as pipeline
@@ -16,7 +17,7 @@ import numpy as np
 import coursekit
 from coursekit.credit import answer_gae, draw_world, exact_values, fit_critic, play
 from coursekit.credit_learning import learn, policy_gradient
-from coursekit.groups import group_mean, group_standardised, leave_one_out, prompt_weight
+from coursekit.groups import group_mean, group_standardised, kl_coefficients, leave_one_out, prompt_weight
 from coursekit.saved import write_text
 
 RESULTS = Path(__file__).parent / "results" / "groups.json"
@@ -374,21 +375,24 @@ def thinking(seed, group=8, count=8, start=10.0, updates=1500):
 
 
 def rare_word(seed, beta=0.1, group=8, updates=6000):
-    """{"where, r": chance of the rare word after training}: the KL in the reward (k1), or k2 or k3 in the loss."""
+    """{"where, r": chance of the rare word after training}: the KL in the reward (k1, k3) or in the loss (k2, k3),
+    with RLOO; "divided": with GRPO, which divides what is in the reward by the group's sd."""
     ref, found = np.append(0.001, np.full(19, 0.999 / 19)), {}
-    for where in ("k1 reward", "k3 reward", "k2 loss", "k3 loss"):
-        for r in (0.3, 0.5):
-            rng, logits = np.random.default_rng(seed), np.log(ref)
-            for _ in range(updates):
-                policy = np.exp(logits - logits.max())
-                policy /= policy.sum()
-                words = np.searchsorted(np.cumsum(policy)[:-1], rng.random((BUDGET // group, group)))
-                d = np.log(policy / ref)[words]
-                penalty = {"k1 reward": d, "k3 reward": np.expm1(-d) + d}.get(where, 0.0)
-                push = leave_one_out(r * (words == 0) - beta * penalty)
-                push = push - beta * {"k2 loss": d, "k3 loss": -np.expm1(-d)}.get(where, 0.0)
-                logits = logits + np.bincount(words.ravel(), push.ravel(), 20) / BUDGET - push.mean() * policy
-            found[f"{where}, {r:g}"] = float(policy[0])
+    for where, r in product(("k1 reward", "k3 reward", "k2 loss", "k3 loss", "k1 reward, divided",
+                             "k2 loss, divided"), (0.3, 0.5)):
+        estimator = group_standardised if "divided" in where else leave_one_out
+        rng, logits = np.random.default_rng(seed), np.log(ref)
+        for _ in range(updates):
+            policy = np.exp(logits - logits.max())
+            policy /= policy.sum()
+            words = np.searchsorted(np.cumsum(policy)[:-1], rng.random((BUDGET // group, group)))
+            d = np.log(policy / ref)[words]
+            penalty = {"k1": d, "k3": np.expm1(-d) + d}[where[:2]] if "reward" in where else 0.0
+            push = estimator(r * (words == 0) - beta * penalty)
+            if "loss" in where:
+                push = push - beta * kl_coefficients(d, 0.0 * d, kind=where[:2])
+            logits = logits + np.bincount(words.ravel(), push.ravel(), 20) / BUDGET - push.mean() * policy
+        found[f"{where}, {r:g}"] = float(policy[0])
     return found
 
 

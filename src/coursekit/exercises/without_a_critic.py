@@ -1,4 +1,4 @@
-"""Exercises of chapter 6: advantages from groups of replies, weights of tokens, and where a KL penalty stands."""
+"""Exercises of chapter 6: advantages from groups of replies, weights of tokens, and where a KL penalty is."""
 
 import math
 from itertools import product
@@ -325,7 +325,7 @@ _SLOPE = "What is the derivative of the estimate in log π of the token?"
 KL_LOSS = Exercise(
     id="group.kl_loss", notebook=NOTEBOOK, title="What a KL in the loss pushes",
     function="kl_coefficients", points=2, difficulty="medium", minutes=8,
-    task="""An estimate of the KL stands in the loss and is differentiated. Its gradient is a coefficient times
+    task="""An estimate of the KL is a part of the loss and is differentiated. Its gradient is a coefficient times
 ∇log π of the sampled token. `logprobs`, `ref_logprobs`: `(T,)` each. With d = logprobs − ref_logprobs the
 estimates are k1 = d, k2 = d²/2, k3 = e^(−d) − 1 + d. Return the coefficients of k1, k2 and k3 at each token, `(3,
 T)`.""",
@@ -496,7 +496,7 @@ def _whole(g):
 
 
 DIAGNOSIS = Exercise(
-    id="group.diagnosis", notebook=NOTEBOOK, title="Where does the KL stand in this run?",
+    id="group.diagnosis", notebook=NOTEBOOK, title="Where is the KL penalty in this run?",
     function="which_setting", points=3, difficulty="hard", minutes=15,
     task="""The KL of a run keeps growing while the deviation within its groups falls. Its settings are lost; what
 you have are batches of it: `rewards`, the scores without any penalty, `kl` (nats a reply) and `advantages`, `(M,
