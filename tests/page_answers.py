@@ -414,4 +414,53 @@ def diagnose(kl, clip_fraction, explained_variance, proxy, length):
     if any(k < -2 for k in kl):
         return "Logits off by one "
     return "none"
+'''],
+    "group.rloo": ['''
+def rloo_advantages(rewards):
+    G = rewards.shape[1]
+    return (rewards - rewards.mean(axis=1, keepdims=True)) * G / (G - 1)
+''', '''
+def rloo_advantages(rewards):
+    out = []
+    for group in rewards:
+        out.append([r - (sum(group) - r) / (len(group) - 1) for r in group])
+    return np.array(out)
+''', '''
+def rloo_advantages(rewards):
+    return rewards - rewards.mean(axis=1, keepdims=True)
+'''],
+    "group.grpo": ['''
+def standardised_groups(rewards):
+    out = np.zeros(rewards.shape)
+    for i, group in enumerate(rewards):
+        if max(group) - min(group) >= 1e-6:
+            out[i] = (group - group.mean()) / group.std()
+    return out
+''', '''
+def standardised_groups(rewards):
+    return (rewards - rewards.mean(1, keepdims=True)) / (rewards.std(1, keepdims=True) + 1e-8)
+'''],
+    "group.weight": ['''
+import math
+def weight_of_prompt(p, group):
+    total = 0
+    for k in range(group + 1):
+        m = k / group
+        total += math.comb(group, k) * p**k * (1 - p) ** (group - k) * math.sqrt(m * (1 - m))
+    return total / (p * (1 - p))
+'''],
+    "group.ess": ['''
+def effective_replies(old_logprobs, logprobs, mask):
+    s = ((logprobs - old_logprobs) * mask).sum(axis=1)
+    w = np.exp(s - np.max(s))
+    return w.sum() ** 2 / np.sum(w * w)
+''', '''
+def effective_replies(old_logprobs, logprobs, mask):
+    s = np.where(mask, logprobs - old_logprobs, 0).mean(axis=1)
+    w = np.exp(s - s.max())
+    return w.sum() ** 2 / (w * w).sum()
+'''],
+    "group.diagnosis": ['''
+def which_setting(rewards, kl, advantages, beta):
+    return "loss, divided" if advantages.std() < 1.01 else "loss"
 ''']}

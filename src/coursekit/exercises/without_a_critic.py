@@ -498,14 +498,14 @@ def _whole(g):
 DIAGNOSIS = Exercise(
     id="group.diagnosis", notebook=NOTEBOOK, title="Where is the KL penalty in this run?",
     function="which_setting", points=3, difficulty="hard", minutes=15,
-    task="""The KL of a run keeps growing while the deviation within its groups falls. Its settings are lost; what
-you have are batches of it: `rewards`, the scores without any penalty, `kl` (nats a reply) and `advantages`, `(M,
-G)` each, and `beta`. The advantages were computed from the scores, or from the scores minus β·KL; and either left
-one out, or standardised each group (G in the deviation's denominator). Return which: `"reward"` (the KL is in the
-reward, one is left out), `"reward, divided"` (in the reward, standardised), `"loss"` or `"loss, divided"` (the KL
-is not in the reward). G ≥ 2; no group agrees; advantages are rounded to four decimals, so allow for errors of
+    task="""The KL of a run keeps growing while the standard deviation within its groups falls. Its settings are
+lost. What you have are batches of it: `rewards`, the scores without any penalty, `kl` (nats a reply) and
+`advantages`, `(M, G)` each, and `beta`. The advantages are those of RLOO, or those of GRPO (with G in the
+deviation's denominator). They were computed from the scores minus β·KL, or, where the penalty is in the loss,
+from the scores alone. Return which of four settings it is: `"reward"` or `"loss"` for RLOO, `"reward, divided"`
+or `"loss, divided"` for GRPO. No group agrees; advantages are rounded to four decimals, so allow for errors of
 0.001.""",
-    hints=("You know both formulas: compute all four candidates.",
+    hints=("You know the formulas of RLOO and GRPO: compute all four candidates.",
            "`np.allclose(a, b, atol=1e-3)` compares two arrays."),
     cases=_setting_cases,
     reference=_setting, refuses=("groups.leave_one_out", "groups.group_standardised", "groups.group_mean"),
