@@ -43,6 +43,17 @@ def bug(name, **changes):
     return register
 
 
+def padded_logprobs(model, tokens, attention_mask, width, temperature=1.0):
+    """`response_logprobs`, but whatever the model says at padding stands there in place of 0."""
+    logits = model.logits(model(tokens, attention_mask)[0]) / temperature
+    return lm.token_logprobs(logits, tokens)[:, -width:], logits[:, -width - 1:-1][attention_mask[:, -width:]]
+
+
+def padded_values(critic, tokens, attention_mask, width):
+    """`response_values`, but with the value of what follows the last token at the first place of the padding."""
+    return critic.values(critic(tokens, attention_mask)[0][:, -width - 1:-1])
+
+
 def recomputing(logprobs_of):
     """`make_experience`, but with old log-probabilities computed anew instead of kept from sampling."""
     def wrong(models, tokens, attention_mask, response_mask, _, *rest, **end):
@@ -65,7 +76,8 @@ for name, changes in {"none": {}, "nothing": {}, "λ = 1": dict(lam=1.0), "λ = 
 def _(models):
     def wrong(model, tokens, attention_mask, width, temperature=1.0):
         logits = model.logits(model(tokens, attention_mask)[0])[:, -width:] / temperature
-        return logits.log_softmax(-1).gather(-1, tokens[:, -width:, None])[..., 0], logits
+        logprobs = logits.log_softmax(-1).gather(-1, tokens[:, -width:, None])[..., 0]
+        return logprobs, logits[attention_mask[:, -width:]]
     return {"rlhf.response_logprobs": wrong, "rlhf.make_experience": recomputing(wrong)}
 
 
@@ -113,9 +125,10 @@ def _(models):
 
 @bug("score read before <end>")
 def _(models):
-    def wrong(self, hidden, attention_mask):
-        return lm.TinyLM.scores(self, hidden, attention_mask & ~tokens.last_token(attention_mask))
-    return {"reward.scores": wrong}
+    def wrong(reward, text, attention_mask):
+        hidden, _ = reward(text, attention_mask)
+        return reward.scores(hidden, attention_mask & ~tokens.last_token(attention_mask))
+    return {"rlhf.text_scores": wrong}
 
 
 @bug("score × 10")
@@ -145,7 +158,9 @@ def _(models):
 
 @bug("no mask in losses and whitening")
 def _(models):
-    return {"rlhf.whiten": lambda x, mask, **kw: arrays.whiten(x, **kw),
+    return {"rlhf.response_logprobs": padded_logprobs,
+            "rlhf.response_values": padded_values,
+            "rlhf.whiten": lambda x, mask, **kw: arrays.whiten(x, **kw),
             "rlhf.clipped_policy_loss": lambda *a, mask, count, **kw: ppo.clipped_policy_loss(*a, **kw),
             "rlhf.clipped_value_loss": lambda *a, mask, count, **kw: ppo.clipped_value_loss(*a, **kw),
             "rlhf.ratio_diagnostics": lambda *a, mask, **kw: ppo.ratio_diagnostics(*a, **kw)}
@@ -167,7 +182,7 @@ def _(models):
         steps = RIGHT["token_steps"](rewards, values, mask)
         return steps._replace(next_values=torch.cat([values[:, 1:], values[:, :1]], 1),
                               terminated=torch.zeros_like(mask))
-    return {"rlhf.token_steps": wrong}
+    return {"rlhf.token_steps": wrong, "rlhf.response_values": padded_values}
 
 
 @bug("prompt padding attended")

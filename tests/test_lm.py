@@ -54,6 +54,35 @@ def test_padding_is_not_worked_on(lm):
     assert spent == [2 * sum(map(len, texts)) * 2 * 12 * 16**2] * 2  # 2 layers of 12·width² weights
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_reading_some_positions_gives_their_hidden_states_and_gradients_and_no_others(lm, seed):
+    """40 texts, so three grids; padding on both sides, and in the middle of some."""
+    generator = torch.Generator().manual_seed(seed)
+    tokens = torch.randint(2, 30, (40, 14), generator=generator)
+    mask = torch.rand(40, 14, generator=generator) < torch.linspace(0.2, 1, 40)[:, None]
+    mask[:, 6] = True
+    read = torch.rand(40, 14, generator=generator) < 0.3
+    whole, found = lm(tokens, mask)[0], lm(tokens, mask, read=read)[0]
+    expected = torch.where((read & mask)[..., None], whole, 0.0)
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
+    assert (found[~(read & mask)] == 0).all()
+    up = torch.randn(found.shape, generator=generator)
+    for a, b in zip(*(torch.autograd.grad((x * up).sum(), lm.blocks.parameters()) for x in (found, expected))):
+        torch.testing.assert_close(a, b, atol=2e-4, rtol=1e-4)
+
+
+def test_the_last_layer_works_on_what_is_read_alone(lm):
+    """Keys and values of all N tokens, 3·width² each; projection and MLP, 9·width², of one token a text."""
+    texts = rows([4, 7, 12])
+    tokens, mask = pad(texts, side="left")
+    read = torch.zeros_like(mask)
+    read[:, -1] = True
+    with FlopCounterMode(display=False) as count:
+        lm(tokens, mask, read=read)
+    spent = count.get_flop_counts()["Global"][torch.ops.aten.addmm]
+    assert spent == 2 * 16**2 * (12 * 23 + 3 * 23 + 9 * 3)
+
+
 def test_the_score_is_read_at_the_last_real_token(lm):
     texts = rows([4, 7, 12])
     tokens, mask = pad(texts, side="right")

@@ -53,13 +53,14 @@ class Transformer(nn.Module):
         layers = self.outer[0].config.get_text_config().num_hidden_layers
         return next(m for m in self.trunk.modules() if isinstance(m, nn.ModuleList) and len(m) == layers)
 
-    def forward(self, tokens, attention_mask, cache=None):
-        """As TinyLM.forward; a cache is kept only where no gradients are taken."""
+    def forward(self, tokens, attention_mask, cache=None, read=None):
+        """As TinyLM.forward, but whatever `read` asks for, all positions are computed; a cache is kept only where
+        neither `read` is given nor gradients are taken."""
         steps, keys = tokens.shape[1], attention_mask.shape[1]
         limit = getattr(self.outer[0].config, "max_position_embeddings", None)
         if limit is not None and keys > limit:
             raise ValueError(f"tokens must be at most {limit} long, got {keys}; cut them")
-        caching = cache is not None or not torch.is_grad_enabled()
+        caching = cache is not None or (read is None and not torch.is_grad_enabled())
         found = self.trunk(
             input_ids=tokens, attention_mask=attention_mask.long(), past_key_values=cache, use_cache=caching,
             position_ids=positions(attention_mask)[:, keys - steps:])

@@ -2,10 +2,11 @@
 
 It carries three heads on one trunk: logits for the next token, a value for every position (the critic), a score
 at the last real token (the reward model). Prompts are padded on the left, responses on the right. The layers work
-on real tokens alone, packed into one long list; attention puts them back into a (B, T) grid.
+on real tokens alone, packed into one long list; attention puts them back into grids, one for texts of like length.
 """
 
 import math
+from typing import NamedTuple
 
 import torch
 from safetensors.torch import load_file, save_file
@@ -14,6 +15,14 @@ from torch.nn import functional as F
 
 from coursekit.saved import atomic
 from coursekit.tokens import last_token
+
+
+class Grid(NamedTuple):
+    """Where attention finds the tokens of some texts: one row for each text."""
+
+    tokens: torch.Tensor  # (b, t), which of the N packed tokens stands in each cell; any where the cell is padding
+    cells: torch.Tensor  # (n,), the flat cells whose results are wanted, in the order of the packed tokens
+    bias: torch.Tensor  # (b, 1, t, K) or (t, t): 0 where a position may attend to another, else −∞
 
 
 class Block(nn.Module):
@@ -29,29 +38,27 @@ class Block(nn.Module):
         self.widen = nn.Linear(width, 4 * width)
         self.narrow = nn.Linear(4 * width, width)
 
-    def forward(self, x, to_packed, to_grid, bias, past=None):
-        """The new x, and the keys and values of all positions.
+    def forward(self, x, grids, past=None, read=None):
+        """The new x, and the keys and values of all positions of the last grid.
 
         Args:
-            x: (N, width), the real tokens. to_packed: (N,), where each lies in the flat grid.
-            to_grid: (B, T), which row of x stands in each cell of the grid; any row where the cell is padding.
-            bias: (B, 1, T, K), 0 where a position may attend to another, else −∞.
-            past: (keys, values) of earlier positions, or None.
+            x: (N, width), the real tokens, those of one grid after the other. grids: list of Grid.
+            past: (keys, values) of earlier positions, or None. read: (M,), which rows of x are wanted, if not all.
         """
         width = x.shape[-1]
-        shape = *to_grid.shape, self.heads, -1
-        grid = self.attend(self.norm_1(x)).index_select(0, to_grid.flatten())  # (B·T, 3·width)
-        q, k, v = grid.split(width, dim=-1)
-        q = q.view(shape).transpose(1, 2)  # (B, heads, T, head width)
-        k = k.view(shape).transpose(1, 2)
-        v = v.view(shape).transpose(1, 2)
-        if past is not None:
-            k = torch.cat([past[0], k], dim=2)  # (B, heads, K, head width)
-            v = torch.cat([past[1], v], dim=2)
-        scores = q / math.sqrt(q.shape[-1]) @ k.transpose(-1, -2)  # (B, heads, T, K)
-        attention = torch.softmax(scores + bias, -1)
-        mixed = (attention @ v).transpose(1, 2).reshape(-1, width)  # (B·T, width)
-        x = x + self.project(mixed.index_select(0, to_packed))  # (N, width)
+        qkv = self.attend(self.norm_1(x))  # (N, 3·width)
+        mixed = []
+        for grid in grids:
+            part = qkv.index_select(0, grid.tokens.flatten()).view(*grid.tokens.shape, 3, self.heads, -1)
+            q, k, v = part.permute(2, 0, 3, 1, 4)  # (b, heads, t, head width) each
+            if past is not None:
+                k = torch.cat([past[0], k], dim=2)  # (b, heads, K, head width)
+                v = torch.cat([past[1], v], dim=2)
+            scores = q / math.sqrt(q.shape[-1]) @ k.transpose(-1, -2)  # (b, heads, t, K)
+            attention = torch.softmax(scores + grid.bias, -1)
+            mixed.append((attention @ v).transpose(1, 2).reshape(-1, width).index_select(0, grid.cells))
+        x = x if read is None else x.index_select(0, read)
+        x = x + self.project(torch.cat(mixed))
         inner = F.gelu(self.widen(self.norm_2(x)), approximate="tanh")  # (N, 4·width)
         return x + self.narrow(inner), (k, v)
 
@@ -88,31 +95,43 @@ class TinyLM(nn.Module):
         nn.init.zeros_(self.value_head.weight)
         nn.init.normal_(self.score_head.weight, std=1 / math.sqrt(self.sizes["width"] + 1))
 
-    def forward(self, tokens, attention_mask, cache=None):
+    def forward(self, tokens, attention_mask, cache=None, read=None):
         """Hidden states of `tokens`.
 
         Args:
             tokens: (B, T) ints. attention_mask: (B, K) bools, True at real tokens; K = T, or with a cache the
             earlier tokens as well. cache: what an earlier call returned.
+            read: (B, T) bools, real tokens whose hidden states are wanted, without a cache; None for all. The last
+            layer works on these alone, and attention on texts of like length at a time.
         Returns:
-            (B, T, width) hidden states, 0 at padding, and the cache for the next tokens.
+            (B, T, width) hidden states, 0 at padding and where not `read`; and the cache for the next tokens, of
+            no use with `read`.
         """
         steps, keys = tokens.shape[1], attention_mask.shape[1]
         if keys > self.sizes["context"]:
             raise ValueError(f"tokens must be at most {self.sizes['context']} long, got {keys}; cut them")
         real = attention_mask[:, keys - steps:]  # (B, T)
-        to_packed = real.flatten().nonzero()[:, 0]  # (N,)
-        to_grid = (real.flatten().cumsum(0) - 1).clamp(min=0).view_as(real)  # (B, T)
+        if read is None:
+            wanted, grids = real, [whole_grid(attention_mask, steps)]
+            last, kept = grids, None
+        else:
+            order = real.sum(-1).argsort()  # texts of like length stand together
+            tokens, real, attention_mask, wanted = (x[order] for x in (tokens, real, attention_mask, real & read))
+            kept = wanted[real]  # (N,)
+            grids, last = short_grids(real, kept)
+            kept = kept.nonzero()[:, 0]  # (M,)
         place = positions(attention_mask)[:, keys - steps:]  # (B, T)
         x = self.embed(tokens[real]) + self.position(place[real])  # (N, width)
-        bias = attention_bias(attention_mask, steps).to(x.dtype)  # (B, 1, T, K)
         new = []
         for i, block in enumerate(self.blocks):
-            x, pair = block(x, to_packed, to_grid, bias, cache[i] if cache else None)
+            final = i == len(self.blocks) - 1
+            x, pair = block(x, last if final else grids, cache[i] if cache else None, kept if final else None)
             new.append(pair)
-        x = self.norm(x).index_select(0, to_grid.flatten())  # (B·T, width)
-        x = x.view(*to_grid.shape, -1)  # (B, T, width)
-        return torch.where(real[..., None], x, 0.0), new
+        rows, columns = wanted.nonzero().unbind(1)
+        if read is not None:
+            rows = order[rows]
+        x = x.new_zeros(wanted.numel(), x.shape[1]).index_copy(0, rows * steps + columns, self.norm(x))
+        return x.view(*wanted.shape, -1), new
 
     def logits(self, hidden):
         """(…, width) hidden states to (…, vocabulary) logits of the next token; the embedding is tied."""
@@ -131,6 +150,33 @@ class TinyLM(nn.Module):
         twin = TinyLM(**self.sizes)
         twin.load_state_dict(self.state_dict())
         return twin
+
+
+def whole_grid(attention_mask, steps):
+    """The grid of the last `steps` columns, as they are: what a cache needs."""
+    real = attention_mask[:, -steps:]  # (B, T)
+    tokens = (real.flatten().cumsum(0) - 1).clamp(min=0).view_as(real)
+    bias = attention_bias(attention_mask, steps)
+    return Grid(tokens, real.flatten().nonzero()[:, 0], bias)
+
+
+def short_grids(real, read, together=16):
+    """Grids without columns of padding, each of `together` texts; and the same where `read` alone is wanted.
+
+    Args: real: (B, T) bools, shorter texts first. read: (N,) bools, of the real tokens.
+    """
+    lengths = real.sum(-1)  # (B,)
+    starts = lengths.cumsum(0) - lengths  # (B,)
+    grids, last = [], []
+    for length, start in zip(lengths.split(together), starts.split(together)):
+        place = torch.arange(int(length[-1]), device=real.device)  # (t,)
+        inside = place < length[:, None]  # (b, t)
+        cells = inside.flatten().nonzero()[:, 0]  # (n,)
+        causal = torch.full((len(place), len(place)), -math.inf, device=real.device).triu(1)  # (t, t)
+        grid = Grid((start[:, None] + place).clamp(max=len(read) - 1), cells, causal)
+        grids.append(grid)
+        last.append(grid._replace(cells=cells[read[start[0]:start[0] + len(cells)]]))
+    return grids, last
 
 
 def positions(attention_mask):
@@ -221,20 +267,27 @@ def response_logprobs(model, tokens, attention_mask, width, temperature=1.0):
     """Log-probabilities of the last `width` tokens of every row, and the logits that they come from.
 
     Args: model: TinyLM or like it. tokens, attention_mask: (B, T). width: R < T. temperature: that of sampling.
-    Returns: (B, R) nats, (B, R, V).
+    Returns: (B, R) nats, 0 at padding; (N, V) logits of the N real tokens among them, row by row.
     """
-    hidden, _ = model(tokens, attention_mask)
-    logits = model.logits(hidden[:, -width - 1:]) / temperature  # (B, R + 1, V)
-    return token_logprobs(logits, tokens[:, -width - 1:]), logits[:, :-1]
+    real = attention_mask[:, -width:]  # (B, R)
+    before = predicting(attention_mask, width)
+    hidden, _ = model(tokens, attention_mask, read=before)
+    logits = model.logits(hidden[before]) / temperature  # (N, V)
+    logprobs = -F.cross_entropy(logits, tokens[:, -width:][real], reduction="none")  # (N,)
+    return logprobs.new_zeros(real.shape).masked_scatter(real, logprobs), logits
+
+
+def predicting(attention_mask, width):
+    """(B, T) bools: True at the positions that predict the real ones of the last `width` tokens."""
+    real = attention_mask[:, -width:]
+    return F.pad(real, (attention_mask.shape[1] - width - 1, 1))
 
 
 def next_token_loss(lm, tokens, attention_mask):
     """Mean negative log-probability of every real token given those before it, in nats."""
     hidden, _ = lm(tokens, attention_mask)
-    logits = lm.logits(hidden[:, :-1]).flatten(0, 1)  # (B·(T − 1), V)
-    losses = F.cross_entropy(logits, tokens[:, 1:].flatten(), reduction="none")
-    real = (attention_mask[:, :-1] & attention_mask[:, 1:]).flatten()
-    return losses[real].mean()
+    real = attention_mask[:, :-1] & attention_mask[:, 1:]
+    return -token_logprobs(lm.logits(hidden), tokens)[real].mean()
 
 
 def save(lm, path):

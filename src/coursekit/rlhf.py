@@ -12,8 +12,8 @@ import torch
 
 from coursekit import distributed
 from coursekit.advantages import gae
-from coursekit.arrays import masked_mean, whiten
-from coursekit.lm import response_logprobs, sample
+from coursekit.arrays import whiten
+from coursekit.lm import predicting, response_logprobs, sample
 from coursekit.ppo import (
     clipped_policy_loss,
     clipped_value_loss,
@@ -22,7 +22,7 @@ from coursekit.ppo import (
     ratio_diagnostics,
 )
 from coursekit.progress import bar
-from coursekit.tokens import adapted_beta, kl_estimates, token_rewards, token_steps
+from coursekit.tokens import adapted_beta, kl_estimates, last_token, token_rewards, token_steps
 
 
 @dataclass(frozen=True)
@@ -158,8 +158,7 @@ def make_experience(models, tokens, attention_mask, response_mask, old_logprobs,
     text = tokens, attention_mask, width
     ref_logprobs, _ = response_logprobs(models.reference, *text, config.temperature)  # (B, R)
     kl = torch.where(response_mask, kl_estimates(old_logprobs, ref_logprobs), 0.0)  # (B, R)
-    hidden, _ = models.reward(tokens, attention_mask)
-    scores = models.reward.scores(hidden, attention_mask)  # (B,)
+    scores = text_scores(models.reward, tokens, attention_mask)  # (B,)
     ended = ((tokens[:, -width:] == end) & response_mask).any(-1)  # (B,)
     penalised = scores - config.missing_eos_penalty * ~ended
     rewards = token_rewards(penalised, kl, response_mask, beta=config.beta)  # (B, R)
@@ -182,8 +181,14 @@ def make_experience(models, tokens, attention_mask, response_mask, old_logprobs,
 
 def response_values(critic, tokens, attention_mask, width):
     """(B, R): what the critic expects before each of the last `width` tokens, given those up to it."""
-    hidden, _ = critic(tokens, attention_mask)
+    hidden, _ = critic(tokens, attention_mask, read=predicting(attention_mask, width))
     return critic.values(hidden[:, -width - 1:-1])
+
+
+def text_scores(reward, tokens, attention_mask):
+    """(B,): how the reward model scores each text, prompt and response."""
+    hidden, _ = reward(tokens, attention_mask, read=last_token(attention_mask))
+    return reward.scores(hidden, attention_mask)
 
 
 def learn(models, optimiser, batch, config, *, rng):
@@ -216,7 +221,7 @@ def update(models, optimiser, minibatch, config):
     text = minibatch.tokens, minibatch.attention_mask, minibatch.width
     # the mean over ranks of gradients of sums, each divided by this, is the gradient of the mean over all tokens
     count = distributed.mean(mask.sum())
-    logprobs, logits = response_logprobs(models.actor, *text, config.temperature)  # (B, R), (B, R, V)
+    logprobs, logits = response_logprobs(models.actor, *text, config.temperature)  # (B, R), (N, V)
     policy_loss = clipped_policy_loss(
         logprobs, minibatch.old_logprobs, minibatch.advantages,
         clip=config.clip, mask=mask, count=count)
@@ -232,7 +237,7 @@ def update(models, optimiser, minibatch, config):
     optimiser.step()
     metrics = ratio_diagnostics(logprobs, minibatch.old_logprobs, clip=config.clip, mask=mask)
     with torch.no_grad():
-        metrics["entropy"] = masked_mean(entropy(logits), mask).item()
+        metrics["entropy"] = entropy(logits).mean().item()
     return metrics | {"policy_loss": policy_loss.item(), "value_loss": value_loss.item()}
 
 
