@@ -161,6 +161,7 @@ def _(models):
     return {"rlhf.response_logprobs": padded_logprobs,
             "rlhf.response_values": padded_values,
             "rlhf.whiten": lambda x, mask, **kw: arrays.whiten(x, **kw),
+            "rlhf.loss_weights": lambda mask, config: torch.ones_like(mask),
             "rlhf.clipped_policy_loss": lambda *a, mask, count, **kw: ppo.clipped_policy_loss(*a, **kw),
             "rlhf.clipped_value_loss": lambda *a, mask, count, **kw: ppo.clipped_value_loss(*a, **kw),
             "rlhf.ratio_diagnostics": lambda *a, mask, **kw: ppo.ratio_diagnostics(*a, **kw)}

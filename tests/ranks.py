@@ -1,6 +1,6 @@
 """Run by torchrun in test_distributed: four updates, each rank with its own share of the same replies.
 
-    torchrun --nproc-per-node 2 tests/ranks.py OUT global|local|sharded|resumed|train
+    torchrun --nproc-per-node 2 tests/ranks.py OUT global|local|sharded|resumed|groups|train
 """
 
 import sys
@@ -16,6 +16,9 @@ from coursekit.lm import TinyLM, sample
 from coursekit.resume import load_run, save_run
 
 CONFIG = rlhf.Config(batch=8, minibatch=8, epochs=1, max_tokens=24, lr=1e-3)
+
+
+WITHOUT_CRITIC = replace(CONFIG, estimator="batch mean", kl="k3", normalisation="sequence", warm_up=3)
 
 
 def models():
@@ -36,9 +39,10 @@ def given_replies():
 
 
 def four_updates(how, rank=0, ranks=1, path=None):
-    """Actor and critic after four updates on this rank's replies: two flat tensors. "resumed": sharded, and saved
-    to `path` and loaded into new models after the second update."""
-    run = rlhf.start(prepared(how), CONFIG)
+    """The learning models after four updates on this rank's replies: flat tensors. "groups": without a critic.
+    "resumed": sharded, and saved to `path` and loaded into new models after the second update."""
+    config = WITHOUT_CRITIC if how == "groups" else CONFIG
+    run = rlhf.start(prepared(how), config)
     share = len(given_replies()[0]) // ranks
     replies = [x[rank * share:(rank + 1) * share] for x in given_replies()]
     for update in range(4):
@@ -46,10 +50,10 @@ def four_updates(how, rank=0, ranks=1, path=None):
             save_run(run, [], path)
             distributed.total(torch.zeros(1))  # rank 0 has written
             run, _ = load_run(prepared(how), path)
-        batch = rlhf.make_experience(run.models, *replies, CONFIG, end=helpdesk.END)
-        rlhf.learn(run.models, run.optimiser, batch, CONFIG, rng=np.random.default_rng(0))
+        batch = rlhf.make_experience(run.models, *replies, config, end=helpdesk.END)
+        rlhf.learn(run.models, run.optimiser, batch, config, rng=np.random.default_rng(0))
     return [torch.cat([distributed.full_tensor(p).flatten() for p in model.parameters()])
-            for model in (run.models.actor, run.models.critic)]
+            for model in rlhf.learning(run.models)]
 
 
 def trained(how):

@@ -50,6 +50,11 @@ def test_two_ranks_with_uneven_token_counts_make_the_updates_of_one(how, alone, 
     assert gap(under_torchrun(how, tmp_path / "found.pt"), alone) < 1e-6
 
 
+def test_two_ranks_without_a_critic_make_the_updates_of_one(tmp_path):
+    """The mean and sd of the rewards are those of all replies, and a loss in the mean over replies is, too."""
+    assert gap(under_torchrun("groups", tmp_path / "found.pt"), four_updates("groups")) < 1e-6
+
+
 def test_means_of_each_rank_make_another_training_run(alone, tmp_path):
     assert gap(under_torchrun("local", tmp_path / "found.pt"), alone) > 1e-3
 

@@ -109,6 +109,19 @@ def test_a_resumed_run_ends_like_one_that_never_stopped(kind, tmp_path):
 
 
 @both
+def test_without_a_critic_the_actor_learns_and_resumes(kind, tmp_path):
+    config = replace(CONFIG, estimator="rloo", group=4, kl="k3")
+    whole, half = rlhf.start(four(kind), config), rlhf.start(four(kind), config)
+    expected = list(rlhf.train(whole, sample_prompts, updates=2, end=helpdesk.END))
+    history = list(rlhf.train(half, sample_prompts, updates=1, end=helpdesk.END))
+    save_run(half, history, tmp_path / "run.safetensors")
+    run, history = load_run(four(kind), tmp_path / "run.safetensors")
+    assert run.models.critic is None
+    assert history + list(rlhf.train(run, sample_prompts, updates=2, end=helpdesk.END)) == expected
+    assert abs(expected[0]["kl"]) < 1e-4 < abs(expected[1]["kl"])
+
+
+@both
 def test_a_saved_actor_writes_and_a_saved_critic_values_what_they_did(kind, tmp_path):
     models, (tokens, mask) = four(kind), prompts()
     list(rlhf.train(rlhf.start(models, replace(CONFIG, lr=0.01)), sample_prompts, updates=1, end=helpdesk.END))

@@ -1,6 +1,7 @@
 """The four models: what is frozen, what a batch holds, what one update does, and that a run resumes exactly."""
 
 from dataclasses import fields, replace
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -85,7 +86,7 @@ def test_a_batch_holds_0_at_padding_and_its_rewards_add_up():
     batch = batch_of(tiny(), replace(CONFIG, beta=0.3, missing_eos_penalty=1.5))
     floats = [x for x in (getattr(batch, field.name) for field in fields(batch)) if x.dtype == torch.float32]
     padded = [x for x in floats if x.shape == batch.response_mask.shape]
-    assert len(padded) == 6 and not batch.response_mask.all()
+    assert len(padded) == 7 and not batch.response_mask.all()
     assert all((x[~batch.response_mask] == 0).all() for x in padded)
     assert_allclose(batch.rewards.sum(-1), batch.scores - 1.5 * ~batch.ended - 0.3 * batch.kl.sum(-1), atol=1e-5)
 
@@ -174,7 +175,7 @@ def test_padding_changes_neither_loss_nor_gradient():
     def widen(x, fill, left=0):
         return torch.nn.functional.pad(x, (left, 3), value=fill)
 
-    floats = ("old_logprobs", "kl", "values", "rewards", "advantages", "returns")
+    floats = ("old_logprobs", "kl", "values", "rewards", "advantages", "returns", "weights")
     wild = replace(batch, tokens=widen(batch.tokens, 7, 2), attention_mask=widen(batch.attention_mask, False, 2),
                    response_mask=widen(batch.response_mask, False),
                    **{name: widen(getattr(batch, name), 99.0) for name in floats})
@@ -270,3 +271,170 @@ def test_what_is_no_saved_run_or_another_ones_is_refused(tmp_path):
 def test_a_recipe_that_makes_no_sense_names_the_argument(wrong):
     with pytest.raises(ValueError, match=f"{next(iter(wrong))} must be positive"):
         rlhf.Config(**wrong)
+
+
+# Without a critic
+
+GROUPS = replace(CONFIG, estimator="rloo", group=4, beta=0.3, missing_eos_penalty=1.5)
+
+
+def other_reference(models):
+    return replace(models, reference=TinyLM(len(helpdesk.VOCABULARY), seed=7, **SIZES))
+
+
+def groups_of(models, config=GROUPS, seed=0):
+    """A batch of config.batch responses, config.group to a prompt."""
+    _, *prompts = sample_prompts(np.random.default_rng(seed), config.batch // config.group)
+    return rlhf.collect(models, *(x.repeat_interleave(config.group, 0) for x in prompts), config, end=helpdesk.END,
+                        check=True, generator=torch.Generator().manual_seed(seed))
+
+
+def replies_by_hand(models, batch, config):
+    """(B,) rewards of replies, each alone: score, less the penalty for a missing end, less beta times its KL."""
+    rewards = []
+    for tokens, mask, real, old in zip(batch.tokens, batch.attention_mask, batch.response_mask, batch.old_logprobs):
+        row, one = tokens[mask][None], torch.ones(1, int(mask.sum()), dtype=torch.bool)
+        R = int(real.sum())
+        score = models.reward.scores(models.reward(row, one)[0], one)[0]
+        logits = models.reference.logits(models.reference(row, one)[0])[0, -R - 1:-1]
+        reference = logits.log_softmax(-1)[range(R), row[0, -R:]]
+        kl = (old[real] - reference).sum() if config.kl == "reward" else 0.0
+        rewards.append(score - config.missing_eos_penalty * (row[0, -1] != helpdesk.END) - config.beta * kl)
+    return torch.stack(rewards)
+
+
+@pytest.mark.parametrize("estimator, kl", [("rloo", "reward"), ("rloo", "k3"), ("grpo", "reward"),
+                                           ("batch mean", "k2")])
+@torch.no_grad()
+def test_without_a_critic_every_token_gets_what_its_reply_earned_beyond_others(estimator, kl):
+    models, config = other_reference(tiny()), replace(GROUPS, estimator=estimator, kl=kl)
+    batch = groups_of(models, config)
+    rewards = replies_by_hand(models, batch, config).view(2, 4)
+    if estimator == "rloo":
+        expected = torch.stack([rewards[:, i] - (rewards.sum(1) - rewards[:, i]) / 3 for i in range(4)], 1)
+    elif estimator == "grpo":
+        expected = (rewards - rewards.mean(1, keepdim=True)) / rewards.std(1, keepdim=True)
+    else:
+        expected = (rewards - rewards.mean()) / rewards.std()
+    assert_allclose(batch.advantages, expected.view(8, 1) * batch.response_mask, atol=2e-3, rtol=2e-3)
+    assert batch.values is None and batch.returns is None
+
+
+def flat_gradient(model):
+    gradient = torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None])
+    return gradient / gradient.norm()  # `update` clips it
+
+
+@pytest.mark.parametrize("normalisation", ["batch", "sequence", "group", "constant"])
+@pytest.mark.parametrize("kl", ["k2", "k3"])
+def test_the_penalty_in_the_loss_pulls_as_by_hand_under_every_normalisation(kl, normalisation):
+    models, config = other_reference(tiny()), replace(GROUPS, kl=kl, normalisation=normalisation, beta=2.0)
+    batch = groups_of(models, config)
+    lengths, mask = batch.response_mask.sum(-1), batch.response_mask
+    twin = models.actor.copy()
+    loss = 0.0
+    for i in range(8):
+        row, R = batch.tokens[i][batch.attention_mask[i]], int(lengths[i])
+        logits = twin.logits(twin(row[None], torch.ones(1, len(row), dtype=torch.bool))[0])[0, -R - 1:-1]
+        logprobs = logits.log_softmax(-1)[range(R), row[-R:]]
+        d = logprobs - (batch.old_logprobs - batch.kl)[i][mask[i]]
+        penalty = d**2 / 2 if kl == "k2" else torch.exp(-d) - 1 + d
+        ratios = torch.exp(logprobs - batch.old_logprobs[i][mask[i]])
+        count = {"batch": lengths.sum(), "sequence": 8 * lengths[i], "constant": 8 * 20,
+                 "group": 2 * lengths.view(2, 4).sum(1)[i // 4]}[normalisation]
+        loss = loss + (config.beta * penalty - ratios * batch.advantages[i, 0]).sum() / count
+    loss.backward()
+    run = rlhf.start(models, config)
+    rlhf.update(run.models, run.optimiser, batch, config)
+    assert_allclose(flat_gradient(models.actor), flat_gradient(twin), atol=1e-4)
+
+
+@pytest.mark.parametrize("wrong", [  # planted: each must show itself in the two tests above
+    ("coursekit.rlhf.leave_one_out", "group_mean"), ("coursekit.rlhf.kl_estimates", "k1")])
+def test_a_planted_bug_is_seen(wrong):
+    from coursekit import groups, tokens
+    place, name = wrong
+    if name == "k1":
+        with patch(place, lambda a, b, kind="k1": tokens.kl_estimates(a, b)), pytest.raises(AssertionError):
+            test_the_penalty_in_the_loss_pulls_as_by_hand_under_every_normalisation("k2", "batch")
+    else:
+        with patch.dict(rlhf.ESTIMATORS, rloo=getattr(groups, name)), pytest.raises(AssertionError):
+            test_without_a_critic_every_token_gets_what_its_reply_earned_beyond_others("rloo", "reward")
+
+
+def test_a_part_of_a_batch_counts_its_rows_as_the_batch_does():
+    """Two halves of a batch, weighed by group, pull as the whole does."""
+    models, config = other_reference(tiny()), replace(GROUPS, normalisation="group")
+    batch = groups_of(models, config)
+    halves = [batch.take(torch.tensor(rows)) for rows in ([0, 3, 5, 6], [1, 2, 4, 7])]
+    for part in (*halves, batch):
+        assert part.values is None
+    whole = (batch.advantages * batch.weights).sum() / 8
+    assert_allclose(sum((p.advantages * p.weights).sum() / 4 for p in halves) / 2, whole, atol=1e-6)
+    assert_allclose(batch.weights.sum(), 8, rtol=1e-5)
+
+
+def test_a_run_without_a_critic_has_three_models_and_resumes_bit_for_bit(tmp_path):
+    config = replace(GROUPS, estimator="grpo", kl="k3", normalisation="sequence", warm_up=3)
+    whole, expected = run_for(4, config)
+    assert whole.models.critic is None and "explained_variance" not in expected[0] and expected[0]["group_sd"] > 0
+    half, history = run_for(2, config)
+    save_run(half, history, tmp_path / "run.safetensors")
+    run, history = load_run(tiny(), tmp_path / "run.safetensors")
+    history += rlhf.train(run, sample_prompts, updates=4, end=helpdesk.END, gold_fn=gold)
+    assert history == expected
+    assert torch.equal(weights(run.models.actor), weights(whole.models.actor))
+    save_run(whole, expected, tmp_path / "whole.safetensors")
+    save_run(run, history, tmp_path / "run.safetensors")
+    assert (tmp_path / "run.safetensors").read_bytes() == (tmp_path / "whole.safetensors").read_bytes()
+
+
+def test_two_models_and_a_verifier_learn_and_resume(tmp_path):
+    """Actor alone, a function for the score, no reference: replies get shorter when it pays for short ones."""
+    def short(tokens, attention_mask):
+        return -attention_mask.sum(-1).float()
+
+    models = rlhf.FourModels(tiny().actor, None, None, short)
+    config = replace(GROUPS, beta=0.0, lr=0.01, batch=32, minibatch=32, missing_eos_penalty=0.0)
+    run = rlhf.start(models, config)
+    history = list(rlhf.train(run, sample_prompts, updates=8, end=helpdesk.END))
+    assert history[-1]["length"] < history[0]["length"] - 3 and history[-1]["kl"] == 0
+    save_run(run, history, tmp_path / "run.safetensors")
+    again, _ = load_run(replace(models, actor=tiny().actor), tmp_path / "run.safetensors")
+    assert torch.equal(weights(again.models.actor), weights(run.models.actor))
+
+
+def test_the_learning_rate_warms_up():
+    run, rates = rlhf.start(tiny(), replace(CONFIG, warm_up=3)), []
+    for _ in rlhf.train(run, sample_prompts, updates=4, end=helpdesk.END):
+        rates.append(run.optimiser.param_groups[0]["lr"])
+    assert_allclose(rates, [1e-3 / 3, 2e-3 / 3, 1e-3, 1e-3])
+
+
+def test_a_group_whose_rows_are_not_one_prompt_stops_the_run():
+    """Planted: tiled prompts in place of repeated ones."""
+    _, *prompts = sample_prompts(np.random.default_rng(0), 2)
+    rest = dict(end=helpdesk.END, check=True, generator=torch.Generator().manual_seed(0))
+    with pytest.raises(ValueError, match="each prompt in 4 consecutive rows; repeat_interleave makes them"):
+        rlhf.collect(tiny(), *(x.repeat(4, 1) for x in prompts), GROUPS, **rest)
+    with pytest.raises(ValueError, match="in groups of 4 rows, got 2 rows"):
+        rlhf.collect(tiny(), *prompts, GROUPS, **rest)
+
+
+@pytest.mark.parametrize("wrong, message", [
+    (dict(estimator="ppo"), "estimator must be one of gae, rloo, grpo, batch mean, got 'ppo'"),
+    (dict(kl="k1"), "kl must be one of reward, k2, k3, got 'k1'"),
+    (dict(normalisation="token"), "normalisation must be one of batch, sequence, group, constant"),
+    (dict(estimator="rloo"), 'group must be at least 2 with estimator "rloo"'),
+    (dict(group=7), "group must divide batch, 64, got 7"), (dict(group=0), "group must be positive"),
+    (dict(warm_up=-1), "warm_up must be at least 0 updates")])
+def test_a_config_that_cannot_be_names_the_argument(wrong, message):
+    with pytest.raises(ValueError, match=message):
+        rlhf.Config(**wrong)
+
+
+def test_models_that_an_estimator_needs_are_asked_for():
+    with pytest.raises(ValueError, match='a critic with estimator "gae"'):
+        rlhf.start(replace(tiny(), critic=None), CONFIG)
+    with pytest.raises(ValueError, match="beta must be 0 without a reference, got 0.1"):
+        rlhf.start(replace(tiny(), reference=None), CONFIG)

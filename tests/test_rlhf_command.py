@@ -34,7 +34,27 @@ def test_it_trains_saves_draws_and_goes_on(tmp_path, capsys):
     assert "-- replies before" not in capsys.readouterr().out
 
 
+def test_it_trains_without_a_critic_and_goes_on(tmp_path, capsys):
+    out = tmp_path / "run.safetensors"
+    options = ["--estimator", "rloo", "--group", "4", "--kl", "k3", "--normalisation", "sequence", "--warm-up", "2"]
+    assert main([*SHORT, "2", "--out", str(out), *options]) == 0
+    said = capsys.readouterr().out
+    assert "sd within groups" in said and "explained variance" not in said
+    assert main(["rlhf", "--updates", "3", "--out", str(out), "--resume"]) == 0
+    assert updates_in(out) == (3, [0, 1, 2])
+    with safe_open(out, "pt") as file:
+        assert not any("critic" in name for name in file.keys())  # noqa: SIM118
+
+
+def test_estimators_that_compare_replies_take_eight_of_them(tmp_path):
+    assert main([*SHORT, "1", "--out", str(tmp_path / "run.safetensors"), "--estimator", "grpo"]) == 0
+    assert main([*SHORT, "1", "--out", str(tmp_path / "mean.safetensors"), "--estimator", "batch-mean"]) == 0
+
+
 @pytest.mark.parametrize("arguments, message", [
+    (["--estimator", "rloo", "--group", "7"], "group must divide batch, 64, got 7"),
+    (["--estimator", "rloo", "--group", "1"], "group must be at least 2"),
+    (["--estimator", "reinforce"], "invalid choice: 'reinforce'"),
     (["--out", "nowhere/run.safetensors"], "there is no folder nowhere; make it first"),
     (["--out", "none.safetensors", "--resume"], "--resume: there is no saved run at none.safetensors"),
     (["--batch", "0"], "--batch must be at least 1, got 0"),

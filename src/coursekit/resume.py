@@ -45,6 +45,7 @@ def load_run(models, path):
     if metadata["frozen"] != fingerprint(models):
         raise ValueError("models must have the reference and reward model that the run began with; these differ")
     run = start(models, metadata["config"], seed=metadata["seed"])
+    models = run.models
     state = {}
     for key, moment in with_prefix(tensors, "adam").items():
         parameter, name = key.rsplit(".", 1)
@@ -59,13 +60,16 @@ def load_run(models, path):
 
 
 def _learning(models):
-    return torch.nn.ModuleDict({"actor": models.actor, "critic": models.critic})
+    learning = {"actor": models.actor, "critic": models.critic}
+    return torch.nn.ModuleDict({name: model for name, model in learning.items() if model is not None})
 
 
 def fingerprint(models):
-    """A short hash of the frozen weights."""
+    """A short hash of the frozen weights; a verifier has none."""
     digest = hashlib.sha256()
     for model in (models.reference, models.reward):
+        if not isinstance(model, torch.nn.Module):
+            continue
         for weight in model.state_dict().values():
             weight = distributed.full_tensor(weight).cpu().contiguous()
             digest.update(weight.view(torch.uint8).numpy().tobytes())

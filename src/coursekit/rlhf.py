@@ -1,10 +1,12 @@
 """PPO with four models: an actor samples responses, a reward model scores them, a reference gives the KL penalty,
-and a critic's values spread the credit over the tokens.
+and a critic's values spread the credit over the tokens. Or without the critic: several responses to a prompt, each
+of which is compared with the others.
 
 `train` is a loop of `collect` (sample, score, estimate advantages) and `learn` (clipped updates). Everything that
-is done to a batch stands in these two functions; the formulas are in `tokens`, `advantages` and `ppo`.
+is done to a batch stands in these two functions; the formulas are in `tokens`, `advantages`, `groups` and `ppo`.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
@@ -12,7 +14,8 @@ import torch
 
 from coursekit import distributed
 from coursekit.advantages import gae
-from coursekit.arrays import whiten
+from coursekit.arrays import masked_mean, whiten
+from coursekit.groups import group_standardised, leave_one_out, token_weights
 from coursekit.lm import predicting, response_logprobs, sample
 from coursekit.ppo import (
     clipped_policy_loss,
@@ -27,12 +30,16 @@ from coursekit.tokens import adapted_beta, kl_estimates, last_token, token_rewar
 
 @dataclass(frozen=True)
 class FourModels:
-    """actor and critic learn; reference and reward are frozen. Each is a TinyLM, or has its five methods."""
+    """actor and critic learn; reference and reward are frozen. Each is a TinyLM, or has its five methods.
+
+    critic: None where advantages are estimated without one. reference: None if beta is 0. reward: a reward model,
+    or a verifier: a function of (tokens, attention_mask), (B, T) each, that returns (B,) scores.
+    """
 
     actor: torch.nn.Module
-    critic: torch.nn.Module
-    reference: torch.nn.Module
-    reward: torch.nn.Module
+    critic: torch.nn.Module | None
+    reference: torch.nn.Module | None
+    reward: Callable
 
 
 def four_models(supervised, reward):
@@ -48,12 +55,21 @@ def four_models(supervised, reward):
     return FourModels(actor, critic, *frozen)
 
 
+ESTIMATORS = {  # (M, G) rewards of responses to (M, G) advantages
+    "rloo": leave_one_out,
+    "grpo": lambda rewards: group_standardised(rewards, ddof=1, eps=1e-4),
+    "batch mean": lambda rewards: whiten(rewards, total=distributed.total),
+}
+CHOICES = {"estimator": ("gae", *ESTIMATORS), "kl": ("reward", "k2", "k3"),
+           "normalisation": ("batch", "sequence", "group", "constant")}
+
+
 @dataclass(frozen=True)
 class Config:
     """The numbers of one run."""
 
     beta: float = 0.1  # KL coefficient, reward per nat
-    gamma: float = 1.0
+    gamma: float = 1.0  # γ, λ and value_clip: with a critic only
     lam: float = 0.95
     clip: float = 0.2  # ε of the policy loss
     value_clip: float | None = 0.2  # ε of the value loss, units of reward; None: no clip
@@ -67,12 +83,33 @@ class Config:
     target_kl: float | None = None  # KL(old‖new) per token, nats, that stops a batch's updates
     kl_target: float | None = None  # KL(policy‖reference), nats a response, that beta adapts to
     kl_horizon: float = 1000.0  # responses over which beta adapts by 20 % at most
+    estimator: str = "gae"  # with a critic; or without one: "rloo", "grpo", "batch mean"
+    group: int = 1  # responses to each prompt
+    kl: str = "reward"  # where the KL penalty is: in the "reward" (k1), or in the loss as "k2" or "k3"
+    normalisation: str = "batch"  # of the policy's loss, as in groups.token_weights
+    warm_up: int = 0  # updates over which the learning rate rises to lr
 
     def __post_init__(self):
-        positive = ("batch", "minibatch", "epochs", "lr", "clip", "temperature", "max_tokens", "kl_horizon")
+        positive = ("batch", "minibatch", "epochs", "lr", "clip", "temperature", "max_tokens", "kl_horizon",
+                    "group")
         for name in positive:
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be positive, got {getattr(self, name)!r}")
+        for name, choices in CHOICES.items():
+            if getattr(self, name) not in choices:
+                raise ValueError(f"{name} must be one of {', '.join(choices)}, got {getattr(self, name)!r}")
+        if not self.warm_up >= 0:
+            raise ValueError(f"warm_up must be at least 0 updates, got {self.warm_up!r}")
+        if self.batch % self.group:
+            raise ValueError(f"group must divide batch, {self.batch}, got {self.group!r}")
+        if self.estimator in ("rloo", "grpo") and self.group < 2:
+            raise ValueError(f'group must be at least 2 with estimator "{self.estimator}", so that a response has '
+                             f'others to compare with, got {self.group!r}; "batch mean" takes 1')
+
+    @property
+    def penalty(self):
+        """The KL coefficient within the reward."""
+        return self.beta if self.kl == "reward" else 0.0
 
 
 @dataclass(frozen=True)
@@ -84,10 +121,11 @@ class Batch:
     response_mask: torch.Tensor  # (B, R), True at real tokens of the response
     old_logprobs: torch.Tensor  # (B, R), nats, as sampled
     kl: torch.Tensor  # (B, R), nats
-    values: torch.Tensor  # (B, R), units of reward
+    values: torch.Tensor | None  # (B, R), units of reward; None without a critic
     rewards: torch.Tensor  # (B, R)
-    advantages: torch.Tensor  # (B, R), whitened
-    returns: torch.Tensor  # (B, R), units of reward
+    advantages: torch.Tensor  # (B, R), whitened where a critic gives them
+    returns: torch.Tensor | None  # (B, R), units of reward; None without a critic
+    weights: torch.Tensor  # (B, R), how much each token counts in the policy's loss
     scores: torch.Tensor  # (B,), by the reward model
     ended: torch.Tensor  # (B,), True where the response holds its end token
 
@@ -104,7 +142,7 @@ class Batch:
 
     def take(self, rows):
         """These rows, cut to their longest prompt and response: a column of padding alone costs no time."""
-        part = {field.name: getattr(self, field.name)[rows] for field in fields(self)}
+        part = {field.name: x[rows] for field in fields(self) if (x := getattr(self, field.name)) is not None}
         prompts = part["attention_mask"][:, :-self.width]
         first = prompts.any(0).int().argmax().item()  # first column that any prompt uses
         longest = int(part["response_mask"].sum(-1).max())
@@ -114,7 +152,7 @@ class Batch:
                 part[name] = x[:, first:last]
             elif x.ndim == 2:
                 part[name] = x[:, :longest].contiguous()
-        return Batch(**part)
+        return replace(self, **part)
 
 
 @torch.no_grad()
@@ -122,11 +160,15 @@ def collect(models, prompts, prompt_mask, config, *, end, generator, check=False
     """Sample a response to each prompt and estimate the advantage of each of its tokens.
 
     Args:
-        prompts, prompt_mask: (B, P), padded on the left. end: the token that ends a response.
-        generator: torch.Generator for sampling. check: recompute the log-probabilities of the sampled tokens and
-        compare; once a run is enough.
-    Returns: Batch. Raises: RuntimeError: recomputed log-probabilities differ (dropout, padding, temperature?).
+        prompts, prompt_mask: (B, P), padded on the left; each prompt in `config.group` consecutive rows.
+        end: the token that ends a response. generator: torch.Generator for sampling.
+        check: recompute the log-probabilities of the sampled tokens and compare; once a run is enough.
+    Returns: Batch.
+    Raises: ValueError: check, and the rows of a group differ. RuntimeError: check, and recomputed log-probabilities
+    differ (dropout, padding, temperature?).
     """
+    if check:
+        check_groups(prompts, prompt_mask, config.group)
     with distributed.unsharded(models.actor):
         responses, response_mask, old_logprobs = sample(  # (B, R) each
             models.actor, prompts, prompt_mask, max_tokens=config.max_tokens, end=end,
@@ -145,38 +187,65 @@ def collect(models, prompts, prompt_mask, config, *, end, generator, check=False
         models, tokens, attention_mask, response_mask, old_logprobs, config, end=end)
 
 
+def check_groups(prompts, prompt_mask, group):
+    """Raise ValueError unless each prompt stands in `group` consecutive rows."""
+    if len(prompts) % group:
+        raise ValueError(f"prompts must come in groups of {group} rows, got {len(prompts)} rows")
+    rows = torch.where(prompt_mask, prompts, -1).view(-1, group, prompts.shape[1])
+    if not (rows == rows[:, :1]).all():
+        raise ValueError(f"prompts must hold each prompt in {group} consecutive rows; repeat_interleave makes them")
+
+
 @torch.no_grad()
 def make_experience(models, tokens, attention_mask, response_mask, old_logprobs, config, *, end):
-    """Score responses, subtract the KL penalty, and estimate advantages and returns of their tokens.
+    """Score responses, subtract the KL penalty, and estimate advantages (and returns) of their tokens.
 
     Args:
         tokens, attention_mask: (B, P + R). response_mask: (B, R) bools. old_logprobs: (B, R), nats, as sampled,
         0 at padding. end: token.
-    Returns: Batch; advantages are whitened over the real tokens of all ranks.
+    Returns: Batch; advantages from a critic are whitened over the real tokens of all ranks.
     """
     width = response_mask.shape[1]  # R
     text = tokens, attention_mask, width
-    ref_logprobs, _ = response_logprobs(models.reference, *text, config.temperature)  # (B, R)
-    kl = torch.where(response_mask, kl_estimates(old_logprobs, ref_logprobs), 0.0)  # (B, R)
+    kl = torch.zeros_like(old_logprobs)  # (B, R)
+    if models.reference is not None:
+        ref_logprobs, _ = response_logprobs(models.reference, *text, config.temperature)  # (B, R)
+        kl = torch.where(response_mask, kl_estimates(old_logprobs, ref_logprobs), 0.0)
     scores = text_scores(models.reward, tokens, attention_mask)  # (B,)
     ended = ((tokens[:, -width:] == end) & response_mask).any(-1)  # (B,)
     penalised = scores - config.missing_eos_penalty * ~ended
-    rewards = token_rewards(penalised, kl, response_mask, beta=config.beta)  # (B, R)
-    values = response_values(models.critic, *text)  # (B, R)
-    steps = token_steps(rewards, values, response_mask)
-    advantages = gae(*steps, gamma=config.gamma, lam=config.lam)  # (B, R)
+    rewards = token_rewards(penalised, kl, response_mask, beta=config.penalty)  # (B, R)
+    values = returns = None
+    if config.estimator == "gae":
+        steps = token_steps(rewards, response_values(models.critic, *text), response_mask)
+        advantages = gae(*steps, gamma=config.gamma, lam=config.lam)  # (B, R)
+        values, returns = steps.values, advantages + steps.values
+        advantages = whiten(advantages, response_mask, total=distributed.total)
+    else:
+        each = ESTIMATORS[config.estimator](rewards.sum(-1).view(-1, config.group)).flatten()  # (B,)
+        advantages = torch.where(response_mask, each[:, None], 0.0)  # (B, R)
     return Batch(
         tokens=tokens,
         attention_mask=attention_mask,
         response_mask=response_mask,
         old_logprobs=old_logprobs,
         kl=kl,
-        values=steps.values,
+        values=values,
         rewards=rewards,
-        advantages=whiten(advantages, response_mask, total=distributed.total),
-        returns=advantages + steps.values,
+        advantages=advantages,
+        returns=returns,
+        weights=loss_weights(response_mask, config).to(kl.dtype),
         scores=scores,
         ended=ended)
+
+
+def loss_weights(response_mask, config):
+    """(B, R): how much a token counts in the policy's loss: 1 each, or what adds up to 1 for a response on average
+    (with "constant", for one of the greatest length)."""
+    if config.normalisation == "batch":
+        return response_mask
+    how = dict(group=config.group, limit=config.max_tokens)
+    return token_weights(response_mask, config.normalisation, **how) * len(response_mask)
 
 
 def response_values(critic, tokens, attention_mask, width):
@@ -186,7 +255,9 @@ def response_values(critic, tokens, attention_mask, width):
 
 
 def text_scores(reward, tokens, attention_mask):
-    """(B,): how the reward model scores each text, prompt and response."""
+    """(B,): how the reward model, or a verifier, scores each text, prompt and response."""
+    if not isinstance(reward, torch.nn.Module):
+        return reward(tokens, attention_mask)
     hidden, _ = reward(tokens, attention_mask, read=last_token(attention_mask))
     return reward.scores(hidden, attention_mask)
 
@@ -216,29 +287,44 @@ def _means(history):
 
 
 def update(models, optimiser, minibatch, config):
-    """One step of both optimised models on one minibatch. Returns a dict of metrics."""
+    """One step of all learning models on one minibatch. Returns a dict of metrics."""
     mask = minibatch.response_mask  # (B, R)
     text = minibatch.tokens, minibatch.attention_mask, minibatch.width
     # the mean over ranks of gradients of sums, each divided by this, is the gradient of the mean over all tokens
     count = distributed.mean(mask.sum())
     logprobs, logits = response_logprobs(models.actor, *text, config.temperature)  # (B, R), (N, V)
-    policy_loss = clipped_policy_loss(
-        logprobs, minibatch.old_logprobs, minibatch.advantages,
-        clip=config.clip, mask=mask, count=count)
-    values = response_values(models.critic, *text)  # (B, R)
-    value_loss = clipped_value_loss(
-        values, minibatch.values, minibatch.returns,
-        clip=config.value_clip, mask=mask, count=count)
+    weights = minibatch.weights
+    rows = count if config.normalisation == "batch" else len(weights)
+    policy_loss = loss = clipped_policy_loss(  # the clip does not mind a positive factor
+        logprobs, minibatch.old_logprobs, minibatch.advantages * weights,
+        clip=config.clip, mask=mask, count=rows)
+    if config.kl != "reward" and config.beta:
+        ref_logprobs = minibatch.old_logprobs - minibatch.kl
+        penalty = kl_estimates(logprobs, ref_logprobs, kind=config.kl)  # (B, R)
+        loss = loss + config.beta * masked_mean(penalty * weights, mask, count=rows)
+    if models.critic is not None:
+        values = response_values(models.critic, *text)  # (B, R)
+        value_loss = clipped_value_loss(
+            values, minibatch.values, minibatch.returns,
+            clip=config.value_clip, mask=mask, count=count)
+        loss = loss + value_loss
     optimiser.zero_grad()
-    (policy_loss + value_loss).backward()
-    for model in (models.actor, models.critic):
+    loss.backward()
+    for model in learning(models):
         distributed.average_gradients(model)
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
     optimiser.step()
     metrics = ratio_diagnostics(logprobs, minibatch.old_logprobs, clip=config.clip, mask=mask)
     with torch.no_grad():
         metrics["entropy"] = entropy(logits).mean().item()
-    return metrics | {"policy_loss": policy_loss.item(), "value_loss": value_loss.item()}
+    if models.critic is not None:
+        metrics["value_loss"] = value_loss.item()
+    return metrics | {"policy_loss": policy_loss.item()}
+
+
+def learning(models):
+    """The models that learn: the actor, and the critic where there is one."""
+    return [model for model in (models.actor, models.critic) if model is not None]
 
 
 @dataclass
@@ -259,52 +345,71 @@ class Run:
 
 
 def start(models, config, *, seed=0):
-    """A new Run: Adam over actor and critic, eps as in Ziegler et al. 2019's code."""
-    parameters = [*models.actor.parameters(), *models.critic.parameters()]
-    trained = [p for p in parameters if p.requires_grad]
+    """A new Run: Adam over the models that learn, eps as in Ziegler et al. 2019's code.
+
+    A critic that the estimator does not need is left out of the run.
+    Raises: ValueError: config needs a critic or a reference, and models has none.
+    """
+    if config.estimator != "gae":
+        models = replace(models, critic=None)
+    elif models.critic is None:
+        raise ValueError('models must have a critic with estimator "gae"; without one take "rloo"')
+    if models.reference is None and config.beta:
+        raise ValueError(f"beta must be 0 without a reference, got {config.beta!r}")
+    trained = [p for model in learning(models) for p in model.parameters() if p.requires_grad]
     optimiser = torch.optim.Adam(trained, lr=config.lr, eps=1e-5, fused=True)
     return Run(models, config, optimiser, seed)
 
 
 def train(run, sample_prompts, *, updates, end, gold_fn=None, progress=None):
-    """PPO, until `updates` updates are done. Changes `run`, its actor and its critic.
+    """PPO, until `updates` updates are done. Changes `run` and its learning models.
 
     Args:
         run: Run. end: the token that ends a response.
-        sample_prompts(rng, n): n prompts as (contexts, tokens, mask), (n, P), padded on the left.
+        sample_prompts(rng, n): n prompts as (contexts, tokens, mask), (n, P), padded on the left. Each is answered
+        `config.group` times.
         gold_fn(contexts, responses): (n,) gold rewards of responses, lists of token numbers, for the history only.
         progress: show a bar: None on a terminal, True, False.
     Yields:
         After each update a dict: update, proxy (mean score), gold, kl (nats a response), length (tokens), ended
-        (share), beta, explained_variance, and the metrics of `update`.
+        (share), beta, the metrics of `update`; with a critic explained_variance, with groups group_sd (mean
+        standard deviation of the rewards within a group).
     """
     with bar(updates, progress=progress, initial=run.update) as shown:
         while run.update < updates:
             config = run.config
             rng, generator = run.generators()
-            contexts, prompts, prompt_mask = sample_prompts(rng, config.batch)
+            contexts, *prompts = sample_prompts(rng, config.batch // config.group)
+            prompts, prompt_mask = (x.repeat_interleave(config.group, 0) for x in prompts)
             batch = collect(
                 run.models, prompts, prompt_mask, config, end=end, generator=generator,
                 check=run.update == 0)
-            metrics = batch_metrics(batch) | {"update": run.update, "beta": config.beta}
+            metrics = batch_metrics(batch, config.group) | {"update": run.update, "beta": config.beta}
             if gold_fn:
-                metrics["gold"] = float(np.mean(gold_fn(contexts, batch.responses)))
+                repeated = [context for context in contexts for _ in range(config.group)]
+                metrics["gold"] = float(np.mean(gold_fn(repeated, batch.responses)))
             if config.kl_target is not None:
                 beta = adapted_beta(
                     config.beta, distributed.mean(metrics["kl"]), target=config.kl_target,
                     horizon=config.kl_horizon, responses=config.batch * distributed.ranks())
                 run.config = replace(config, beta=beta)
+            for group in run.optimiser.param_groups:
+                group["lr"] = config.lr * min(1.0, (run.update + 1) / max(1, config.warm_up))
             metrics |= learn(run.models, run.optimiser, batch, config, rng=rng)
             run.update += 1
             shown.update()
             yield metrics
 
 
-def batch_metrics(batch):
+def batch_metrics(batch, group=1):
     """What a batch shows before anything is learned from it: a dict of floats."""
     mask = batch.response_mask
-    return {"proxy": batch.scores.mean().item(),
-            "kl": batch.kl.sum(-1).mean().item(),
-            "length": mask.sum(-1).double().mean().item(),
-            "ended": batch.ended.double().mean().item(),
-            "explained_variance": explained_variance(batch.values, batch.returns, mask=mask)}
+    metrics = {"proxy": batch.scores.mean().item(),
+               "kl": batch.kl.sum(-1).mean().item(),
+               "length": mask.sum(-1).double().mean().item(),
+               "ended": batch.ended.double().mean().item()}
+    if batch.values is not None:
+        metrics["explained_variance"] = explained_variance(batch.values, batch.returns, mask=mask)
+    if group > 1:
+        metrics["group_sd"] = batch.rewards.sum(-1).view(-1, group).std(1).mean().item()
+    return metrics

@@ -166,7 +166,7 @@ def check_resume(options, path, saved):
     """
     for name in saved:
         if getattr(options, name) is not None:
-            raise ValueError(f"--{name} is part of the run in {path}; leave it out with --resume")
+            raise ValueError(f"--{name.replace('_', '-')} is part of the run in {path}; leave it out with --resume")
     if not path.is_file():
         raise ValueError(f"--resume: there is no saved run at {path}; leave --resume out to begin one")
 

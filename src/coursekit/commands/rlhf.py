@@ -1,4 +1,4 @@
-"""`coursekit rlhf`: PPO with four models on the help desk, alone or under torchrun; stopped, it can go on."""
+"""`coursekit rlhf`: PPO, with a critic or without, on the help desk, alone or under torchrun; it can be resumed."""
 
 import os
 import signal
@@ -18,6 +18,8 @@ from coursekit.commands.common import (
 
 EVERY, UPDATES = 5, 40  # updates between two saves; and in all, unless --updates says otherwise
 ROOM = 4_000_000  # bytes of a saved run; 2.7 MB without its history
+GROUP = 8  # replies to each prompt, for the estimators that compare them, unless --group says otherwise
+KEPT = ("beta", "batch", "estimator", "group", "kl", "normalisation", "warm_up")  # saved with the run
 GONE = "a process of this run is gone, and the run has ended"
 
 
@@ -29,6 +31,16 @@ def add_command(commands):
     parser.add_argument("--beta", type=at_least(0, kind=float), help="KL coefficient, reward per nat (default 0.1)")
     parser.add_argument("--updates", type=at_least(1), help="updates in all (default 40, about 7 seconds)")
     parser.add_argument("--batch", type=at_least(1), help="replies per update and process (default 64)")
+    parser.add_argument("--estimator", choices=("gae", "rloo", "grpo", "batch-mean"),
+                        help="of advantages: gae with a critic (default), the others without")
+    parser.add_argument("--group", type=at_least(1), 
+                        help="replies to each prompt (default 8 for rloo and grpo, else 1)")
+    parser.add_argument("--kl", choices=("reward", "k2", "k3"),
+                        help="where the KL penalty is: in the reward (default), or in the loss as k2 or k3")
+    parser.add_argument("--normalisation", choices=("batch", "sequence", "group", "constant"),
+                        help="what the loss of a token is divided by (default batch: the tokens of the batch)")
+    parser.add_argument("--warm-up", type=at_least(0),
+                        help="updates over which the learning rate rises (default 0)")
     parser.add_argument("--seed", type=at_least(0, SEEDS), help="of prompts and sampling (default 0)")
     parser.add_argument("--out", type=Path, default=Path("rlhf.safetensors"),
                         help="the run, saved every 5 updates (default rlhf.safetensors)")
@@ -43,7 +55,7 @@ def run(options):
     need("torch", "safetensors", "tqdm")
     target_files(options, options.plot, room=ROOM)
     if options.resume:
-        check_resume(options, options.out, ("beta", "batch", "seed"))
+        check_resume(options, options.out, (*KEPT, "seed"))
     with resumable(options.out, options.resume):
         return _tune(options, options.out)
 
@@ -88,7 +100,11 @@ def _begin(options, out, device):
         model.to(device)
     if options.resume:
         return load_run(models, out)
-    given = {name: value for name in ("beta", "batch") if (value := getattr(options, name)) is not None}
+    given = {name: value for name in KEPT if (value := getattr(options, name)) is not None}
+    if "estimator" in given:
+        given["estimator"] = given["estimator"].replace("-", " ")
+    if given.get("estimator") in ("rloo", "grpo"):
+        given.setdefault("group", GROUP)
     return rlhf.start(models, rlhf.Config(**given), seed=options.seed or 0), []
 
 
@@ -131,8 +147,10 @@ def _leave(out, saved):
 
 
 def _line(m):
+    more = {"explained_variance": "explained variance", "group_sd": "sd within groups"}
+    last = "".join(f"  {name} {m[key]:5.2f}" for key, name in more.items() if key in m)
     return (f"update {m['update'] + 1:4d}  gold {m['gold']:5.2f}  proxy {m['proxy']:5.2f}  KL {m['kl']:6.2f}  "
-            f"length {m['length']:4.1f}  explained variance {m['explained_variance']:5.2f}")
+            f"length {m['length']:4.1f}{last}")
 
 
 def _show(actor, when):
