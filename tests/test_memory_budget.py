@@ -122,6 +122,16 @@ def test_what_makes_no_sense_is_refused_by_name(wrong, message):
         budget(four_roles(LLAMA_7B), **wrong)
 
 
+def test_without_a_critic_weights_and_adam_of_7b_take_little_more_than_half():
+    """16 bytes a parameter of a trained model, 2 of a frozen one: roles that are not needed are left out."""
+    roles = four_roles(LLAMA_7B)
+    found = []
+    for left_out in ((), ("critic",), ("critic", "reference"), ("critic", "reference", "reward")):
+        table = budget({name: role for name, role in roles.items() if name not in left_out})
+        found.append(sum(table["all"][term] for term in ("weights", "gradients", "adam")) / 6.74e9)
+    assert found == pytest.approx([36, 20, 18, 16])
+
+
 def test_arithmetic_needs_no_torch():
     code = "import sys, coursekit.memory_budget; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0

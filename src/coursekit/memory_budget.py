@@ -45,7 +45,10 @@ class Role:
 
 
 def four_roles(policy, reward=None):
-    """Actor and reference of one architecture, critic and reward model of another, or of the same."""
+    """Actor and reference of one architecture, critic and reward model of another, or of the same.
+
+    `budget` takes fewer roles as well: without a critic leave it out, with a verifier the reward model, too.
+    """
     reward = reward or policy
     return {"actor": Role(policy, trained=True, samples=True, shares_base=True),
             "reference": Role(policy),
