@@ -1,7 +1,8 @@
-"""PPO with four models against TRL's: CPU seconds per update, from the same weights, prompts and lengths.
+"""Our training against TRL's, with a critic and without: CPU seconds per update, from the same weights and prompts.
 
 Both start from the shipped models and answer the same complaints, batch 128, at most 48 tokens, two epochs of two
-minibatches, on one thread. They take turns; TRL runs as it is and with its calls of gc.collect taken out. The floor
+minibatches, on one thread. They take turns; TRL's PPO runs as it is and with its calls of gc.collect taken out.
+Without a critic there are 16 complaints with 8 replies each and k3 in the loss: our GRPO and TRL's. The floor
 is the time that the products with the weights alone would take, real tokens only, at the rate measured in between.
 
     pip install -e '.[torch]' -r requirements-bench.txt
@@ -11,23 +12,31 @@ is the time that the products with the weights alone would take, real tokens onl
 import argparse
 import gc
 import io
+import logging
 import tempfile
 import time
 import warnings
-from contextlib import contextmanager, nullcontext, redirect_stdout
+from contextlib import contextmanager, nullcontext, redirect_stderr, redirect_stdout
+from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 from unittest.mock import patch
 
 import numpy as np
 import torch
 import trl
+from datasets import Dataset
+from tokenizers import Tokenizer, models, pre_tokenizers
+from transformers import GPT2LMHeadModel, PreTrainedTokenizerFast
 from trl.experimental.ppo import PPOConfig, PPOTrainer, ppo_trainer
 
 from coursekit import helpdesk, rlhf
 from coursekit.checkpoints import help_desk_models, sample_prompts
 from coursekit.hf import to_gpt2
+from coursekit.lm import pad
 
 CONFIG = rlhf.Config(beta=0.05, batch=128, minibatch=64, epochs=2)
+GROUPS = replace(CONFIG, estimator="grpo", group=8, kl="k3")
 UPDATES, STAGES = 4, ("sampling", "scoring", "training")
 
 
@@ -101,6 +110,58 @@ def theirs(prompts, mask, *, collect_garbage=True):
     return updates
 
 
+def our_groups(prompts, mask):
+    """CPU seconds of each of UPDATES updates of our GRPO."""
+    run = rlhf.start(help_desk_models(), GROUPS)
+
+    def next_prompts(rng, n):
+        rows = slice(run.update * n, (run.update + 1) * n)
+        return None, prompts[rows], mask[rows]
+
+    began, seconds = time.process_time(), []
+    for _ in rlhf.train(run, next_prompts, updates=UPDATES, end=helpdesk.END):
+        seconds.append(time.process_time() - began)
+        began = time.process_time()
+    return seconds
+
+
+def their_groups(prompts, mask):
+    """CPU seconds of each update of TRL's GRPO, from one call of its sampling to the next."""
+    four, words = help_desk_models(), helpdesk.VOCABULARY
+    tokenizer = Tokenizer(models.WordLevel({word: i for i, word in enumerate(words)}))
+    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=tokenizer, padding_side="left",
+                                        pad_token=words[helpdesk.PAD], eos_token=words[helpdesk.END])
+
+    def score(prompts, completion_ids, **_):
+        rows = [helpdesk.encode(prompt) + list(reply) for prompt, reply in zip(prompts, completion_ids)]
+        with torch.no_grad():
+            return rlhf.text_scores(four.reward, *pad(rows, side="right")).tolist()
+
+    with tempfile.TemporaryDirectory() as folder, redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
+        to_gpt2(four.actor).save_pretrained(Path(folder) / "actor")  # it reads the reference from there
+        config = trl.GRPOConfig(
+            output_dir=folder, report_to="none", save_strategy="no", logging_strategy="no", use_cpu=True,
+            bf16=False, disable_tqdm=True, gradient_checkpointing=False,
+            per_device_train_batch_size=GROUPS.minibatch,
+            steps_per_generation=GROUPS.batch // GROUPS.minibatch, num_iterations=GROUPS.epochs,
+            num_generations=GROUPS.group, max_steps=UPDATES * GROUPS.epochs * GROUPS.batch // GROUPS.minibatch,
+            max_completion_length=GROUPS.max_tokens, temperature=GROUPS.temperature, beta=GROUPS.beta,
+            use_bias_correction_kl=False, loss_type="bnpo", learning_rate=GROUPS.lr, lr_scheduler_type="constant")
+        texts = [helpdesk.decode(row[real]) for row, real in zip(prompts, mask)]
+        trainer = trl.GRPOTrainer(GPT2LMHeadModel.from_pretrained(Path(folder) / "actor"), score, config,
+                                  train_dataset=Dataset.from_dict({"prompt": texts}), processing_class=tokenizer)
+        sampling, laps = trainer._generate_and_score_completions, []
+
+        def sampled(*args, **options):
+            laps.append(time.process_time())
+            return sampling(*args, **options)
+        with patch.object(trainer, "_generate_and_score_completions", sampled):
+            trainer.train()
+        laps.append(time.process_time())
+    return np.diff(laps).tolist()
+
+
 def products(model, texts, replies):
     """What an update multiplies: {(inputs, outputs): (rows forward, rows backward)}, real tokens only.
 
@@ -163,25 +224,40 @@ def report(turns, lowest, flop):
               f"  {np.median([u['tokens'] for u in updates]):,.0f} tokens an update")
 
 
+def report_groups(turns):
+    """Medians without a critic, and the range of the ratio over turns."""
+    print("\nwithout a critic           CPU s per update   × ours")
+    mine, theirs = turns.values()
+    ratios = [np.median(b) / np.median(a) for a, b in zip(mine, theirs)]
+    for name, seconds in turns.items():
+        print(f"{name:26} {np.median(seconds):16.3f} {np.median(seconds) / np.median(mine):8.2f}")
+    print(f"turn by turn               {min(ratios):.2f} to {max(ratios):.2f}")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--turns", type=int, default=5)
     count = parser.parse_args().turns
     torch.set_num_threads(1)
     warnings.filterwarnings("ignore", category=FutureWarning)
+    logging.disable(logging.WARNING)
     _, prompts, mask = sample_prompts(np.random.default_rng(0), CONFIG.batch * UPDATES)
     print(f"logits differ by at most {logit_gap(prompts, mask):.1g}")
     names = {"coursekit": ours, f"TRL {trl.__version__}": theirs,
              "  without gc.collect": lambda *batch: theirs(*batch, collect_garbage=False)}
-    turns, floors = {name: [] for name in names}, []
+    groups = {"coursekit GRPO": our_groups, f"TRL {trl.__version__} GRPO": their_groups}
+    turns, floors, group_turns = {name: [] for name in names}, [], {name: [] for name in groups}
     for _ in range(count):
         for name, turn in names.items():
             turns[name] += turn(prompts, mask)
+        for name, turn in groups.items():
+            group_turns[name].append(turn(prompts, mask))
         replies = int(np.median([u["tokens"] for u in turns["coursekit"]]))
         texts = replies + int(mask.sum()) // UPDATES
         rows = products(help_desk_models().actor, texts, replies)
         floors.append(floor(rows, texts * CONFIG.minibatch // CONFIG.batch))
     report(turns, *np.median(floors, axis=0))
+    report_groups(group_turns)
 
 
 if __name__ == "__main__":
