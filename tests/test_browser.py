@@ -6,12 +6,14 @@
 import io
 import itertools
 import json
+import re
 from functools import partial
 from pathlib import Path
 
 import pytest
 from pypdf import PdfReader
 
+import make_pdf
 from browser import missing, npm_file
 from oracles import ORACLES
 
@@ -183,6 +185,16 @@ def test_the_cheat_sheet_prints_on_one_sheet_of_a4(page, served):
     margin = dict.fromkeys(("top", "bottom", "left", "right"), "12mm")
     sheet = PdfReader(io.BytesIO(page.pdf(format="A4", margin=margin)))
     assert len(sheet.pages) == 1 and "replies never end" in sheet.pages[0].extract_text()
+
+
+def test_the_pdf_has_a_cover_numbers_at_the_foot_and_contents_that_know_them(page):
+    leaf = '<p style="break-before: page">'
+    parts = [(title, make_pdf.printed_html(page, f"<p>{title}</p>" + leaf * (pages - 1))) for title, pages in (
+        ("Chapter 0", 2), ("Chapter 1", 1))]
+    book = make_pdf.bound(page, {"title": "T", "author": "A", "copyright": "", "html": {"extra_footer": ""}}, parts)
+    cover, contents, chapter, _, last = (leaf.extract_text() for leaf in book.pages)
+    assert "T" in cover and "Chapter 0" in chapter and "Chapter 1" in last and last.endswith("5")
+    assert re.findall(r"(Chapter \d)\s+(\d)", contents) == [("Chapter 0", "3"), ("Chapter 1", "5")]
 
 
 def test_without_scripts_a_slider_shows_its_start(page, served):
