@@ -1,5 +1,8 @@
 """Figures draw what they are given."""
 
+import subprocess
+import sys
+
 import matplotlib
 import numpy as np
 import pytest
@@ -33,8 +36,37 @@ def test_a_band_spans_the_runs(ax):
     assert [line.get_ydata().tolist() for line in ax.lines[1:]] == runs.tolist()  # each run as a thin line
 
 
+def grounds(ax):
+    legends = [legend.get_frame().get_alpha() for legend in (ax.get_legend(), *ax.figure.legends) if legend]
+    return {ax.figure.get_facecolor()[3], ax.get_facecolor()[3], *legends}
+
+
 def test_figures_have_no_ground(ax):
-    assert ax.figure.get_facecolor()[3] == ax.get_facecolor()[3] == matplotlib.rcParams["legend.framealpha"] == 0
+    figures.plot_advantages(ax, {"TD": np.arange(5.0)})
+    ax.figure.legend(*ax.get_legend_handles_labels())
+    assert grounds(ax) == {1.0, 0.8}  # a figure of the user's own stays as matplotlib makes it
+    figures.style(ax)
+    assert grounds(ax) == {0}
+
+
+@pytest.mark.parametrize("picture", [
+    lambda ax: figures.plot_grid(ax, [[1.0]], ["a"], ["b"], label="x"),
+    lambda ax: figures.plot_signs(ax, [[1.0]]),
+    lambda ax: figures.plot_tokens(ax, ["a"], {"r": [1.0]}),
+    lambda ax: figures.plot_film(ax, [(0, np.zeros((4, 6, 3), np.uint8))], "after"),
+    lambda ax: figures.plot_triangle(ax, [0.2, 0.8]),
+    lambda ax: figures.plot_timeline(ax, [0.1], [1]),
+    lambda ax: figures.plot_backups(ax, [1], ["TD"]),
+    lambda ax: figures.plot_rollout(ax, ["terminated"])])
+def test_pictures_have_no_ground(ax, picture):
+    picture(ax)
+    assert grounds(ax) == {0}
+
+
+def test_the_settings_of_matplotlib_stay_as_they_are():
+    code = ("import matplotlib; before = dict(matplotlib.rcParams); import coursekit.figures; "
+            "assert dict(matplotlib.rcParams) == before")
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_a_grid_shows_every_number_and_the_larger_is_the_darker(ax):
@@ -89,13 +121,13 @@ def test_a_backup_asks_the_critic_at_its_last_state_or_ends_with_the_episode(ax)
     assert [text.get_text() for text in ax.texts] == ["TD", "Monte Carlo"]
 
 
-def test_every_seed_is_a_line_and_only_the_median_is_named(ax):
+def test_where_one_run_is_far_off_the_median_is_bold_and_there_is_no_band(ax):
     runs = np.array([[1.0, 2.0], [3.0, 6.0], [-90.0, 5.0]])
-    figures.plot_seeds(ax, [0, 1], {"a": runs}, xlabel="x", ylabel="y (reward)")
-    *thin, bold = ax.lines
+    figures.plot_bands(ax, [0, 1], {"a": runs}, xlabel="x", ylabel="y (reward)", median=True)
+    bold, *thin = ax.lines
     assert [line.get_ydata().tolist() for line in thin] == runs.tolist()
     assert bold.get_ydata().tolist() == [1.0, 5.0] and bold.get_linewidth() > thin[0].get_linewidth()
-    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["a"]
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["a"] and not ax.collections
 
 
 def test_a_sign_stands_where_a_number_differs_from_0(ax):

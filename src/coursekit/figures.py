@@ -1,13 +1,10 @@
 """One function per family of figures, each drawing on a given ax.
 
-Figures have no ground of their own: a page by night inverts them, a page by day shows through.
+Figures of the book have no ground of their own: a page by night inverts them, a page by day shows through. `style`
+takes it away, and so does each function that draws a picture without a grid.
 """
 
-import matplotlib
 import numpy as np
-
-matplotlib.rcParams.update({"figure.facecolor": "none", "axes.facecolor": "none", "savefig.facecolor": "none",
-                            "legend.framealpha": 0})
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")  # Okabe-Ito
 MARKERS = "os^Dv*P"
@@ -15,10 +12,20 @@ DASHES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1)))
 
 
 def style(axes):
-    """Light grid, no box: call once on the axes of a figure."""
+    """Light grid, no box, no ground: call once on the axes of a figure, when all is drawn."""
     for ax in np.ravel(axes):
         ax.spines[["top", "right"]].set_visible(False)
         ax.grid(alpha=0.25)
+    without_ground(axes)
+
+
+def without_ground(axes):
+    """Make what is behind the lines transparent: figure, axes and legends."""
+    for ax in np.ravel(axes):
+        ax.figure.set_facecolor("none")
+        ax.set_facecolor("none")
+        for legend in filter(None, [ax.get_legend(), *ax.figure.legends]):
+            legend.get_frame().set_alpha(0)
 
 
 def plot_advantages(ax, advantages_by_name):
@@ -40,27 +47,20 @@ def plot_curves(ax, x, curves, *, xlabel, ylabel, dots=None):
     ax.legend()
 
 
-def plot_bands(ax, x, runs_by_name, *, xlabel, ylabel):
+def plot_bands(ax, x, runs_by_name, *, xlabel, ylabel, median=False):
     """Every run as a thin line, their mean as a bold one, smallest to largest as a band. runs: (seeds, len(x)).
 
-    Bold lines differ by marker as well where points are few, else by dash.
+    Bold lines differ by marker as well where points are few, else by dash. median: where one run lies far from the
+    others, the bold line is the median, and there is no band, which would show that run alone.
     """
     for (name, runs), colour, marker, dash in zip(runs_by_name.items(), COLOURS, MARKERS, DASHES):
         looks = dict(marker=marker, markersize=4) if len(x) <= 40 else dict(linestyle=dash)
         runs = np.asarray(runs)
-        ax.plot(x, runs.mean(0), color=colour, label=name, linewidth=2, **looks)
-        ax.fill_between(x, runs.min(0), runs.max(0), color=colour, alpha=0.1, linewidth=0)
+        middle = np.median(runs, 0) if median else runs.mean(0)
+        ax.plot(x, middle, color=colour, label=name, linewidth=2, **looks)
+        if not median:
+            ax.fill_between(x, runs.min(0), runs.max(0), color=colour, alpha=0.1, linewidth=0)
         ax.plot(x, runs.T, color=colour, linewidth=0.7, alpha=0.6)
-    ax.set(xlabel=xlabel, ylabel=ylabel)
-    ax.legend()
-
-
-def plot_seeds(ax, x, runs_by_name, *, xlabel, ylabel):
-    """Each run as a thin line, their median as a bold one. runs: (seeds, len(x)) per name."""
-    for (name, runs), colour, dash in zip(runs_by_name.items(), COLOURS, DASHES):
-        runs = np.asarray(runs)
-        ax.plot(x, runs.T, color=colour, linestyle=dash, linewidth=0.7, alpha=0.6)
-        ax.plot(x, np.median(runs, 0), color=colour, linestyle=dash, linewidth=2.2, label=name)
     ax.set(xlabel=xlabel, ylabel=ylabel)
     ax.legend()
 
@@ -94,6 +94,7 @@ def plot_signs(ax, rows):
     ax.set_yticks(np.arange(len(table) + 1) - 0.5, minor=True)
     ax.grid(which="minor", color="0.85", linewidth=0.6)
     ax.tick_params(which="both", length=0)
+    without_ground(ax)
 
 
 def plot_film(ax, pictures, name):
@@ -108,6 +109,7 @@ def plot_film(ax, pictures, name):
            xticklabels=[f"step {step}" for step, _ in pictures])
     ax.tick_params(length=0, labelcolor="#777777")
     ax.yaxis.label.set_color("#777777")
+    without_ground(ax)
 
 
 def plot_tokens(ax, tokens, rows):
@@ -124,6 +126,7 @@ def plot_tokens(ax, tokens, rows):
     ax.set_yticks(range(len(rows)), list(rows))
     ax.spines[:].set_visible(False)
     ax.tick_params(length=0)
+    without_ground(ax)
 
 
 def plot_grid(ax, numbers, rows, columns, *, label, fmt="{:.2f}", log=False):
@@ -145,6 +148,7 @@ def plot_grid(ax, numbers, rows, columns, *, label, fmt="{:.2f}", log=False):
     ax.set_title(label, fontsize=10)
     ax.spines[:].set_visible(False)
     ax.tick_params(length=0)
+    without_ground(ax)
 
 
 def plot_scatter(ax, points, *, xlabel, ylabel):
@@ -197,6 +201,7 @@ def plot_timeline(ax, values, rewards, arcs=()):
                 fontsize=9)
     ax.set(xlim=(-0.4, steps + 0.4), ylim=(-0.35, 0.28 * (len(arcs) + 1)))
     ax.axis("off")
+    without_ground(ax)
 
 
 def plot_triangle(ax, weights):
@@ -233,6 +238,7 @@ def plot_backups(ax, depths, names):
         ax.text(x, 0.55, name, ha="center", fontsize=9)
     ax.set(xlim=(-0.6, len(depths) - 0.4), ylim=(-deepest - 0.5, 1))
     ax.axis("off")
+    without_ground(ax)
 
 
 def plot_rollout(ax, endings):
@@ -257,3 +263,4 @@ def plot_rollout(ax, endings):
     ax.text(-0.6, -0.9, "trace", ha="right", va="center", color=COLOURS[0], fontsize=9)
     ax.set(xlim=(-1.7, last + 0.6), ylim=(-1.15, 1.1))
     ax.axis("off")
+    without_ground(ax)
