@@ -330,7 +330,7 @@ def write(jobs, done):
     found = {"world": [], "route": [], "fewer": []}
     for job, result in zip(jobs, done):
         found[job[0]].append(result)
-    RESULTS.write_text(json.dumps({
+    write_text(RESULTS, json.dumps({
         "version": coursekit.__version__, "torch": torch.__version__, "ns": NS, "betas": BETAS,
         "worlds": found["world"], "runs": found["route"], "fewer": found["fewer"]}) + "\n")
 

@@ -39,6 +39,7 @@ from coursekit import checkpoints, helpdesk, rlhf
 from coursekit.direct import log_ratios, mentioned, process_rewards, verified
 from coursekit.preferences import accuracy, best_of_n
 from coursekit.reward_model import ensemble, score, score_pairs, train_reward_model
+from coursekit.saved import write_text
 
 RESULTS = Path(__file__).parent / "results" / "verifier.json"
 UPDATES, STEP_SD = 60, 1.5
@@ -225,8 +226,8 @@ def write(jobs, done):
     """Write what is done: a list of results, one for each job."""
     runs = [result for job, result in zip(jobs, done) if job[0] != "members"]
     judges = [result for job, result in zip(jobs, done) if job[0] == "members"]
-    RESULTS.write_text(json.dumps({"version": coursekit.__version__, "torch": torch.__version__,
-                                   "updates": UPDATES, "runs": runs, "members": judges}) + "\n")
+    write_text(RESULTS, json.dumps({"version": coursekit.__version__, "torch": torch.__version__,
+                                    "updates": UPDATES, "runs": runs, "members": judges}) + "\n")
 
 
 if __name__ == "__main__":

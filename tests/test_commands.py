@@ -235,6 +235,7 @@ MISSING = [("check a.ipynb", "jupyter_client", "check"), ("check a.ipynb", "ipyk
            ("train-rm pairs.jsonl", "safetensors", "train"),
            ("train-rm pairs.jsonl --model m", "transformers", "hf"),
            ("train-rm pairs.jsonl --model m", "torch", "hf"),
+           ("dpo pairs.jsonl --model m", "transformers", "hf"), ("dpo pairs.jsonl --model m", "torch", "hf"),
            ("grade class --out grades --cluster tcp://x:1 --sandbox none", "distributed", "cluster"),
            ("rlhf", "tqdm", "torch")]
 

@@ -42,12 +42,12 @@ def main(argv=None):
 
 def _parser():
     """The parser of all commands. extra: of the package, which a command needs. interrupted: what Ctrl-C left."""
-    from coursekit.commands import check, grade, release, rlhf, train, train_rm
+    from coursekit.commands import check, dpo, grade, release, rlhf, train, train_rm
 
     parser = Parser(prog="coursekit", description="The course's commands.")
     parser.add_argument("--version", action="version", version=f"coursekit {coursekit.__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for module in (check, release, grade, train, train_rm, rlhf):
+    for module in (check, release, grade, train, train_rm, dpo, rlhf):
         module.add_command(commands)
     return parser
 

@@ -12,6 +12,7 @@ import torch
 from coursekit import helpdesk
 from coursekit.arrays import as_arrays, masked_mean
 from coursekit.lm import pad, response_logprobs, sample
+from coursekit.ppo import clipped_step
 from coursekit.progress import bar
 from coursekit.reward_model import bradley_terry_loss
 
@@ -89,7 +90,7 @@ def train_policy(supervised, pairs, loss, *, reference=None, epochs=2, batch=64,
         steps and after the last. progress: show a bar: None on a terminal, True, False.
     Returns: the policy, and a history: dicts with step, epoch, loss, chosen and rejected (mean log-ratios since the
         last entry, nats a reply) and what `watch` found. Over-training shows in samples, not in accuracy on pairs.
-    Raises: ValueError: no pairs.
+    Raises: ValueError: no pairs, a loss that is not finite.
     """
     count = len(pairs.prompts)
     if count == 0:
@@ -113,8 +114,7 @@ def train_policy(supervised, pairs, loss, *, reference=None, epochs=2, batch=64,
         value = loss(logprobs, ref_logprobs, mask)
         optimiser.zero_grad()
         value.backward()
-        torch.nn.utils.clip_grad_norm_(policy.parameters(), 1.0)
-        optimiser.step()
+        clipped_step(optimiser, policy)
         schedule.step()
         shown.update()
         log_ratios = implicit_rewards(logprobs.detach(), ref_logprobs, mask, beta=1.0)

@@ -94,13 +94,13 @@ def train_rm(name, path, out, *, epochs=1, batch=8, lr=2e-5, longest=1024, seed=
     groups, count = together.numbers(), sum(differ)
     if count < 10:
         raise ValueError(f"{path} holds {count} pairs that differ; training needs at least 10")
-    held_out = _last_groups(groups)
+    held_out = last_groups(groups)
     model.to("cuda" if torch.cuda.is_available() else "cpu").train()
     optimiser = torch.optim.AdamW(model.parameters(), lr=lr)
     rng = np.random.default_rng(seed)
 
     def pairs(which, rng=None):
-        return _batches(compress(compress(load_pairs(path), differ), which), batch, rng)
+        return batches(compress(compress(load_pairs(path), differ), which), batch, rng)
 
     with bar(epochs * int((~held_out).sum()), unit=" pairs") as shown:
         for _ in range(epochs):
@@ -164,7 +164,7 @@ def _survey(path, tokenizer):
     return differ, together
 
 
-def _last_groups(groups):
+def last_groups(groups):
     """(N,) bools, True for the pairs of the last groups, of about a tenth of the pairs."""
     sizes = np.bincount(groups)
     room, held_out = max(len(groups) // 10, sizes.min()), np.zeros(len(sizes), bool)
@@ -176,7 +176,7 @@ def _last_groups(groups):
     return held_out[groups]
 
 
-def _batches(pairs, batch, rng=None):
+def batches(pairs, batch, rng=None):
     """Lists of `batch` pairs from a stream, shuffled within a buffer if there is an rng."""
     while buffer := list(islice(pairs, BUFFER)):
         order = rng.permutation(len(buffer)) if rng is not None else np.arange(len(buffer))
