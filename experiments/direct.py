@@ -2,6 +2,8 @@
 
     python experiments/direct.py      writes results/direct.json
 
+A results file may hold fewer runs than this script makes, where it was written before all were done.
+
 The file: {"version", "torch", "ns": best-of-n's n, "betas": of the optima,
 "worlds": one dict a seed:
     seed; words {chosen, rejected}: words of a reply; supervised: SAMPLES; reward_model: JUDGE, sd;

@@ -2,6 +2,8 @@
 
     python experiments/placement.py      writes results/placement.json
 
+A results file may hold fewer runs than this script makes, where it was written before all were done.
+
 The shipped models, 30 updates of PPO on the help desk, three seeds; gold and kl are of 400 fresh replies.
 The file: {"version", "torch", "updates",
 "exact": {"now" or "older" (who sampled): {placement: {cosine, length, gap}}}: replies of three words from

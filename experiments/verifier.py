@@ -3,6 +3,8 @@ DPO, three reward models, or a verdict after each sentence. 60 updates of PPO, t
 
     python experiments/verifier.py      writes results/verifier.json
 
+A results file may hold fewer runs than this script makes, where it was written before all were done.
+
 The file: {"version", "torch", "updates", "runs": one dict for each judge, KL coefficient and seed:
     paid_by, beta, seed, cpu_seconds; samples: SAMPLES of 600 replies, as in direct.py;
     curves: {gold, proxy, kl, length: one number an update}; spread ("three reward models …"): one number an update,

@@ -91,18 +91,19 @@ def test_two_ranks_make_the_steps_of_one(model, pairs, tmp_path):
 
 def test_all_forms_of_comparisons_train_the_same_model(model, pairs, tmp_path):
     records = [json.loads(line) for line in pairs.read_text().splitlines()]
+    sides = ("chosen", "rejected")
     forms = {"flat": records,
-             "dialogue": [{side: f"{r['prompt']} Assistant: {r[side]}" for side in ("chosen", "rejected")}
-                          for r in records]}
-    forms["explicit"] = [{"prompt": f"{r['prompt']} Assistant:", "chosen": r["chosen"], "rejected": r["rejected"]}
-                         for r in records]
+             "dialogue": [{side: f"\n\nHuman: {r['prompt']}\n\nAssistant: {r[side]}" for side in sides}
+                          for r in records],
+             "messages": [{side: [{"role": "user", "content": r["prompt"]},
+                                  {"role": "assistant", "content": r[side]}] for side in sides} for r in records]}
     found = {}
     for name, rows in forms.items():
         path = tmp_path / f"{name}.jsonl"
         path.write_text("\n".join(map(json.dumps, rows)))
         assert tune(path, "--model", model, "--out", tmp_path / name) == 0
         found[name] = (tmp_path / name / "model.safetensors").read_bytes()
-    assert found["dialogue"] == found["explicit"] != found["flat"]
+    assert found["flat"] == found["dialogue"] == found["messages"]
 
 
 def test_a_long_prompt_loses_its_beginning_and_a_long_reply_its_end(model):
