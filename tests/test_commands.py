@@ -175,6 +175,8 @@ def test_a_model_is_written_into_no_folder_that_holds_anything_else(place, capsy
                       ("model", "model holds a model already; --force replaces it, or name another"),
                       (".", ". is a folder with other files; name a new one")):
         assert refused(capsys, "train-rm", "pairs.jsonl", "--model", "x", "--out", out) == f"--out {line}"
+    line = refused(capsys, *"train-rm pairs.jsonl --model model --out folder/../model --force".split())
+    assert line == "--out folder/../model is model, which is read; name another"
 
 
 @pytest.mark.slow
