@@ -171,3 +171,14 @@ def test_a_text_that_is_too_long_and_a_model_that_is_not_there_are_refused(tmp_p
         model(torch.ones(1, 97, dtype=torch.long), torch.ones(1, 97, dtype=torch.bool))
     with pytest.raises(ValueError, match="no model .*none, in a folder or from the hub"):
         Transformer.from_pretrained(str(tmp_path / "none"))
+
+
+@both
+def test_the_four_roles_train_in_bfloat16(kind):
+    """The heads that we add may be in float32, or in bfloat16 as well."""
+    for cast in (lambda role: role, lambda role: role.bfloat16()):
+        policy, reward = Transformer(theirs(kind).bfloat16()), Transformer(classifier(kind).bfloat16())
+        run = rlhf.start(rlhf.four_models(cast(policy), cast(reward)), CONFIG)
+        before = weights(run.models.actor)
+        history = list(rlhf.train(run, sample_prompts, updates=1, end=helpdesk.END))  # with its check
+        assert np.isfinite(list(history[0].values())).all() and (weights(run.models.actor) != before).any()

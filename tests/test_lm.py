@@ -157,3 +157,24 @@ def test_too_long_and_too_cold_are_refused(lm):
         lm(torch.zeros(1, 41, dtype=torch.long), torch.ones(1, 41, dtype=torch.bool))
     with pytest.raises(ValueError, match="temperature must be positive"):
         sample(lm, *pad([[2]], side="left"), max_tokens=1, end=END, generator=torch.Generator(), temperature=0)
+
+
+def test_the_side_of_the_padding_is_checked():
+    """Padded on the right, the first token came from a position of padding: uniform, and no check saw it."""
+    model = TinyLM(9, width=8, heads=2)
+    hole = torch.tensor([[1, 2, 3]]), torch.tensor([[True, False, True]])
+    for prompts in (pad([[1], [1, 2]], side="right"), hole):
+        with pytest.raises(ValueError, match="prompt_mask must be True at the end of each row, without holes"):
+            sample(model, *prompts, max_tokens=2, end=0, generator=torch.Generator())
+    for side in ("Left", "LEFT", None):
+        with pytest.raises(ValueError, match='side must be "left" or "right", got'):
+            pad([[1]], side=side)
+
+
+@pytest.mark.parametrize("dtype, out", [(torch.bfloat16, torch.float32), (torch.float16, torch.float32),
+                                        (torch.float64, torch.float64)])
+def test_half_precision_gives_heads_in_float32(dtype, out):
+    model, mask = TinyLM(9, width=8, heads=2).to(dtype), torch.ones(1, 3, dtype=torch.bool)
+    hidden, _ = model(torch.tensor([[1, 2, 3]]), mask)
+    assert hidden.dtype == dtype == model.copy().embed.weight.dtype
+    assert model.logits(hidden).dtype == model.values(hidden).dtype == model.scores(hidden, mask).dtype == out

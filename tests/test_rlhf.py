@@ -1,6 +1,6 @@
 """The four models: what is frozen, what a batch holds, what one update does, and that a run resumes exactly."""
 
-from dataclasses import fields, replace
+from dataclasses import asdict, fields, replace
 from unittest.mock import patch
 
 import numpy as np
@@ -8,7 +8,7 @@ import pytest
 import torch
 from numpy.testing import assert_allclose
 
-from coursekit import classic_ppo, classic_resume, helpdesk, rlhf
+from coursekit import classic_ppo, classic_resume, helpdesk, rlhf, saved
 from coursekit.checkpoints import gold, sample_prompts
 from coursekit.lm import TinyLM
 from coursekit.resume import load_run, save_run
@@ -269,7 +269,67 @@ def test_what_is_no_saved_run_or_another_ones_is_refused(tmp_path):
 
 @pytest.mark.parametrize("wrong", [dict(batch=0), dict(lr=0.0), dict(clip=-1), dict(temperature=0.0)])
 def test_a_recipe_that_makes_no_sense_names_the_argument(wrong):
-    with pytest.raises(ValueError, match=f"{next(iter(wrong))} must be positive"):
+    with pytest.raises(ValueError, match=f"{next(iter(wrong))} must be"):
+        rlhf.Config(**wrong)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64])
+def test_the_four_roles_train_in_another_precision(dtype):
+    models = tiny()
+    models = rlhf.FourModels(*(getattr(models, field.name).to(dtype) for field in fields(models)))
+    before, run = weights(models.actor), rlhf.start(models, replace(CONFIG, lr=1e-2))
+    assert models.critic.copy().embed.weight.dtype == dtype
+    history = list(rlhf.train(run, sample_prompts, updates=2, end=helpdesk.END, gold_fn=gold))  # with its check
+    assert all(np.isfinite(list(metrics.values())).all() for metrics in history) and abs(history[0]["kl"]) < 1e-6
+    assert weights(models.actor).dtype == dtype and (weights(models.actor) != before).float().mean() > 0.5
+
+
+@pytest.mark.parametrize("dtype, temperature", [(torch.float32, 1e-3), (torch.bfloat16, 0.1)])
+def test_the_check_minds_dtype_and_temperature_and_still_sees_dropout(dtype, temperature):
+    models, config = tiny(), replace(CONFIG, temperature=temperature)
+    models.actor.to(dtype)
+    batch_of(models, config)
+    with patch.object(models.actor, "logits", lambda hidden, honest=models.actor.logits: honest(
+            torch.nn.functional.dropout(hidden, 0.5))):
+        with pytest.raises(RuntimeError, match="differ by"):
+            batch_of(models, config)
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_a_score_that_is_no_number_stops_before_the_step_and_names_its_response(bad):
+    models = tiny()
+    honest = models.reward.scores
+    run, before = rlhf.start(models, CONFIG), weights(models.actor)
+    with patch.object(models.reward, "scores", lambda *text: honest(*text).index_fill(0, torch.tensor([3]), bad)):
+        with pytest.raises(ValueError, match=f"scores must be finite, got {bad} in response 3"):
+            list(rlhf.train(run, sample_prompts, updates=1, end=helpdesk.END))
+    with patch.object(models.critic, "values", lambda hidden: torch.full(hidden.shape[:2], bad)):
+        with pytest.raises(ValueError, match=f"values of critic must be finite, got {bad} in response 0"):
+            list(rlhf.train(run, sample_prompts, updates=1, end=helpdesk.END))
+    assert torch.equal(weights(models.actor), before)
+
+
+@pytest.mark.parametrize("lost", ["model.critic.norm.weight", "adam.actor.norm.weight.exp_avg", "adam."])
+def test_a_saved_run_that_lacks_a_part_is_refused(lost, tmp_path):
+    run, history = run_for(1)
+    path = tmp_path / "run.safetensors"
+    save_run(run, history, path)
+    tensors, metadata = saved.read(path, rlhf.Config)
+    metadata["config"] = asdict(metadata["config"])
+    saved.write({name: x for name, x in tensors.items() if not name.startswith(lost)}, metadata, path)
+    with pytest.raises(ValueError, match=f"no whole run: {lost}.* must be .*, and is absent"):
+        load_run(tiny(), path)
+    save_run(rlhf.start(tiny(), CONFIG), [], path)  # before its first update
+    assert load_run(tiny(), path)[0].update == 0
+
+
+@pytest.mark.parametrize("wrong, message", [
+    (dict(beta=float("nan")), "beta must be a number, got nan"), (dict(beta=-1), "beta must be at least 0"),
+    (dict(gamma=2), "gamma must be at least 0 and at most 1"), (dict(batch=2.5), "batch must be an integer"),
+    (dict(kl_target=0), "kl_target must be more than 0"), (dict(value_clip=-1), "value_clip must be more than 0"),
+    (dict(lr=float("inf")), "lr must be more than 0 and finite"), (dict(clip=None), "clip must be one number")])
+def test_an_impossible_number_is_refused_at_construction(wrong, message):
+    with pytest.raises(ValueError, match=message):
         rlhf.Config(**wrong)
 
 
@@ -426,7 +486,8 @@ def test_a_group_whose_rows_are_not_one_prompt_stops_the_run():
     (dict(kl="k1"), "kl must be one of reward, k2, k3, got 'k1'"),
     (dict(normalisation="token"), "normalisation must be one of batch, sequence, group, constant"),
     (dict(estimator="rloo"), 'group must be at least 2 with estimator "rloo"'),
-    (dict(group=7), "group must divide batch, 64, got 7"), (dict(group=0), "group must be positive"),
+    (dict(group=7), "group must divide batch, 64, got 7"),
+    (dict(group=0), "group must be an integer of at least 1"),
     (dict(warm_up=-1), "warm_up must be at least 0 updates")])
 def test_a_config_that_cannot_be_names_the_argument(wrong, message):
     with pytest.raises(ValueError, match=message):

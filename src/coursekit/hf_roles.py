@@ -73,11 +73,11 @@ class Transformer(nn.Module):
 
     def values(self, hidden):
         """As TinyLM.values."""
-        return self.value_head(hidden.float())[..., 0]
+        return self.value_head(hidden.to(self.value_head.weight.dtype))[..., 0].float()
 
     def scores(self, hidden, attention_mask):
         """As TinyLM.scores."""
-        return self.score_head(hidden.float()[last_token(attention_mask)])[..., 0]
+        return self.score_head(hidden[last_token(attention_mask)].to(self.score_head.weight.dtype))[..., 0].float()
 
     def copy(self):
         """A model of its own with the same weights."""

@@ -55,7 +55,7 @@ class Block(nn.Module):
                 k = torch.cat([past[0], k], dim=2)  # (b, heads, K, head width)
                 v = torch.cat([past[1], v], dim=2)
             scores = q / math.sqrt(q.shape[-1]) @ k.transpose(-1, -2)  # (b, heads, t, K)
-            attention = torch.softmax(scores + grid.bias, -1)
+            attention = torch.softmax(scores + grid.bias, -1).to(v.dtype)  # the sum in float32
             mixed.append((attention @ v).transpose(1, 2).reshape(-1, width).index_select(0, grid.cells))
         x = x if read is None else x.index_select(0, read)
         x = x + self.project(torch.cat(mixed))
@@ -134,22 +134,27 @@ class TinyLM(nn.Module):
         return x.view(*wanted.shape, -1), new
 
     def logits(self, hidden):
-        """(…, width) hidden states to (…, vocabulary) logits of the next token; the embedding is tied."""
-        return hidden @ self.embed.weight.T
+        """(…, width) hidden states to (…, vocabulary) logits of the next token; the embedding is tied. Logits,
+        values and scores are float32 where the weights have half precision."""
+        return _at_least_single(hidden @ self.embed.weight.T)
 
     def values(self, hidden):
         """(B, T, width) hidden states to (B, T) values, in units of reward."""
-        return self.value_head(hidden)[..., 0]
+        return _at_least_single(self.value_head(hidden)[..., 0])
 
     def scores(self, hidden, attention_mask):
         """(B, T, width) hidden states to (B,) scores, read at the last real token of each row."""
-        return self.score_head(hidden[last_token(attention_mask)])[..., 0]
+        return _at_least_single(self.score_head(hidden[last_token(attention_mask)])[..., 0])
 
     def copy(self):
         """A model of its own with the same weights."""
-        twin = TinyLM(**self.sizes)
+        twin = TinyLM(**self.sizes).to(self.embed.weight)  # its dtype and device
         twin.load_state_dict(self.state_dict())
         return twin
+
+
+def _at_least_single(x):
+    return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
 def whole_grid(attention_mask, steps):
@@ -200,6 +205,8 @@ def attention_bias(attention_mask, steps):
 
 def pad(rows, *, side, value=0):
     """Lists of token numbers to (B, T) tokens and mask, padded on the "left" (prompts) or "right" (responses)."""
+    if side not in ("left", "right"):
+        raise ValueError(f'side must be "left" or "right", got {side!r}')
     longest = max(map(len, rows))
     fill = [[value] * (longest - len(row)) for row in rows]
     lengths = torch.tensor([len(row) for row in rows])[:, None]
@@ -224,6 +231,8 @@ def sample(lm, prompts, prompt_mask, *, max_tokens, end, generator, temperature=
     """
     if not temperature > 0:
         raise ValueError(f"temperature must be positive, got {temperature!r}; 1.0 samples from the model itself")
+    if not prompt_mask[:, -1].all() or (prompt_mask[:, :-1] & ~prompt_mask[:, 1:]).any():
+        raise ValueError('prompt_mask must be True at the end of each row, without holes; pad(rows, side="left")')
     hidden, cache = lm(prompts, prompt_mask)
     attention_mask = prompt_mask
     alive = torch.ones(len(prompts), 1, dtype=torch.bool, device=prompts.device)

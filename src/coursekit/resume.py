@@ -8,7 +8,7 @@ from torch.distributed.checkpoint.state_dict import StateDictOptions, get_state_
 
 from coursekit import distributed
 from coursekit.rlhf import Config, start
-from coursekit.saved import read, with_prefix, write
+from coursekit.saved import check_whole, read, with_prefix, write
 
 FULL = StateDictOptions(full_state_dict=True, cpu_offload=True)
 
@@ -51,7 +51,12 @@ def load_run(models, path):
         parameter, name = key.rsplit(".", 1)
         state.setdefault(parameter, {})[name] = moment
     # without FULL: with it rank 0 alone would get groups
-    groups = get_state_dict(_learning(models), run.optimiser)[1]["param_groups"]
+    weights, adam = get_state_dict(_learning(models), run.optimiser)
+    shapes = {f"model.{key}": tuple(weight.shape) for key, weight in weights.items()}
+    shapes |= {f"adam.{key}.{name}": tuple(x.shape)
+               for key, moments in adam["state"].items() for name, x in moments.items()}
+    check_whole(tensors, shapes, path)
+    groups = adam["param_groups"]
     set_state_dict(
         _learning(models), run.optimiser, model_state_dict=with_prefix(tensors, "model"),
         optim_state_dict={"state": state, "param_groups": groups}, options=FULL)

@@ -6,6 +6,7 @@ of which is compared with the others.
 is done to a batch stands in these two functions; the formulas are in `tokens`, `advantages`, `groups` and `ppo`.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 
@@ -14,11 +15,12 @@ import torch
 
 from coursekit import distributed
 from coursekit.advantages import gae
-from coursekit.arrays import masked_mean, whiten
+from coursekit.arrays import check_numbers, finite, masked_mean, whiten
 from coursekit.groups import group_standardised, leave_one_out, token_weights
 from coursekit.lm import predicting, response_logprobs, sample
 from coursekit.ppo import (
     clipped_policy_loss,
+    clipped_step,
     clipped_value_loss,
     entropy,
     explained_variance,
@@ -90,11 +92,12 @@ class Config:
     warm_up: int = 0  # updates over which the learning rate rises to lr
 
     def __post_init__(self):
-        positive = ("batch", "minibatch", "epochs", "lr", "clip", "temperature", "max_tokens", "kl_horizon",
-                    "group")
-        for name in positive:
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} must be positive, got {getattr(self, name)!r}")
+        whole = dict.fromkeys(("batch", "minibatch", "epochs", "max_tokens", "group"), (int, 1, math.inf, True))
+        above_0 = dict.fromkeys(("lr", "clip", "value_clip", "temperature", "kl_target", "kl_horizon"),
+                                (float, 0, math.inf, False))
+        shares = dict.fromkeys(("gamma", "lam"), (float, 0, 1, True))
+        check_numbers(self, **whole, **above_0, **shares, beta=(float, 0, math.inf, True),
+                      **dict.fromkeys(("missing_eos_penalty", "target_kl"), (float, -math.inf, math.inf, True)))
         for name, choices in CHOICES.items():
             if getattr(self, name) not in choices:
                 raise ValueError(f"{name} must be one of {', '.join(choices)}, got {getattr(self, name)!r}")
@@ -177,9 +180,10 @@ def collect(models, prompts, prompt_mask, config, *, end, generator, check=False
     attention_mask = torch.cat([prompt_mask, response_mask], 1)
     if check:
         text = tokens, attention_mask, response_mask.shape[1]
-        again, _ = response_logprobs(models.actor, *text, config.temperature)
+        again, logits = response_logprobs(models.actor, *text, config.temperature)
         worst = (again - old_logprobs).abs()[response_mask].max().item()
-        if worst > 1e-4:
+        rounding = torch.finfo(next(models.actor.parameters()).dtype).eps * logits.abs().max().item()
+        if worst > max(1e-4, 4 * rounding):
             raise RuntimeError(
                 f"log-probabilities at sampling and recomputed ones differ by {worst:.2g}: "
                 "switch dropout off, and look at padding, position ids and temperature")
@@ -215,11 +219,12 @@ def make_experience(models, tokens, attention_mask, response_mask, old_logprobs,
     ended = ((tokens[:, -width:] == end) & response_mask).any(-1)  # (B,)
     penalised = scores - config.missing_eos_penalty * ~ended
     rewards = token_rewards(penalised, kl, response_mask, beta=config.penalty)  # (B, R)
+    finite("rewards", rewards, "response")
     values = returns = None
     if config.estimator == "gae":
         steps = token_steps(rewards, response_values(models.critic, *text), response_mask)
         advantages = gae(*steps, gamma=config.gamma, lam=config.lam)  # (B, R)
-        values, returns = steps.values, advantages + steps.values
+        values, returns = finite("values of critic", steps.values, "response"), advantages + steps.values
         advantages = whiten(advantages, response_mask, total=distributed.total)
     else:
         each = ESTIMATORS[config.estimator](rewards.sum(-1).view(-1, config.group)).flatten()  # (B,)
@@ -312,8 +317,7 @@ def update(models, optimiser, minibatch, config):
     loss.backward()
     for model in learning(models):
         distributed.average_gradients(model)
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-    optimiser.step()
+    clipped_step(optimiser, *learning(models))
     metrics = ratio_diagnostics(logprobs, minibatch.old_logprobs, clip=config.clip, mask=mask)
     with torch.no_grad():
         metrics["entropy"] = entropy(logits).mean().item()
