@@ -83,11 +83,14 @@ def train_policy(supervised, pairs, loss, *, reference=None, epochs=2, batch=64,
     """Train a copy of a language model on comparisons; the model itself, frozen, is the reference.
 
     Args:
-        supervised: TinyLM. pairs: preferences.Pairs. loss(logprobs, ref_logprobs, mask): a scalar of (2N, R), as
-        `partial(dpo_loss, beta=1.0)`. reference: another frozen model, where training has begun before.
-        epochs, batch (pairs), lr, seed: of Adam. warmup: steps until the learning rate is whole. decay: whether it
-        falls to 0 by a cosine. watch(policy): a dict for the history, before the first step, after every `every`
-        steps and after the last. progress: show a bar: None on a terminal, True, False.
+        supervised: TinyLM. pairs: preferences.Pairs.
+        loss: function of logprobs, ref_logprobs and mask, (2N, R) each, that returns a scalar.
+        reference: another frozen model, where training has begun before.
+        epochs, batch, lr, seed: of Adam; batch counts pairs.
+        warmup: steps until the learning rate is whole. decay: whether it falls to 0 by a cosine.
+        watch: function of the policy that returns a dict for the history, called before the first step, after every
+            `every` steps and after the last.
+        progress: show a bar: None on a terminal, True, False.
     Returns: the policy, and a history: dicts with step, epoch, loss, chosen and rejected (mean log-ratios since the
         last entry, nats a reply) and what `watch` found. Over-training shows in samples, not in accuracy on pairs.
     Raises: ValueError: no pairs, a loss that is not finite.
