@@ -523,4 +523,4 @@ or `"loss, divided"` for GRPO. No group agrees; advantages are rounded to four d
     ))
 
 
-EXERCISES = (RLOO, GRPO, WEIGHTS, FILTER, WEIGHT, KL_LOSS, ESS, DIAGNOSIS)
+EXERCISES = (RLOO, GRPO, FILTER, WEIGHT, WEIGHTS, KL_LOSS, DIAGNOSIS, ESS)
