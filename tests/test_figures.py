@@ -1,5 +1,6 @@
 """Figures draw what they are given."""
 
+import re
 import subprocess
 import sys
 
@@ -51,7 +52,6 @@ def test_figures_have_no_ground(ax):
 
 @pytest.mark.parametrize("picture", [
     lambda ax: figures.plot_grid(ax, [[1.0]], ["a"], ["b"], label="x"),
-    lambda ax: figures.plot_signs(ax, [[1.0]]),
     lambda ax: figures.plot_tokens(ax, ["a"], {"r": [1.0]}),
     lambda ax: figures.plot_film(ax, [(0, np.zeros((4, 6, 3), np.uint8))], "after"),
     lambda ax: figures.plot_triangle(ax, [0.2, 0.8]),
@@ -86,6 +86,11 @@ def test_dots_stand_in_the_row_of_their_name(ax):
     figures.plot_dots(ax, {"a": [1, 3], "b": [2]}, xlabel="x")
     assert [line.get_ydata().tolist() for line in ax.lines] == [[0, 0], [1]] and ax.yaxis_inverted()
     assert [label.get_text() for label in ax.get_yticklabels()] == ["a", "b"]
+
+
+def test_linked_dots_join_the_runs_of_one_seed(ax):
+    figures.plot_dots(ax, {"a": [1, 3], "b": [2, 5]}, xlabel="x", linked=True)
+    assert [line.get_xdata().tolist() for line in ax.lines] == [[1, 2], [3, 5], [1, 3], [2, 5]]
 
 
 def test_the_axis_of_lambda_spreads_what_is_near_1(ax):
@@ -130,11 +135,15 @@ def test_where_one_run_is_far_off_the_median_is_bold_and_there_is_no_band(ax):
     assert [text.get_text() for text in ax.get_legend().get_texts()] == ["a"] and not ax.collections
 
 
-def test_a_sign_stands_where_a_number_differs_from_0(ax):
-    figures.plot_signs(ax, [[0.0, 2.0], [-300.0, 0.0]])
-    assert {(text.get_position(), text.get_text()) for text in ax.texts} == {((1, 0), "▲"), ((0, 1), "▼")}
-    shades = ax.images[0].get_array()
-    assert shades[1, 0] < shades[0, 0] == 0 < shades[0, 1]
+def test_a_sign_stands_where_a_number_differs_from_0_and_is_stronger_further_away():
+    table = figures.signs_table({"a": (["1 to 2"], [0.0, 2.0]), "<end>": (["3"], [-300.0, 0.5])}, ["x", "y"],
+                                heads=["bug", "gold"])
+    head, *rows = re.findall(r"<tr>(.*?)</tr>", table)
+    assert re.findall(r">([^<>]+)<", head) == ["bug", "gold", "x", "y"]
+    assert [re.findall(r">([^<>]*)</t[dh]>", row) for row in rows] == [["a", "1 to 2", "", "▲"],
+                                                                       ["&lt;end&gt;", "3", "▼", "▲"]]
+    up, down, little = (float(alpha) for alpha in re.findall(r"background:rgba\([\d,]+,([\d.]+)\)", table))
+    assert little < up < down
 
 
 def test_a_film_is_its_pictures_side_by_side_each_with_its_step(ax):

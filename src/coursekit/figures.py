@@ -4,6 +4,8 @@ Figures of the book have no ground of their own: a page by night inverts them, a
 takes it away, and so does each function that draws a picture without a grid.
 """
 
+from html import escape
+
 import numpy as np
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")  # Okabe-Ito
@@ -82,19 +84,32 @@ def plot_growth(ax, table, names=None):
     ax.legend(fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
 
 
-def plot_signs(ax, rows):
-    """A grid with ▲ where a number is above 0 and ▼ where it is below; the darker, the further (on a log scale)."""
-    table = np.array([np.asarray(row, float) for row in rows])
-    reach = np.sign(table) * np.log1p(np.abs(table))
-    ax.imshow(reach, cmap="RdBu_r", vmin=-1.5 * abs(reach).max(), vmax=1.5 * abs(reach).max(), aspect="auto")
-    for (y, x), number in np.ndenumerate(table):
-        if number:
-            ax.text(x, y, "▲" if number > 0 else "▼", ha="center", va="center", fontsize=8)
-    ax.set_xticks(np.arange(table.shape[1] + 1) - 0.5, minor=True)
-    ax.set_yticks(np.arange(len(table) + 1) - 0.5, minor=True)
-    ax.grid(which="minor", color="0.85", linewidth=0.6)
-    ax.tick_params(which="both", length=0)
-    without_ground(ax)
+def signs_table(rows, columns, *, heads):
+    """A table as HTML: ▲ where a number is above 0, ▼ where it is below; the stronger the colour, the further.
+
+    It scrolls sideways on a narrow screen, and its colours suit a light page and a dark one.
+
+    Args: rows: {name: (texts that stand first, numbers)}. columns: names of the numbers. heads: names of the row's
+    name and of the texts. Returns: HTML.
+    """
+    reach = max(np.log1p(np.abs(numbers)).max() for _, numbers in rows.values())
+    line = "border:1px solid rgba(128,128,128,.3)"
+
+    def cell(number):
+        if not number:
+            return f'<td style="{line}"></td>'
+        colour = "213,94,0" if number > 0 else "0,114,178"
+        shade = f"rgba({colour},{0.15 + 0.6 * np.log1p(abs(number)) / reach:.2f})"
+        return f'<td style="{line};text-align:center;background:{shade}">{"▲" if number > 0 else "▼"}</td>'
+
+    head = "".join(f'<th scope="col" style="padding:0 .4em">{escape(name)}</th>' for name in (*heads, *columns))
+    body = "".join(
+        f'<tr><th scope="row" style="text-align:left;font-weight:normal;min-width:16em">{escape(name)}</th>'
+        + "".join(f'<td style="white-space:nowrap;padding:0 .5em">{escape(text)}</td>' for text in texts)
+        + "".join(map(cell, numbers)) + "</tr>" for name, (texts, numbers) in rows.items())
+    return ('<figure style="margin:0;overflow-x:auto" tabindex="0">'
+            f'<table style="font-size:0.8em;border-collapse:collapse"><thead><tr>{head}</tr></thead>'
+            f"<tbody>{body}</tbody></table></figure>")
 
 
 def plot_film(ax, pictures, name):
@@ -163,8 +178,13 @@ def plot_scatter(ax, points, *, xlabel, ylabel):
     ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
 
 
-def plot_dots(ax, runs_by_name, *, xlabel):
-    """One row per name from top to bottom: a dot for each run, a line from the smallest to the largest."""
+def plot_dots(ax, runs_by_name, *, xlabel, linked=False):
+    """One row per name from top to bottom: a dot for each run, a line from the smallest to the largest.
+
+    linked: whether a thin line links the first run of each row, and so on: the runs of one seed.
+    """
+    if linked:
+        ax.plot(list(runs_by_name.values()), range(len(runs_by_name)), color="0.5", linewidth=0.8, alpha=0.6)
     for y, runs in enumerate(runs_by_name.values()):
         ax.hlines(y, np.min(runs), np.max(runs), color=COLOURS[0], alpha=0.5)
         ax.plot(runs, np.full(len(runs), y), "o", color=COLOURS[0], markersize=5, alpha=0.6)

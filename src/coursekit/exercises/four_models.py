@@ -63,8 +63,8 @@ LOGPROBS = Exercise(
     id="ppo.logprobs", notebook=NOTEBOOK, title="Which logits belong to which token?",
     function="aligned_logprobs", points=2, difficulty="medium", minutes=8,
     task="""A language model has read `tokens`, `(T,)`, ints, T ≥ 2, and returned `logits`, `(T, V)`: row t,
-computed from tokens 0 … t, says what the model expects *next*. Return the log-probabilities of tokens 1 … T − 1,
-`(T − 1,)`. The logits lie between −30 and 30, so that no exponential overflows.""",
+computed from tokens 0 … t, predicts the *next* token. Return the log-probabilities of the tokens 1 … T − 1, an
+array of shape `(T − 1,)`. The logits lie between −30 and 30, so that no exponential overflows.""",
     hints=("Which row was computed before token t + 1 was read?",
            "The last row and the first token are left over. Normalise each row, then pick one entry of each."),
     cases=_logit_cases,
@@ -216,8 +216,9 @@ def _pessimistic(new, old, advantages, clip):
 POLICY = Exercise(
     id="ppo.policy_loss", notebook=NOTEBOOK, title="The clipped policy loss",
     function="clipped_loss", points=2, difficulty="medium", minutes=10,
-    task="""`logprobs`, `old_logprobs`, `advantages`: `(N,)` each; `clip`: ε. Return PPO's loss, one number:
-−mean(min(ρ·Â, clip(ρ, 1 − ε, 1 + ε)·Â)) with ρ the probability now over the probability when sampled.""",
+    task="""`logprobs`, `old_logprobs` and `advantages` are `(N,)` each; `clip` is ε. Return PPO's loss, one number:
+−mean(min(ρ·Â, clip(ρ, 1 − ε, 1 + ε)·Â)), where ρ is the probability under the current policy divided by that when
+the token was sampled.""",
     hints=("ρ = exp(logprobs − old_logprobs).", "Compare the two products step by step: `np.minimum`."),
     cases=_clip_cases, reference=_pessimistic, compose=_clipped_loss,
     refuses=("ppo.clipped_policy_loss",),
@@ -267,8 +268,9 @@ _MOVE, _WHICH = "From where may V move by at most ε?", "Which of the two errors
 VALUE = Exercise(
     id="ppo.value_loss", notebook=NOTEBOOK, title="The clipped value loss",
     function="clipped_value_loss", points=1, difficulty="medium", minutes=8,
-    task="""`values` (now), `old_values` (at collection), `returns` (targets): `(N,)` each; `clip`: ε. Return
-½·mean(max((V − G)², (V_clipped − G)²)), where V_clipped moves at most ε from the old value. One number.""",
+    task="""`values` (of the current critic), `old_values` (when the batch was collected) and `returns` (the
+targets) are `(N,)` each; `clip` is ε. Return ½·mean(max((V − G)², (V_clipped − G)²)), one number, where V_clipped
+is V clipped to within ε of the old value.""",
     hints=("V_clipped starts at the old value: which part of the move from there is clipped?",
            "Compare the two squared errors step by step, and take the mean of the larger ones."),
     cases=_value_cases,
@@ -348,11 +350,11 @@ def _next_beta(g, error, bound, step, change):
 
 
 BETA = Exercise(
-    id="ppo.beta", notebook=NOTEBOOK, title="A coefficient that finds itself",
+    id="ppo.beta", notebook=NOTEBOOK, title="A coefficient that adjusts itself",
     function="next_beta", points=1, difficulty="easy", minutes=6,
-    task="""The measured `kl` of a batch of `replies` replies should come to `target` (nats a reply; as an estimate,
-`kl` may be below 0). Return the next KL coefficient: β·(1 + e·replies/horizon), with the error e = kl/target − 1,
-kept within ±0.2. All five arguments are plain numbers, floats or ints.""",
+    task="""A batch holds `replies` replies; its measured KL is `kl`, and it should be `target`, both in nats
+per reply (`kl` is an estimate and may be negative). Return the next KL coefficient, β·(1 + e·replies/horizon),
+where e is kl/target − 1, clipped to ±0.2. All five arguments are plain numbers, floats or ints.""",
     hints=("Above the target β must rise.", "First the relative error, then its bounds, then the step."),
     cases=_beta_cases,
     reference=lambda b, kl, target, n, h: adapted_beta(b, kl, target=target, horizon=h, responses=n),
@@ -471,12 +473,14 @@ _AFTER = "What is still to come after the last real token?"
 UPDATE = Exercise(
     id="ppo.update", notebook=NOTEBOOK, title="Everything one update needs",
     function="what_to_learn_from", points=3, difficulty="hard", minutes=20,
-    task="""Put it together. `scores`, `(B,)`; `kl`, the k1 estimates, `values` and `mask`, `(B, R)` each, padded on
-the right; the entries of `kl` and `values` at padding may be anything, even NaN; `beta`, `lam`; γ = 1. Return an
-array `(2, B, R)`: the advantages (GAE on the token rewards, each reply an episode that ends with its last real
-token), standardised over the real tokens of the batch (mean 0, standard deviation 1 with N − 1 in its denominator;
-an ε of up to 1e-8, added to the deviation, does no harm), and the critic's targets. Both are 0 at padding. You may
-use `gae`, `token_rewards` and `token_steps` of the library, and write into the arrays.""",
+    task="""Put it together. You get `scores`, `(B,)`, and `kl` (the k1 estimates), `values` and `mask`,
+`(B, R)` each. Replies are padded on the right; at padding, `kl` and `values` may hold anything, even NaN. `beta`
+and `lam` are numbers; γ = 1. Return an array `(2, B, R)`. The first half holds the advantages: GAE on the token
+rewards, where each reply is an episode that ends with its last real token, standardised over the real tokens of
+the batch (mean 0, standard deviation 1, computed with N − 1; an ε of up to 1e-8 added to the deviation is
+accepted). The second half holds the critic's targets. Both are 0 at padding. You may use the library's
+`token_rewards(scores, kl, mask, beta=…)`, `token_steps(rewards, values, mask)` and `gae(*steps, gamma=…, lam=…)`,
+and you may modify the arrays.""",
     hints=("`token_rewards` makes the rewards of each token, `token_steps` episodes of them; `gae(*steps, ...)` "
            "takes those.",
            "The targets are advantages + values. Which advantages: before they are standardised, or after?"),
@@ -606,13 +610,14 @@ _HEALTH = "What is the explained variance of a healthy critic at the start, and 
 DIAGNOSIS = Exercise(
     id="ppo.diagnosis", notebook=NOTEBOOK, title="What is wrong with this run?",
     function="diagnose", points=3, difficulty="hard", minutes=20,
-    task="""Somebody's run of 30 updates shows you six of them, in order, `(6,)` each: the first, four in between,
-and one of the last five. You see `kl` (mean, nats a reply), `clip_fraction`, `explained_variance`, `proxy` (mean
-score) and `length` (tokens); never the gold. Return what is wrong with it, one of `"none"`, `"logits off by one"`,
-`"sign of the KL penalty"`, `"no KL penalty"`, `"score in the last column"`. The catalogue above has the
-fingerprints. You are graded on runs of other seeds than those of this chapter; but no run is a borderline case.
-A KL that falls below 0 falls below −2. A last KL is below 3, between 5 and 50, or above 100. Where the KL shows
-nothing, the last explained variance is below 0.1 or above 0.2.""",
+    task="""You see five measures of somebody's run at six of its 30 updates, in order, `(6,)` each: at the
+first, at four in between, and at one of the last five. The measures are `kl` (mean, nats per reply),
+`clip_fraction`, `explained_variance`, `proxy` (mean score) and `length` (tokens); never gold. Return what is
+wrong with the run, one of `"none"`, `"logits off by one"`, `"sign of the KL penalty"`, `"no KL penalty"`,
+`"score in the last column"`. The catalogue above has the fingerprints. The runs used for grading have seeds that
+this chapter does not show, but none is a borderline case: if the KL is ever negative, it falls below −2; the last
+KL is below 3, between 5 and 50, or above 100; and where the KL is inconspicuous, the last explained variance is
+below 0.1 or above 0.2.""",
     hints=("Which fault makes a mean KL clearly negative? Which two let it grow, and how far does each of them go?",
            "Where the score is lost, the critic has nothing to explain. When in a run can you see that?"),
     cases=_diagnosis_cases, reference=_diagnose, compose=lambda g, rule: rule(g),
