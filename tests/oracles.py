@@ -86,7 +86,7 @@ def choices():
             curvature = (gaps.T * (p * (1 - p))) @ gaps + 0.1 * np.eye(4)
             weights += np.linalg.solve(curvature, gaps.T @ (1 - p) - 0.1 * weights)
         rounded = weights.round(2) + 0.0
-        yield "weights " + ", ".join(f"{name} {w:.2f}" for name, w in zip(names, rounded)) + "; "
+        yield "weights: " + ", ".join(f"{name} {w:.2f}" for name, w in zip(names, rounded)) + ". "
 
 
 def replies_on_the_way():

@@ -52,12 +52,12 @@ def _normal(a, b):
 
 
 PROBABILITY = Exercise(
-    id="rm.probability", notebook=NOTEBOOK, title="From two scores to a chance",
+    id="rm.probability", notebook=NOTEBOOK, title="From two scores to a probability",
     function="preference_probability", points=1, difficulty="easy", minutes=3,
-    task="""Two answers to each of N prompts have `first_scores` and `second_scores`, `(N,)` floats each, between
-−30 and 30. Return the chance that the first is preferred under Bradley-Terry, `(N,)`.""",
-    hints=("Does the chance depend on both scores, or on one number made of them?",
-           "σ of a difference: with equal scores the chance is one half."),
+    task="""Two replies to each of N prompts have `first_scores` and `second_scores`, `(N,)` floats each, between
+−30 and 30. Return the probability that the first is preferred in the Bradley–Terry model, `(N,)`.""",
+    hints=("Does the probability depend on both scores, or on one number made of them?",
+           "σ of a difference: with equal scores the probability is one half."),
     cases=lambda seed: _score_cases(seed, "first_scores", "second_scores"),
     reference=lambda a, b: library.bradley_terry_probability(a, b),
     refuses=("preferences.bradley_terry_probability",),
@@ -76,7 +76,7 @@ PROBABILITY = Exercise(
             Choice("a hyperbolic tangent in the place of σ", _SIGMA, lambda a, b: np.tanh(a - b)),
             Choice("a σ that is twice as steep", _SIGMA, lambda a, b: _sigmoid(2 * (a - b))),
             Choice("a σ that is half as steep", _SIGMA, lambda a, b: _sigmoid((a - b) / 2)),
-            Choice("the normal distribution in the place of σ", "Which curve is Bradley-Terry's?", _normal),
+            Choice("the normal distribution in the place of σ", "Which curve is Bradley–Terry's?", _normal),
             Choice("a power of 10 in the place of the exponential", _SIGMA,
                    lambda a, b: _sigmoid(np.log(10) * (a - b))),
             Choice("a power of 2 in the place of the exponential", _SIGMA,
@@ -121,8 +121,9 @@ def _capped(cap):
 LOSS = Exercise(
     id="rm.loss", notebook=NOTEBOOK, title="The loss of a reward model",
     function="reward_loss", points=2, difficulty="medium", minutes=8,
-    task="""`chosen_scores` and `rejected_scores` are `(N,)` floats. Return the mean Bradley-Terry loss, one number:
-−log of the chance of what people chose. It must be right, and finite, for differences of ±1000 too.""",
+    task="""`chosen_scores` and `rejected_scores` are `(N,)` floats. Return the mean Bradley–Terry loss, one
+number: −log of the probability of what people chose. It must be right, and finite, for differences of ±1000
+too.""",
     hints=("−log σ(d) = log(1 + e^(−d)). What is it close to where d is −1000?",
            "numpy has the logarithm of a sum of two exponentials as one function, which does not overflow."),
     cases=lambda seed: _score_cases(seed, far=1000.0), reference=lambda c, r: np.logaddexp(0, r - c).mean(),
@@ -186,11 +187,11 @@ _CHAIN = "By the chain rule: which slope does the logarithm have, and which σ?"
 GRADIENT = Exercise(
     id="rm.gradient", notebook=NOTEBOOK, title="Which pairs teach",
     function="loss_gradient", points=2, difficulty="medium", minutes=8,
-    task="""Return the gradient of the mean Bradley-Terry loss with respect to `chosen_scores`, `(N,)`. Both arrays
+    task="""Return the gradient of the mean Bradley–Terry loss with respect to `chosen_scores`, `(N,)`. Both arrays
 are `(N,)` floats between −30 and 30.""",
     hints=("How large is the step for a pair that the model already gets right, and for one that it gets wrong?",
-           "The slope of −log σ(d) is minus the chance that the model gave to the *other* answer. And the loss is "
-           "a mean."),
+           "The slope of −log σ(d) is minus the probability that the model gave to the *other* reply. And the loss "
+           "is a mean."),
     cases=_score_cases, reference=lambda c, r: -1 / (1 + np.exp(c - r)) / len(c),
     compose=lambda g, scores, slope, sign, share, arrange: arrange(
         sign * slope(*scores(g.chosen_scores, g.rejected_scores)) * share(len(g.chosen_scores))),
@@ -436,9 +437,9 @@ _BEST, _KNOWS = "Which answer does the best model guess for a pair?", "How often
 CEILING = Exercise(
     id="rm.ceiling", notebook=NOTEBOOK, title="The noise ceiling",
     function="noise_ceiling", points=1, difficulty="medium", minutes=5,
-    task="""For each of N pairs you know the chance `probabilities`, `(N,)` floats, that a person prefers the first
-answer. Return the best accuracy that any model can have on fresh labels, one number.""",
-    hints=("The best guess for a pair is the likelier answer.", "How often is that guess right? Then average."),
+    task="""`probabilities`, `(N,)` floats, holds for each of N pairs the probability that a person prefers the
+first reply. Return the best accuracy that any model can have on fresh labels, one number.""",
+    hints=("The best guess for a pair is the more probable reply.", "How often is that guess right? Then average."),
     cases=_chance_cases, reference=library.noise_ceiling,
     refuses=("preferences.noise_ceiling",),
     compose=lambda g, guess, average: average(guess, g.probabilities),
@@ -518,10 +519,11 @@ def _ece_cases(seed):
 CALIBRATION = Exercise(
     id="rm.calibration", notebook=NOTEBOOK, title="Calibration",
     function="calibration_error", points=2, difficulty="medium", minutes=10,
-    task="""`probabilities`, `(N,)`, are what a model said; `outcomes`, `(N,)`, bools, are what came true. Sort the
-pairs into `bins` bins of equal width over [0, 1] by what was said; a probability on an edge belongs to the bin
-above it, and 1.0 to the last. Return the expected calibration error: the gap between mean probability and share
-that came true, absolute, averaged over the bins weighted by their size. An empty bin counts nothing.""",
+    task="""`probabilities`, `(N,)`, are the probabilities that a model stated; `outcomes`, `(N,)`, bools, say which
+came true. Sort the predictions by their probability into `bins` bins of equal width over [0, 1]; a probability on
+an edge belongs to the bin above it, and 1.0 to the last bin. Return the expected calibration error: in each bin the
+absolute gap between the mean probability and the share that came true, averaged over the bins with their sizes as
+weights. Ignore empty bins.""",
     hints=("What does the whole part of p·bins say? And what must happen to p = 1?",
            "`np.bincount` with weights gives sums per bin; an empty bin counts nothing."),
     cases=_ece_cases, reference=_expected_calibration_error, compose=_ece,
@@ -581,8 +583,8 @@ _BRACKETS = "What is divided by n: one term, or more?"
 BEST_OF_N = Exercise(
     id="rm.best_of_n", notebook=NOTEBOOK, title="How far best-of-n moves at most",
     function="best_of_n_kl", points=1, difficulty="easy", minutes=3,
-    task="""A policy that keeps the best of `n` samples has a KL, in nats, of at most a certain size from the policy
-that wrote them. Return this upper bound for an array `n` of shape `(K,)`, floats or ints.""",
+    task="""Keeping the best of n samples gives a new policy. Return the upper bound, in nats, on its KL to the
+policy that wrote the samples, for each entry of `n`, `(K,)`, floats or ints.""",
     hints=("The formula is in the text.", "What should come out for n = 1, where nothing has been chosen?"),
     cases=_n_cases, reference=library.best_of_n_kl,
     refuses=("preferences.best_of_n_kl",),
@@ -669,13 +671,13 @@ _SIDE = "Where may the longer answer stand?"
 BIAS = Exercise(
     id="rm.bias", notebook=NOTEBOOK, title="Does this annotator like length?",
     function="longer_wins", points=2, difficulty="medium", minutes=10,
-    task="""N comparisons by one annotator: `words_gap`, `(N,)` ints, is how many words the first answer has more
-than the second, `gold_gap`, `(N,)` floats, how much more gold; `first_wins`, `(N,)` bools, whether the first was
-chosen. Good answers may well be longer, so look only at pairs of exactly equal gold (`gold_gap == 0`) and different
-length. In what share of those did the longer answer win? One number; 0.5 means no taste for length. There is always
-such a pair.""",
-    hints=("Two conditions say which pairs count. What says that the longer answer won?",
-           "It won where it stands first and the first was chosen, and where it stands second and the second was."),
+    task="""You have N comparisons by one annotator. `words_gap`, `(N,)` ints, says how many more words the
+first reply has than the second (negative if fewer); `gold_gap`, `(N,)` floats, how much more gold; and
+`first_wins`, `(N,)` bools, whether the first was chosen. Good replies may well be longer, so look only at pairs
+of exactly equal gold (`gold_gap == 0`) and different length; there is at least one. In what share of them did the
+longer reply win? Return one number; 0.5 means no taste for length.""",
+    hints=("Two conditions say which pairs count. What says that the longer reply won?",
+           "It won if it comes first and the first was chosen, or if it comes second and the second was chosen."),
     cases=_bias_cases, reference=_longer_wins, compose=_share_of_wins,
     slots=(
         Slot("level", lambda gold: gold == 0, (
@@ -820,13 +822,14 @@ _MORE, _WHICH_ALARM = "Which difference is compared with `tolerance`?", "Which o
 SHIFT = Exercise(
     id="rm.shift", notebook=NOTEBOOK, title="When has the policy left the reward model behind?",
     function="first_alarm", points=2, difficulty="medium", minutes=12,
-    task="""While a policy is tuned, people go on judging pairs of its replies. For each of N pairs `said`, `(N,)`
-floats, is the chance that the reward model gave to the answer that people *chose*; `rounds`, `(N,)` ints ≥ 0, says
-when: in any order, and a round may be missing, which raises no alarm. How sure the model was of a pair is
-max(p, 1 − p); it was right where p > 0.5. Return the first round (the smallest number) in which its mean confidence
-exceeds its accuracy by more than `tolerance`, one number; −1 if there is none.""",
+    task="""While a policy is tuned, people go on judging pairs of its replies. You have N judged pairs. `said`,
+`(N,)` floats, holds the probability p that the reward model gave to the reply that people *chose*; `rounds`,
+`(N,)` ints ≥ 0, the round in which each pair was judged. The pairs may be in any order, and a round without pairs
+raises no alarm. The model's confidence in a pair is max(p, 1 − p); it was right where p > 0.5. Return the first
+round (the smallest number) in which the mean confidence exceeds the accuracy by more than `tolerance`, as one
+number; −1 if there is none.""",
     hints=("Which pairs belong to one round? Two numbers are wanted of them.",
-           "Go through the rounds in order; the mean of a comparison is a share."),
+           "Go through the rounds in order; the mean of an array of bools is a share."),
     cases=_shift_cases, reference=_first_alarm, compose=_alarms,
     slots=(
         Slot("rounds", _by_round, (
