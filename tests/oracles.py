@@ -188,11 +188,22 @@ def planted():
             yield f"at the end gold {gold:.2f}, KL {kl:.2f} nats"
 
 
+def payers():
+    """Lines of the rubric after PPO without a penalty, by what was paid and the seed."""
+    runs = json.loads((RESULTS / "verifier.json").read_text())["runs"]
+    after = {(r["paid_by"], r["seed"]): r["samples"]["lines"] for r in runs if r["beta"] == 0}
+    for run in json.loads((RESULTS / "hacking.json").read_text())["runs"]:
+        after["reward model", run["seed"]] = run["rubric_after"]
+    for case in product(("check", "both", "rubric", "reward model"), range(3)):
+        shown = ", ".join(f"{name} {after[case]['right ' + name]:.2f}"
+                          for name in ("remedy", "item", "fault", "name"))
+        yield f"right {shown}; wrong name {after[case]['wrong name']:.2f}"
+
+
 def _line(advantages):
     return f"advantages {' '.join(f'{a:.2f}' for a in advantages)}; "
 
 
-# One function for each figure of a chapter that moves, in their order on the page.
 def prompts_by_group_size():
     """c(p, G) by counting: every group of G zeros and ones, by how many ones it holds."""
     def weight(p, group):
@@ -205,7 +216,9 @@ def prompts_by_group_size():
                f"{0.016 * weight(0.03, group):.3f}, to word 1 {0.024 * weight(0.52, group):.3f}")
 
 
+# One function for each figure of a chapter that moves, in their order on the page.
 ORACLES = {"00_before_you_start": [critic_updates, objective], "01_td_vs_mc": [n_steps], "02_gae": [ends, dial],
            "02b_gae_at_work": [restarts], "03_reward_models": [choices, replies_on_the_way],
            "04_sparse_credit": [placed_scores, shares], "05_four_models": [on_the_way, coefficients, planted],
-           "06_without_a_critic": [prompts_by_group_size]}
+           "06_without_a_critic": [prompts_by_group_size],
+           "07_without_a_reward_model": [payers]}

@@ -20,7 +20,8 @@ from coursekit.reward_model import bradley_terry_loss
 def implicit_rewards(logprobs, ref_logprobs, mask, *, beta):
     """The reward under which a policy would be the optimum: exact up to a constant for each prompt.
 
-        r(x, y) = β · log( π(y|x) / π_ref(y|x) ) = β · Σ_t [t is a real token] (logprobs_t − ref_logprobs_t)
+        r(x, y) = β · log( π(y|x) / π_ref(y|x) )                          (book: eq-implicit-reward)
+                = β · Σ_t [t is a real token] (logprobs_t − ref_logprobs_t)
 
     Args:
         logprobs, ref_logprobs: (B, R) floats, numpy or torch, of the same tokens under policy and reference, nats.
@@ -39,7 +40,8 @@ def implicit_rewards(logprobs, ref_logprobs, mask, *, beta):
 def dpo_loss(logprobs, ref_logprobs, mask, *, beta, label_smoothing=0.0, nll=0.0):
     """The Bradley-Terry loss of the implicit rewards: DPO.
 
-        L = −mean log σ( r(x, y_chosen) − r(x, y_rejected) ) − nll · mean log π(token of a chosen reply)
+        L = −mean log σ( r(x, y_chosen) − r(x, y_rejected) )                         (book: eq-dpo)
+            − nll · mean log π(token of a chosen reply)
 
     label_smoothing=ε is conservative DPO: −(1 − ε)·log σ(d) − ε·log σ(−d).
 
@@ -60,7 +62,7 @@ def dpo_loss(logprobs, ref_logprobs, mask, *, beta, label_smoothing=0.0, nll=0.0
 def ipo_loss(logprobs, ref_logprobs, mask, *, tau):
     """IPO: the log-ratio of the chosen reply shall exceed that of the rejected one by 1/(2τ), and by no more.
 
-        L = mean ( log(π/π_ref)(y_chosen) − log(π/π_ref)(y_rejected) − 1/(2τ) )²
+        L = mean ( log(π/π_ref)(y_chosen) − log(π/π_ref)(y_rejected) − 1/(2τ) )²       (book: eq-ipo)
 
     Args, Raises: as `dpo_loss`. tau: > 0. Returns: 0-d tensor, nats². Source: Azar et al. 2023, eq. 17.
     """
@@ -164,7 +166,7 @@ def log_ratios(policy, reference, prompts, replies, *, batch=256):
 def tilted(rewards, others, *, beta):
     """What the exact optimum of E[r] − β·KL would get, from samples of the reference.
 
-        π*(y|x) = π_ref(y|x) · e^(r(x, y)/β) / Z(x)
+        π*(y|x) = π_ref(y|x) · e^(r(x, y)/β) / Z(x)                               (book: eq-tilted)
 
     Each of the M samples of a prompt gets the weight e^(r/β), divided by the sum over the prompt's samples. The KL
     found cannot exceed log M: where it comes near that, M is too small.

@@ -12,11 +12,12 @@ from coursekit.exercises import (
     sparse_credit,
     td_vs_mc,
     without_a_critic,
+    without_a_reward_model,
 )
 from coursekit.exercises.base import Case, Choice, Exercise, Misconception, Slot
 
 CHAPTERS = (before_you_start, td_vs_mc, gae, gae_at_work, reward_models, sparse_credit, four_models,
-            without_a_critic)
+            without_a_critic, without_a_reward_model)
 EXERCISES = {exercise.id: exercise for chapter in CHAPTERS for exercise in chapter.EXERCISES}
 
 __all__ = ["CHAPTERS", "EXERCISES", "Case", "Choice", "Exercise", "Misconception", "Slot", "get"]
