@@ -60,32 +60,27 @@ def split(text):
     return helpdesk.Complaint(words[0], words[at - 1], words[at + 1], distractor), reply.strip()
 
 
-class Judge(torch.nn.Module):
-    """What PPO calls of a reward model, around a function of (complaints, replies) that returns (N,) scores."""
+class Judge:
+    """Scores texts for PPO by a function of (complaints, replies) that returns (N,) scores."""
 
     def __init__(self, scores_of, complaints, replies):
-        super().__init__()
         self.scores_of = scores_of
         raw = scores_of(complaints, replies)
         self.mean, self.sd = raw.mean(), raw.std()
 
-    def forward(self, tokens, attention_mask):
-        return tokens, None
-
-    def scores(self, tokens, attention_mask):
+    def __call__(self, tokens, attention_mask):
         texts = [helpdesk.decode(row[real]) for row, real in zip(tokens, attention_mask)]
         raw = self.scores_of(*zip(*map(split, texts)))
         return torch.as_tensor((raw - self.mean) / self.sd, dtype=torch.float32)
 
 
-class StepJudge(Judge):
+class StepJudge:
     """Judges every sentence; `pay` puts the verdicts where the sentences end."""
 
     def __init__(self, how):
-        super(Judge, self).__init__()
         self.how = how
 
-    def scores(self, tokens, attention_mask):
+    def __call__(self, tokens, attention_mask):
         texts = [helpdesk.decode(row[real]) for row, real in zip(tokens, attention_mask)]
         self.steps = [self.verdicts(*split(text)) for text in texts]
         return torch.tensor([sum(rewards) for rewards in self.steps], dtype=torch.float32)
