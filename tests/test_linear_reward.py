@@ -143,6 +143,13 @@ def test_where_labels_say_nothing_the_interval_holds_one_half(kind):
     assert (holds.sum(0) >= 18).all() and (abs(shares.mean(0) - 0.5) < 0.04).all()
 
 
+def test_a_text_that_comes_three_times_counts_once_in_the_idf_of_its_words():
+    """Else its words would weigh less, and tell that it was the preferred one of four."""
+    model, _ = train([(f"p{i}", f"left{i}", f"right{i}{j}") for i in range(20) for j in range(3)])
+    once, thrice = (model.idf[count_words([word]).indices[0]] for word in ("right00", "left0"))
+    assert once == thrice == inverse_frequency(1, 80)
+
+
 def test_scripts_without_spaces_and_emoji_have_words():
     for reply, words in (("今天天气", 4 + 3), ("good 天气 👍", 4 + 3), ("ดี", 2 + 1), ("naïve Straße", 2 + 1)):
         assert count_words([reply]).sum() == words

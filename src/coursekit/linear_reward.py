@@ -91,7 +91,7 @@ def train(pairs, *, folds=5, epochs=5, seed=0, progress=None):
     the same with swapped labels, and the final one that sees everything.
 
     Args:
-        pairs: iterable of (prompt, chosen, rejected) texts, as preferences.load_pairs gives; read once.
+        pairs: iterable of (prompt, chosen, rejected) texts, as preference_data.load_pairs gives; read once.
         folds: at least 2. epochs: passes over the pairs. seed: of their order and of the swaps.
         progress: show a bar: None on a terminal, True, False.
     Returns:
