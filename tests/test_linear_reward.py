@@ -260,6 +260,17 @@ def test_the_command_trains_reports_and_saves(tmp_path):
 
 
 @pytest.mark.slow
+def test_the_example_needs_no_file_of_the_readers_own(tmp_path):
+    code, output = command("films.jsonl.gz", "--example", folder=tmp_path)
+    shares = dict(re.findall(r"^(accuracy, 5 folds|length alone) +(\S+)", output, re.M))
+    assert code == 0 and float(shares["accuracy, 5 folds"]) > 0.65
+    assert abs(float(shares["length alone"]) - 0.5) < 0.03
+    for name, way_out in (("films.jsonl.gz", "leave out --example"), ("films.csv", "must end in .jsonl.gz")):
+        code, output = command(name, "--example", folder=tmp_path)
+        assert code == 2 and way_out in output and len(output.splitlines()) == 1
+
+
+@pytest.mark.slow
 def test_a_terminal_shows_how_far_it_is(tmp_path):
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("4H", 24, 80, 0, 0))  # a new one has no width: no bar

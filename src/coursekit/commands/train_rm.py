@@ -1,5 +1,7 @@
 """`coursekit train-rm PAIRS`: train a reward model on a file of comparisons, and say what it is worth."""
 
+import gzip
+import json
 import sys
 from pathlib import Path
 
@@ -15,6 +17,8 @@ def add_command(commands):
                                  description="Train a reward model on comparisons and judge it on held-out ones.")
     parser.add_argument("pairs", type=Path, help="JSONL, JSON, CSV or parquet, also packed, or a folder of these: "
                                                    "HH-RLHF, TRL, UltraFeedback, HelpSteer, SHP, ShareGPT")
+    parser.add_argument("--example", action="store_true",
+                        help="first write comparisons of film reviews to PAIRS, a new file that ends in .jsonl.gz")
     parser.add_argument("--out", type=Path, help="target (default reward.safetensors, with --model reward)")
     parser.add_argument("--folds", type=at_least(2), help="parts of the cross-validation (default 5)")
     parser.add_argument("--epochs", type=at_least(1), help="passes over the pairs (default 5; with --model 1)")
@@ -28,6 +32,8 @@ def add_command(commands):
 def run(options):
     """Train, print the table, save."""
     out = options.out or Path("reward" if options.model else "reward.safetensors")
+    if options.example:
+        _write_example(options.pairs)
     _check(options, out)
     if options.model:
         options.extra = "hf"
@@ -36,6 +42,29 @@ def run(options):
         return _transformer(options, out)
     need("sklearn", "scipy", "safetensors")
     return _linear(options, out)
+
+
+def _write_example(path):
+    """Of every two sentences the one that a rater of its own rates higher; equal ratings are left out."""
+    import numpy as np
+
+    from coursekit.preferences import film_ratings
+    from coursekit.saved import atomic
+
+    if path.exists():
+        raise ValueError(f"{path} is there already; leave out --example to learn from it, or name another file")
+    if not path.name.endswith(".jsonl.gz"):
+        raise ValueError(f"{path} must end in .jsonl.gz with --example")
+    rng, lines = np.random.default_rng(0), []
+    texts, ratings = film_ratings()
+    for pair in rng.permutation(len(texts) // 2 * 2).reshape(-1, 2):
+        said = [rng.choice(ratings[i]) for i in pair]
+        if said[0] != said[1]:
+            rejected, chosen = (texts[i] for i in pair[np.argsort(said)])
+            lines.append(json.dumps({"chosen": chosen, "rejected": rejected}) + "\n")
+    with atomic(path) as partial:
+        partial.write_bytes(gzip.compress("".join(lines).encode(), mtime=0))
+    print(f"{path}: {len(lines):,} comparisons of film reviews, each by two people")
 
 
 def _check(options, out):
