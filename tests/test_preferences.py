@@ -73,6 +73,21 @@ def test_labels_follow_the_annotator_and_gaps_follow_the_labels():
     assert len(half.prompts) == len(half.gaps) == 10 and isinstance(half, Pairs)
 
 
+def test_pairs_without_gold_are_taken_without():
+    assert Pairs(["p", "q"], ["a", "b"], ["c", "d"]).take([1]) == Pairs(["q"], ["b"], ["d"])
+
+
+@pytest.mark.parametrize("taste, first, second, gold", [
+    (Annotator(temperature=0.01), ["good", "bad"], ["bad", "good"], ([1, 0], [0, 1])),
+    (Annotator(length_bias=50), ["a good one", "bad"], ["bad", "a good one"], ([0, 0], [0, 0])),
+    (Annotator(tone_bias=50), ["good good", "bad good"], ["good bad", "good good"], ([0, 0], [0, 0]))])
+def test_what_an_annotator_likes_wins_on_either_side(taste, first, second, gold):
+    """Log-odds of 50 or more leave nothing to chance. The texts have one length where length is not the point."""
+    pairs = label_pairs(np.random.default_rng(0), ["p"] * 2, first, second, *gold, taste, boast="good")
+    assert all(text.count("good") > other.count("good") for text, other in zip(pairs.chosen, pairs.rejected))
+    assert (pairs.gaps == np.subtract(*gold)[0]).all()
+
+
 def test_the_ceiling_is_what_the_best_guesser_reaches():
     rng = np.random.default_rng(0)
     p = rng.random(50_000)
@@ -84,6 +99,7 @@ def test_the_ceiling_is_what_the_best_guesser_reaches():
 
 def test_ties_count_one_half():
     assert accuracy([1.0, 0.0, 2.0, 5.0], [0.0, 1.0, 2.0, 5.0]) == 0.5
+    assert accuracy([3.0, 2.0, 1.0], [1.0, 1.0, 1.0]) == pytest.approx(2.5 / 3)
 
 
 @pytest.mark.parametrize("share, count, low, high", [
@@ -113,6 +129,19 @@ def test_reliability_by_hand():
     assert_allclose(said, [0.05, 0.16, 1.0])
     assert_allclose(came, [0.0, 0.5, 1.0])
     assert count.tolist() == [1, 2, 1]
+    said, came, count = reliability([0.85, 0.95, 1], [True, False, True], bins=10)  # 1 is in the last bin
+    assert_allclose(said, [0.85, 0.975])
+    assert_allclose(came, [1.0, 0.5])
+    assert count.tolist() == [1, 2]
+    assert reliability([0.05, 0.095], [1, 0])[2].tolist() == [2]  # ten bins by default
+    assert reliability([0, 1], [0, 1])[2].tolist() == [1, 1]
+
+
+def test_calibration_has_ten_bins_or_as_many_as_wanted():
+    """Two answers preferred at 0.05 and at 0.905: from both sides, each outer bin of ten has one hit in two."""
+    scores = np.log([0.05 / 0.95, 0.905 / 0.095])
+    assert calibration_error(scores, np.zeros(2)) == pytest.approx(0.5 - (0.05 + 0.095) / 2)
+    assert calibration_error(scores, np.zeros(2), bins=1) == pytest.approx(0)
 
 
 def test_best_of_n_equals_the_mean_over_all_subsets():
@@ -161,6 +190,8 @@ def test_equal_proxies_share_what_they_bring():
 @pytest.mark.parametrize("call, message", [
     (lambda: best_of_n([[1.0, np.nan]], [[0.0, 1]], [1]), "proxy must be finite, got nan in prompt 0"),
     (lambda: best_of_n([[1.0, 2]], [[0.0, 1, 2]], [1]), "other must have the shape of proxy"),
+    (lambda: best_of_n([[1, 2]], [[0, 1]], [0]), r"ns must lie in 1 … 2, the samples there are, got \[0\]"),
+    (lambda: best_of_n([[1, 2]], [[0, 1]], [3]), r"ns must lie in 1 … 2, the samples there are, got \[3\]"),
     (lambda: accuracy(np.ones((3, 1)), np.ones(3)), "rejected_scores must have the shape"),
     (lambda: reliability([0.5, 1.5], [True, False]), r"probabilities must lie in \[0, 1\]"),
     (lambda: reliability([0.5, 0.5], [True]), "outcomes must have the shape"),
