@@ -193,8 +193,9 @@ def test_the_command_trains_a_local_model(tmp_path):
     """A language model, as people start from: its score head is new, and no warning of ten lines says so."""
     config = transformers.AutoConfig.from_pretrained(build(tmp_path / "tiny", "gpt2"))
     transformers.GPT2LMHeadModel(config).save_pretrained(tmp_path / "tiny")
-    lines = write(tmp_path / "pairs.jsonl", 60).read_text()
-    (tmp_path / "pairs.jsonl").write_text(lines + '\n{"chosen": "same", "rejected": "same"}')
+    lines = write(tmp_path / "lines", 60).read_text()
+    (tmp_path / "pairs.jsonl").mkdir()  # a folder of parts
+    (tmp_path / "pairs.jsonl" / "0.jsonl").write_text(lines + '\n{"chosen": "same", "rejected": "same"}')
     code, output = command("--model", "tiny", folder=tmp_path)
     assert code == 0 and re.fullmatch(
         r"pairs +60  \(1 skipped: both texts are equal\)\ngroups +5\d  of equal prompts .*\n"

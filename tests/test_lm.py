@@ -178,3 +178,10 @@ def test_half_precision_gives_heads_in_float32(dtype, out):
     hidden, _ = model(torch.tensor([[1, 2, 3]]), mask)
     assert hidden.dtype == dtype == model.copy().embed.weight.dtype
     assert model.logits(hidden).dtype == model.values(hidden).dtype == model.scores(hidden, mask).dtype == out
+
+
+def test_a_model_that_is_broken_says_so():
+    model = TinyLM(9, width=8, heads=2)
+    model.norm.weight.data[3] = float("nan")
+    with pytest.raises(ValueError, match="lm gives log-probabilities that are no numbers"):
+        sample(model, *pad([[1]], side="left"), max_tokens=2, end=0, generator=torch.Generator())

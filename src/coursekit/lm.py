@@ -239,6 +239,8 @@ def sample(lm, prompts, prompt_mask, *, max_tokens, end, generator, temperature=
     columns = []
     for _ in range(max_tokens):
         logprobs = torch.log_softmax(lm.logits(hidden[:, -1]) / temperature, -1)  # (B, V)
+        if torch.isnan(logprobs).any():
+            raise ValueError("lm gives log-probabilities that are no numbers; look at its weights")
         token = torch.multinomial(logprobs.exp(), 1, generator=generator)  # (B, 1)
         token = torch.where(alive, token, 0)
         columns.append((token, alive, torch.where(alive, logprobs.gather(1, token), 0.0)))

@@ -72,7 +72,7 @@ def _check(options, out):
         raise ValueError(f"no file at {options.pairs}")
     if not options.model:
         return target_file("--out", out, inputs=[options.pairs], room=ROOM, replace=options.force)
-    if not options.pairs.is_file():
+    if not (options.pairs.is_file() or options.pairs.is_dir()):
         raise ValueError(f"{options.pairs} is no file; --model reads the pairs more than once")
     if options.folds is not None:
         raise ValueError("--folds is for the linear model; --model holds out the last tenth of the pairs")
