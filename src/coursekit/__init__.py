@@ -6,6 +6,7 @@
     4   tokens, credit, credit_learning
     5   helpdesk, lm, ppo, rlhf, resume, distributed, hf_roles, memory_budget, checkpoints
     6   groups
+    7   direct, hf_direct
     all arrays, figures, slider, saved, progress, distribution, missing
 
 `exercises` is the registry of what learners solve, `autograder` judges their answers, `commands` has a module for
