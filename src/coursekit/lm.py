@@ -218,6 +218,12 @@ def pad(rows, *, side, value=0):
     return tokens, steps < lengths
 
 
+def check_padding(prompt_mask):
+    """Raise ValueError unless prompts, (B, P), are padded on the left: a response goes on from the last column."""
+    if not prompt_mask[:, -1].all() or (prompt_mask[:, :-1] & ~prompt_mask[:, 1:]).any():
+        raise ValueError('prompt_mask must be True at the end of each row, without holes; pad(rows, side="left")')
+
+
 @torch.no_grad()
 def sample(lm, prompts, prompt_mask, *, max_tokens, end, generator, temperature=1.0):
     """Sample a response to each prompt, token by token, with a KV cache.
@@ -231,8 +237,7 @@ def sample(lm, prompts, prompt_mask, *, max_tokens, end, generator, temperature=
     """
     if not temperature > 0:
         raise ValueError(f"temperature must be positive, got {temperature!r}; 1.0 samples from the model itself")
-    if not prompt_mask[:, -1].all() or (prompt_mask[:, :-1] & ~prompt_mask[:, 1:]).any():
-        raise ValueError('prompt_mask must be True at the end of each row, without holes; pad(rows, side="left")')
+    check_padding(prompt_mask)
     hidden, cache = lm(prompts, prompt_mask)
     attention_mask = prompt_mask
     alive = torch.ones(len(prompts), 1, dtype=torch.bool, device=prompts.device)
