@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from coursekit.lm import TinyLM, load, next_token_loss, pad, sample, save
+from coursekit.lm import TinyLM, load, next_token_loss, pad, response_logprobs, sample, save
 
 END = 1
 
@@ -101,6 +101,22 @@ def test_the_cache_gives_the_same_logprobs_as_a_full_pass(lm):
     full = logits.log_softmax(-1).gather(-1, tokens[..., None])[..., 0]
     torch.testing.assert_close(logprobs[mask], full[mask], atol=1e-4, rtol=0)
     assert (logprobs[~mask] == 0).all()
+
+
+def test_replies_that_have_ended_leave_the_cache_and_the_others_go_on_undisturbed(lm, monkeypatch):
+    sizes, select = [], TinyLM.select
+
+    def spy(self, cache, rows):
+        sizes.append(len(rows))
+        return select(self, cache, rows)
+    monkeypatch.setattr(TinyLM, "select", spy)
+    prompts, prompt_mask = pad(rows([3, 6, 5, 4] * 25), side="left")
+    tokens, mask, logprobs = sample(lm, prompts, prompt_mask, max_tokens=30, end=END,
+                                    generator=torch.Generator().manual_seed(0))
+    assert sizes == sorted(sizes, reverse=True) and 0 < sizes[-1] < 75 >= sizes[0]
+    everything, real = torch.cat([prompts, tokens], 1), torch.cat([prompt_mask, mask], 1)
+    full = response_logprobs(lm, everything, real, tokens.shape[1])[0]
+    torch.testing.assert_close(logprobs, full, atol=1e-4, rtol=0)
 
 
 def test_a_reply_stops_at_its_end_and_the_seed_decides(lm):

@@ -79,6 +79,11 @@ class Transformer(nn.Module):
         """As TinyLM.scores."""
         return self.score_head(hidden[last_token(attention_mask)].to(self.score_head.weight.dtype))[..., 0].float()
 
+    def select(self, cache, rows):
+        """As TinyLM.select."""
+        cache.batch_select_indices(rows)
+        return cache
+
     def copy(self):
         """A model of its own with the same weights."""
         return copy.deepcopy(self).requires_grad_(True)

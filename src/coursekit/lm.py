@@ -146,6 +146,10 @@ class TinyLM(nn.Module):
         """(B, T, width) hidden states to (B,) scores, read at the last real token of each row."""
         return _at_least_single(self.score_head(hidden[last_token(attention_mask)])[..., 0])
 
+    def select(self, cache, rows):
+        """The cache of these rows of the batch alone."""
+        return [(keys[rows], values[rows]) for keys, values in cache]
+
     def copy(self):
         """A model of its own with the same weights."""
         twin = TinyLM(**self.sizes).to(self.embed.weight)  # its dtype and device
@@ -241,11 +245,13 @@ def sample(lm, prompts, prompt_mask, *, max_tokens, end, generator, temperature=
     hidden, cache = lm(prompts, prompt_mask)
     attention_mask = prompt_mask
     alive = torch.ones(len(prompts), 1, dtype=torch.bool, device=prompts.device)
+    rows = torch.arange(len(prompts), device=prompts.device)  # those that the model still works on
     columns = []
     for _ in range(max_tokens):
-        logprobs = torch.log_softmax(lm.logits(hidden[:, -1]) / temperature, -1)  # (B, V)
-        if torch.isnan(logprobs).any():
+        found = torch.log_softmax(lm.logits(hidden[:, -1]) / temperature, -1)
+        if torch.isnan(found).any():
             raise ValueError("lm gives log-probabilities that are no numbers; look at its weights")
+        logprobs = found.new_zeros(len(prompts), found.shape[1]).index_copy(0, rows, found)  # (B, V)
         token = torch.multinomial(logprobs.exp(), 1, generator=generator)  # (B, 1)
         token = torch.where(alive, token, 0)
         columns.append((token, alive, torch.where(alive, logprobs.gather(1, token), 0.0)))
@@ -253,7 +259,10 @@ def sample(lm, prompts, prompt_mask, *, max_tokens, end, generator, temperature=
         alive = alive & (token != end)
         if not alive.any():
             break
-        hidden, cache = lm(token, attention_mask, cache)
+        going = alive[rows, 0]
+        if going.sum() < 0.75 * len(rows):  # a quarter has ended: the others go on without it
+            cache, rows = lm.select(cache, going.nonzero()[:, 0]), rows[going]
+        hidden, cache = lm(token[rows], attention_mask[rows], cache)
     return tuple(torch.cat(column, 1) for column in zip(*columns))
 
 

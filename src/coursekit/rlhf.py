@@ -32,7 +32,7 @@ from coursekit.tokens import adapted_beta, kl_estimates, last_token, token_rewar
 
 @dataclass(frozen=True)
 class FourModels:
-    """actor and critic learn; reference and reward are frozen. Each is a TinyLM, or has its five methods.
+    """actor and critic learn; reference and reward are frozen. Each is a TinyLM, or has its six methods.
 
     critic: None where advantages are estimated without one. reference: None if beta is 0. reward: a reward model,
     or a verifier: a function of (tokens, attention_mask), (B, T) each, that returns (B,) scores.
