@@ -28,9 +28,10 @@ if TYPE_CHECKING:
 
 SOURCE = Path(coursekit.__file__).parent
 MODULES = ("_dispatch", "_kernels", "_scans", "actor_critic", "advantages", "arrays", "chains", "classic_ppo",
-           "classic_resume", "credit", "credit_learning", "distributed", "distribution", "env_rollouts",
-           "figures", "helpdesk", "hf", "hf_roles", "linear_reward", "lm", "memory_budget", "missing", "ppo",
-           "preferences", "progress", "resume", "reward_model", "rlhf", "rollouts", "saved", "slider", "tokens")
+           "classic_resume", "credit", "credit_learning", "direct", "distributed", "distribution", "env_rollouts",
+           "figures", "groups", "helpdesk", "hf", "hf_direct", "hf_roles", "linear_reward", "lm", "memory_budget",
+           "missing", "ppo", "preference_data", "preferences", "progress", "resume", "reward_model", "rlhf",
+           "rollouts", "saved", "slider", "tokens")
 INSIDE = ("wire", "worker", "outcome", "confine", "rules")  # modules of the autograder that run in the sandbox
 DATA = ("film_ratings.tsv.gz", "checkpoints/supervised.safetensors", "checkpoints/reward.safetensors")
 CHECK = '"""Checks say nothing while grading."""\n\n\ndef check(*arguments):\n    pass\n'
