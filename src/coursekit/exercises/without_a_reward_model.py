@@ -475,7 +475,7 @@ _CAP = "What does the cap do to a small ratio, and what to a large one?"
 _PRODUCT = "What is capped: the ratio, or its product with the advantage?"
 
 STALE = Exercise(
-    id="direct.stale", notebook=NOTEBOOK, title="Old replies count less, and never too much",
+    id="direct.stale", notebook=NOTEBOOK, title="Old replies, weighted up to a cap",
     function="reweighted", points=2, difficulty="medium", minutes=10,
     task="""An older policy wrote the replies. It gave the tokens `sampler_logprobs`, the policy in training gives
 them `logprobs`, `(B, R)` each. Return the `advantages`, `(B, R)`, each multiplied by min(ρ, cap), where ρ is the
