@@ -580,9 +580,9 @@ rewards of a reply then sum to what it is worth at its end, however many sentenc
             Choice("progress without its sign", "May a sentence do harm?", lambda w, b: np.abs(w - b)),
             Choice("a sum in the place of the difference", _ADDED, np.add))),
         Slot("arrange", lambda gain, w: gain, (
-            Choice("everything paid at the end", "What did each sentence add?",
+            Choice("the whole sum paid at the end", "What did each sentence add?",
                    lambda gain, w: np.where(np.arange(len(w)) == len(w) - 1, gain.sum(), 0.0)),
-            Choice("everything shared out evenly", "What did each sentence add?",
+            Choice("the whole sum shared out evenly", "What did each sentence add?",
                    lambda gain, w: np.full(len(w), gain.sum() / len(w))),
             Choice("the sum of what was added", _MANY, lambda gain, w: gain.sum()),
             Choice("differences without the first sentence's", _MANY, lambda gain, w: gain[1:]),
