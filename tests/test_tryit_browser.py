@@ -197,7 +197,7 @@ def test_formatted_floats_are_pythons(tried):
 def test_a_stub_is_not_attempted(tried):
     stubs = tried.evaluate("Object.entries(coursekitTry.exercises).map(([id, e]) => [id, e.stub])")
     some = [(i, stub) for i, stub in stubs if i in SOLUTIONS][::6]
-    assert len(some) == 7
+    assert len(some) > 5  # a sample of every chapter
     for (i, _), result in zip(some, run(tried, *some)):
         assert result["status"] == "not attempted" and result["lines"] == [f"○ {i}: not attempted"]
 
