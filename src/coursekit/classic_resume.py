@@ -12,7 +12,7 @@ import torch
 
 from coursekit.classic_ppo import Config, start
 from coursekit.env_rollouts import begin
-from coursekit.saved import check_whole, read, with_prefix, write
+from coursekit.saved import check_whole, from_moments, read, to_moments, with_prefix, write
 
 # what gymnasium's CartPoleVectorEnv remembers, besides its generator
 STATE = ("state", "steps", "prev_done")
@@ -27,8 +27,7 @@ def save_run(run, history, path):
     """
     env = run.play.env.unwrapped
     tensors = {f"agent.{name}": weight for name, weight in run.agent.state_dict().items()}
-    adam = run.optimiser.state_dict()["state"]
-    tensors |= {f"adam.{number}.{name}": x for number, moments in adam.items() for name, x in moments.items()}
+    tensors |= from_moments(run.optimiser.state_dict()["state"])
     metadata = {"update": run.update,
                 "seed": run.seed,
                 "config": asdict(run.config),
@@ -57,11 +56,7 @@ def load_run(path, *, env=None):
     run.update = metadata["update"]
     check_whole(tensors, _shapes(run, "env_generator" in metadata), path)
     run.agent.load_state_dict(with_prefix(tensors, "agent"))
-    moments = {}
-    for key, x in with_prefix(tensors, "adam").items():
-        number, name = key.split(".")
-        moments.setdefault(int(number), {})[name] = x
-    run.optimiser.load_state_dict(run.optimiser.state_dict() | {"state": moments})
+    run.optimiser.load_state_dict(run.optimiser.state_dict() | {"state": to_moments(tensors, int)})
     if "env_generator" in metadata:
         _put_back(run.play, with_prefix(tensors, "play"), metadata["env_generator"])
     else:

@@ -17,7 +17,7 @@ from coursekit.hf_roles import Transformer
 from coursekit.lm import pad, response_logprobs, sample
 from coursekit.ppo import clipped_step
 from coursekit.preference_data import Groups, load_pairs
-from coursekit.saved import atomic, read, with_prefix, write
+from coursekit.saved import atomic, from_moments, read, to_moments, with_prefix, write
 
 RUN = "run.safetensors"  # in the folder of the model
 SHOWN, JUDGED = 16, 200  # held-out prompts to sample for, held-out pairs to judge, each time
@@ -203,8 +203,7 @@ def save_run(run, folder):
     if distributed.rank() > 0:
         return
     tensors = {f"model.{key}": weight for key, weight in run.policy.state_dict().items()}
-    tensors |= {f"adam.{i}.{name}": x for i, moments in run.optimiser.state_dict()["state"].items()
-                for name, x in moments.items()}
+    tensors |= from_moments(run.optimiser.state_dict()["state"])
     folder.mkdir(parents=True, exist_ok=True)
     write(tensors, {"config": asdict(run.config), "step": run.step, "history": run.history}, folder / RUN)
 
@@ -214,11 +213,7 @@ def load_run(folder):
     tensors, metadata = read(folder / RUN, Config, kind="saved run of DPO")
     run = start(metadata["config"])
     run.policy.load_state_dict(with_prefix(tensors, "model"))
-    state = run.optimiser.state_dict()
-    for key, moment in with_prefix(tensors, "adam").items():
-        i, name = key.split(".")
-        state["state"].setdefault(int(i), {})[name] = moment
-    run.optimiser.load_state_dict(state)
+    run.optimiser.load_state_dict(run.optimiser.state_dict() | {"state": to_moments(tensors, int)})
     run.step, run.history = metadata["step"], metadata["history"]
     return run
 

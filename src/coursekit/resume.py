@@ -8,7 +8,7 @@ from torch.distributed.checkpoint.state_dict import StateDictOptions, get_state_
 
 from coursekit import distributed
 from coursekit.rlhf import Config, start
-from coursekit.saved import check_whole, read, with_prefix, write
+from coursekit.saved import check_whole, from_moments, read, to_moments, with_prefix, write
 
 FULL = StateDictOptions(full_state_dict=True, cpu_offload=True)
 
@@ -25,8 +25,7 @@ def save_run(run, history, path):
     if distributed.rank() > 0:
         return
     tensors = {f"model.{key}": weight for key, weight in weights.items()}
-    tensors |= {f"adam.{key}.{name}": x
-                for key, moments in adam["state"].items() for name, x in moments.items()}
+    tensors |= from_moments(adam["state"])
     metadata = {"update": run.update,
                 "seed": run.seed,
                 "config": asdict(run.config),
@@ -46,20 +45,15 @@ def load_run(models, path):
         raise ValueError("models must have the reference and reward model that the run began with; these differ")
     run = start(models, metadata["config"], seed=metadata["seed"])
     models = run.models
-    state = {}
-    for key, moment in with_prefix(tensors, "adam").items():
-        parameter, name = key.rsplit(".", 1)
-        state.setdefault(parameter, {})[name] = moment
     # without FULL: with it rank 0 alone would get groups
     weights, adam = get_state_dict(_learning(models), run.optimiser)
     shapes = {f"model.{key}": tuple(weight.shape) for key, weight in weights.items()}
-    shapes |= {f"adam.{key}.{name}": tuple(x.shape)
-               for key, moments in adam["state"].items() for name, x in moments.items()}
+    shapes |= {key: tuple(moment.shape) for key, moment in from_moments(adam["state"]).items()}
     check_whole(tensors, shapes, path)
     groups = adam["param_groups"]
     set_state_dict(
         _learning(models), run.optimiser, model_state_dict=with_prefix(tensors, "model"),
-        optim_state_dict={"state": state, "param_groups": groups}, options=FULL)
+        optim_state_dict={"state": to_moments(tensors), "param_groups": groups}, options=FULL)
     run.update = metadata["update"]
     return run, metadata["history"]
 

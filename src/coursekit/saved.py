@@ -113,6 +113,20 @@ def check_whole(tensors, shapes, path):
                          f"{found.get(wrong[0], 'absent')}; take an earlier copy of the file")
 
 
+def from_moments(state):
+    """Adam's state of an optimiser, {parameter: {name: tensor}}, as tensors of a file."""
+    return {f"adam.{parameter}.{name}": x for parameter, moments in state.items() for name, x in moments.items()}
+
+
+def to_moments(tensors, key=str):
+    """What `from_moments` was made of. key: the type of a parameter's name."""
+    state = {}
+    for place, x in with_prefix(tensors, "adam").items():
+        parameter, name = place.rsplit(".", 1)
+        state.setdefault(key(parameter), {})[name] = x
+    return state
+
+
 def with_prefix(tensors, name):
     """The tensors called `name.…`, without that beginning."""
     return {key.removeprefix(f"{name}."): x for key, x in tensors.items() if key.startswith(f"{name}.")}
