@@ -17,6 +17,7 @@ from coursekit.hf_roles import Transformer
 from coursekit.lm import pad, response_logprobs, sample
 from coursekit.ppo import clipped_step
 from coursekit.preference_data import Groups, load_pairs
+from coursekit.preferences import accuracy
 from coursekit.saved import atomic, from_moments, read, to_moments, with_prefix, write
 
 RUN = "run.safetensors"  # in the folder of the model
@@ -168,17 +169,17 @@ def report(run, held_out, recent):
     found = dict(zip(("loss", "margin"), np.mean(recent, 0).tolist())) if recent else {}
     if run.step:  # before, policy and reference agree, and rounding decides
         margins = held_out_margins(run, held_out)
-        found["accuracy"] = float(((margins > 0) + 0.5 * (margins == 0)).mean())
+        found["accuracy"] = accuracy(margins, 0 * margins)
     device = next(run.policy.parameters()).device
     room = limit(run) - run.config.max_tokens
     prompts = [run.tokenizer(pair[0])["input_ids"][-room:] or [run.tokenizer.eos_token_id]
                for pair in held_out[:SHOWN]]
     prompts, prompt_mask = (x.to(device) for x in pad(prompts, side="left"))
-    replies, mask, _ = sample(run.policy, prompts, prompt_mask, max_tokens=run.config.max_tokens,
-                              end=run.tokenizer.eos_token_id,
-                              generator=torch.Generator(device).manual_seed(run.config.seed))
-    logprobs, ref_logprobs = both_logprobs(
-        run, torch.cat([prompts, replies], 1), torch.cat([prompt_mask, mask], 1), mask)
+    replies, mask, logprobs = sample(run.policy, prompts, prompt_mask, max_tokens=run.config.max_tokens,
+                                     end=run.tokenizer.eos_token_id,
+                                     generator=torch.Generator(device).manual_seed(run.config.seed))
+    ref_logprobs, _ = response_logprobs(
+        run.reference, torch.cat([prompts, replies], 1), torch.cat([prompt_mask, mask], 1), mask.shape[1])
     texts = [run.tokenizer.decode(row[real]) for row, real in zip(replies, mask)]
     return {"step": run.step, **found,
             "kl": implicit_rewards(logprobs, ref_logprobs, mask, beta=1.0).mean().item(),
