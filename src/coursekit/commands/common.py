@@ -115,6 +115,12 @@ def target_model(option, path, *, inputs=(), room=0, replace=False):
             raise ValueError(f"{option} {path} holds a model already; --force replaces it, or name another")
 
 
+def size_of_model(name):
+    """Bytes of a transformers model in a folder; 0 for one from the hub, whose size nobody has asked."""
+    folder = Path(name)
+    return sum(file.stat().st_size for file in folder.glob("*") if file.is_file()) if folder.is_dir() else 0
+
+
 def known_model(name):
     """Raise ValueError within seconds unless there is a transformers model: a folder, or one that the hub has."""
     if Path(name).is_dir():

@@ -13,6 +13,7 @@ from coursekit.commands.common import (
     known_model,
     need,
     resumable,
+    size_of_model,
     target_folder,
     target_model,
 )
@@ -68,14 +69,14 @@ def _check(options):
     if options.model is None:
         raise ValueError("--model must name a transformers language model, or a folder with one; or --resume a run")
     model = Path(options.model)
-    room = sum(file.stat().st_size for file in model.glob("*") if file.is_file()) if model.is_dir() else 0
+    room = 4 * size_of_model(options.model)  # the model, and a run of weights and Adam's two moments
     if saved.is_file():
-        target_folder("--out", options.out, inputs=[options.pairs, model], room=4 * room)
+        target_folder("--out", options.out, inputs=[options.pairs, model], room=room)
         if not options.force:
             raise ValueError(f"--out {options.out} holds a run already; --resume goes on with it, --force replaces "
                              "it, or name another")
     else:
-        target_model("--out", options.out, inputs=[options.pairs, model], room=4 * room, replace=options.force)
+        target_model("--out", options.out, inputs=[options.pairs, model], room=room, replace=options.force)
     known_model(options.model)
 
 

@@ -33,7 +33,7 @@ def add_command(commands):
     parser.add_argument("--batch", type=at_least(1), help="replies per update and process (default 64)")
     parser.add_argument("--estimator", choices=("gae", "rloo", "grpo", "batch-mean"),
                         help="of advantages: gae with a critic (default), the others without")
-    parser.add_argument("--group", type=at_least(1), 
+    parser.add_argument("--group", type=at_least(1),
                         help="replies to each prompt (default 8 for rloo and grpo, else 1)")
     parser.add_argument("--kl", choices=("reward", "k2", "k3"),
                         help="where the KL penalty is: in the reward (default), or in the loss as k2 or k3")

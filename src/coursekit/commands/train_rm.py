@@ -5,7 +5,16 @@ import json
 import sys
 from pathlib import Path
 
-from coursekit.commands.common import SEEDS, add_force, at_least, known_model, need, target_file, target_model
+from coursekit.commands.common import (
+    SEEDS,
+    add_force,
+    at_least,
+    known_model,
+    need,
+    size_of_model,
+    target_file,
+    target_model,
+)
 
 ROOM = 2_200_000  # bytes of a linear model
 
@@ -77,7 +86,7 @@ def _check(options, out):
     if options.folds is not None:
         raise ValueError("--folds is for the linear model; --model holds out the last tenth of the pairs")
     model = Path(options.model)
-    room = sum(file.stat().st_size for file in model.glob("*") if file.is_file()) if model.is_dir() else 0
+    room = size_of_model(options.model)
     target_model("--out", out, inputs=[options.pairs, model], room=room, replace=options.force)
 
 
