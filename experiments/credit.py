@@ -222,13 +222,15 @@ def one_seed(seed):
     return found
 
 
-def rounded(x):
-    """The same with floats to four significant digits, and six decimals."""
+def rounded(x, decimals=6):
+    """The same with floats to four significant digits, and so many decimals (None: all of them)."""
     if isinstance(x, dict):
-        return {str(key): rounded(value) for key, value in x.items()}
+        return {str(key): rounded(value, decimals) for key, value in x.items()}
     if isinstance(x, (list, tuple)):
-        return [rounded(value) for value in x]
-    return round(float(f"{x:.4g}"), 6) if isinstance(x, float) else x
+        return [rounded(value, decimals) for value in x]
+    if not isinstance(x, float):
+        return x
+    return float(f"{x:.4g}") if decimals is None else round(float(f"{x:.4g}"), decimals)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import models as pipeline
 import numpy as np
+from credit import rounded
 
 import coursekit
 from coursekit.credit import answer_gae, draw_world, exact_values, fit_critic, play
@@ -407,18 +408,9 @@ def job(name_and_seed):
     return found
 
 
-def rounded(x):
-    """The same with floats to four significant digits."""
-    if isinstance(x, dict):
-        return {str(key): rounded(value) for key, value in x.items()}
-    if isinstance(x, (list, tuple)):
-        return [rounded(value) for value in x]
-    return float(f"{x:.4g}") if isinstance(x, float) else x
-
-
 if __name__ == "__main__":
     jobs = [(name, seed) for name in PARTS for seed in range(5)]
-    found = rounded(pipeline.run_jobs(job, jobs))
+    found = rounded(pipeline.run_jobs(job, jobs), decimals=None)
     parts = {name: [f for (n, _), f in zip(jobs, found) if n == name] for name in PARTS}
     head = {"version": coursekit.__version__, "numpy": np.__version__, "budget": BUDGET}
     lines = ",\n".join(f' "{name}": {json.dumps(runs, ensure_ascii=False)}' for name, runs in parts.items())
