@@ -263,7 +263,7 @@ average, until `kept` of them are left? Three plain numbers come in, 0 < p < 1; 
 
 def _prompt_cases(seed):
     rng = np.random.default_rng(seed + 4)
-    given = [("a hard prompt", 0.01, 8, (HARD,)), ("two replies", 0.3, 2, (PAIRS,)), 
+    given = [("a hard prompt", 0.01, 8, (HARD,)), ("two replies", 0.3, 2, (PAIRS,)),
              ("an easy prompt", 0.9, 12, (EASY,)), ("four replies", 0.2, 4, ()),
              ("drawn", round(rng.uniform(0.05, 0.45), 2), int(rng.integers(3, 10)), ()),
              ("drawn", round(rng.uniform(0.55, 0.95), 2), int(rng.integers(3, 10)), ())]
