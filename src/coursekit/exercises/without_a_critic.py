@@ -334,8 +334,8 @@ T)`.""",
     cases=_coefficient_cases,
     reference=lambda a, b: np.array([kl_coefficients(a, b, kind=kind) for kind in ("k1", "k2", "k3")]),
     refuses=("groups.kl_coefficients",),
-    compose=lambda g, d, k1, k2, k3, arrange: arrange(np.array(
-        [k(d(g.logprobs, g.ref_logprobs)) for k in (k1, k2, k3)])),
+    compose=lambda g, d, k1, k2, k3, slopes, arrange: arrange(slopes(
+        d(g.logprobs, g.ref_logprobs), np.array([k(d(g.logprobs, g.ref_logprobs)) for k in (k1, k2, k3)]))),
     slots=(
         Slot("d", lambda a, b: a - b, (
             Choice("a difference the other way round", "Of which two logarithms is d the difference?",
@@ -360,6 +360,9 @@ T)`.""",
                    lambda d: -np.exp(-d)),
             Choice("a k3 with its sign turned", _SLOPE, lambda d: np.expm1(-d)),
             Choice("the coefficient of k2 for k3 as well", _SLOPE, lambda d: d))),
+        Slot("slopes", lambda d, rows: rows, (
+            Choice("an answer of the estimates in the place of their derivatives", _SLOPE,
+                   lambda d, rows: np.array([d, d**2 / 2, np.expm1(-d) + d])),)),
         Slot("arrange", lambda rows: rows, (
             Choice("an exchange of k2 and k3", "Which estimate is the second?", lambda rows: rows[[0, 2, 1]]),
             Choice("an array with a row for each token", "Which axis holds the estimates?", lambda rows: rows.T),
@@ -418,6 +421,7 @@ Some ratios are too large for a float, such as e^800; the answer is still a numb
             Choice("a ratio of single tokens in the place of whole replies", _WHOLE, lambda logs, mask: logs[mask]),
             Choice("the geometric mean of a reply's ratios, as GSPO takes it", _WHOLE,
                    lambda logs, mask: logs.sum(1) / mask.sum(1)),
+            Choice("a mean over the columns of a row, padding included", _WHOLE, lambda logs, mask: logs.mean(1)),
             Choice("the ratio of the first token", _WHOLE, lambda logs, mask: logs[:, 0]))),
         Slot("ratio", lambda logs: np.exp(logs - logs.max()), (
             Choice("a ratio that overflows", "What is e^800 as a float?", np.exp),
