@@ -463,4 +463,121 @@ def effective_replies(old_logprobs, logprobs, mask):
     "group.diagnosis": ['''
 def which_setting(rewards, kl, advantages, beta):
     return "loss, divided" if advantages.std() < 1.01 else "loss"
+'''],
+    "group.filter": ['''
+def groups_needed(p, group, kept):
+    q = 1 - p
+    mixed = 1 - p ** group - q ** group
+    return kept * (1 / mixed)
+''', '''
+def groups_needed(p, group, kept):
+    return kept / (1 - (1 - p) ** group)
+'''],
+    "group.weights": ['''
+def token_weights(mask, limit):
+    B = len(mask)
+    out = np.zeros((3, B))
+    for i, row in enumerate(mask):
+        out[0, i] = 1 / sum(row) / B
+        out[1, i] = 1 / np.sum(mask)
+        out[2, i] = 1 / (B * limit)
+    return out
+''', '''
+def token_weights(mask, limit):
+    n = mask.sum(axis=1)
+    B = len(mask)
+    return np.array([1 / (B * n), np.full(B, 1 / mask.size), np.full(B, 1 / (B * limit))])
+'''],
+    "group.kl_loss": ['''
+def kl_coefficients(logprobs, ref_logprobs):
+    d = logprobs - ref_logprobs
+    return np.vstack([0 * d + 1, d, 1 - np.exp(ref_logprobs) / np.exp(logprobs)])
+''', '''
+def kl_coefficients(logprobs, ref_logprobs):
+    d = logprobs - ref_logprobs
+    return np.array([d, d ** 2 / 2, np.exp(-d) - 1 + d])
+'''],
+    "direct.implicit": ['''
+def implicit_reward(logprobs, ref_logprobs, mask, beta):
+    out = []
+    for new, old, real in zip(logprobs, ref_logprobs, mask):
+        out.append(beta * sum(n - o for n, o, m in zip(new, old, real) if m))
+    return np.array(out)
+''', '''
+def implicit_reward(logprobs, ref_logprobs, mask, beta):
+    return beta * ((logprobs - ref_logprobs) * mask).sum(axis=1) / mask.sum(axis=1)
+'''],
+    "direct.dpo": ['''
+def dpo_loss(chosen, rejected, ref_chosen, ref_rejected, beta):
+    x = -beta * ((chosen - rejected) - (ref_chosen - ref_rejected))
+    return np.mean(np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x))))
+''', '''
+def dpo_loss(chosen, rejected, ref_chosen, ref_rejected, beta):
+    return np.logaddexp(0, -beta * (chosen - rejected)).mean()
+'''],
+    "direct.weight": ['''
+def dpo_gradient(chosen, rejected, ref_chosen, ref_rejected, beta):
+    d = beta * (chosen - ref_chosen - rejected + ref_rejected)
+    return -beta * (1 - np.exp(-np.logaddexp(0, -d))) / chosen.size
+''', '''
+def dpo_gradient(chosen, rejected, ref_chosen, ref_rejected, beta):
+    d = beta * (chosen - ref_chosen - rejected + ref_rejected)
+    return -np.exp(-np.logaddexp(0, d)) / len(chosen)
+'''],
+    "direct.ipo": ['''
+def ipo_loss(chosen, rejected, ref_chosen, ref_rejected, tau):
+    total = 0.0
+    for c, r, rc, rr in zip(chosen, rejected, ref_chosen, ref_rejected):
+        total += (c - rc - (r - rr) - 0.5 / tau) ** 2
+    return total / len(chosen)
+''', '''
+def ipo_loss(chosen, rejected, ref_chosen, ref_rejected, tau):
+    lead = chosen - ref_chosen - (rejected - ref_rejected)
+    return np.mean(np.maximum(1 / (2 * tau) - lead, 0) ** 2)
+'''],
+    "direct.ensemble": ['''
+def pessimistic_score(scores, known):
+    rows = [(s - np.mean(k)) / np.std(k) for s, k in zip(scores, known)]
+    return np.min(rows, axis=0)
+''', '''
+def pessimistic_score(scores, known):
+    return scores.min(axis=0)
+'''],
+    "direct.stale": ['''
+def reweighted(logprobs, sampler_logprobs, advantages, mask, cap):
+    out = np.zeros(mask.shape)
+    for i in range(mask.shape[0]):
+        for j in range(mask.shape[1]):
+            if mask[i, j]:
+                rho = np.exp(logprobs[i, j] - sampler_logprobs[i, j])
+                out[i, j] = min(rho, cap) * advantages[i, j]
+    return out
+''', '''
+def reweighted(logprobs, sampler_logprobs, advantages, mask, cap):
+    rho = np.exp(sampler_logprobs - logprobs)
+    return np.where(mask, np.minimum(rho, cap) * advantages, 0)
+'''],
+    "direct.verify": ['''
+def verified(reply, remedy):
+    found = []
+    for sentence in reply.split(" . "):
+        w = sentence.strip().split(" ")
+        if len(w) == 5 and w[0] == "we" and w[1] == "will" and w[3] == "it":
+            if w[4] in ["today", "tomorrow", "soon", "someday"]:
+                found.append(w[2])
+    return 1.0 if len(found) == 1 and found[0] == remedy else 0.0
+''', '''
+def verified(reply, remedy):
+    return float(remedy in reply.split())
+'''],
+    "direct.progress": ['''
+def progress_rewards(worth):
+    out, last = [], 0
+    for w in worth:
+        out.append(w - last)
+        last = w
+    return out
+''', '''
+def progress_rewards(worth):
+    return worth
 ''']}
