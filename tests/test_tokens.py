@@ -88,6 +88,29 @@ def test_as_a_loss_k1_has_no_gradient_and_k2_has_that_of_the_kl():
     assert not np.allclose(found["k3"], truth, atol=1e-3)
 
 
+def test_for_whole_replies_only_k1_as_a_reward_for_all_earlier_tokens_follows_the_kl():
+    """The 27 replies of three words from three, as exact sums: what a token leads to is missing in k2 as a loss."""
+    rng, words, length = torch.Generator().manual_seed(3), 3, 3
+    theta, ref = torch.randn(2, words ** length, length, words, generator=rng, dtype=torch.float64)
+    replies = torch.cartesian_prod(*[torch.arange(words)] * length)  # (27, 3)
+    before = torch.stack([replies[:, :t] @ words ** torch.arange(t) for t in range(length)], 1)  # which context
+    at = before, torch.arange(length), replies
+    theta.requires_grad_()
+    logprobs, ref_logprobs = (table.log_softmax(-1)[at] for table in (theta, ref))  # (27, 3)
+    chance = logprobs.sum(1).exp()
+
+    def gradient(total):
+        return torch.autograd.grad(total, theta, retain_graph=True)[0]
+    truth = gradient((chance * (logprobs - ref_logprobs).sum(1)).sum())
+    k1, k2 = (kl_estimates(logprobs, ref_logprobs, kind=kind) for kind in ("k1", "k2"))
+    to_come = k1.detach().flip(1).cumsum(1).flip(1)
+    as_reward, own = ((chance.detach()[:, None] * logprobs * paid).sum() for paid in (to_come, k1.detach()))
+    as_loss = gradient((chance.detach()[:, None] * k2).sum())
+    assert_allclose(gradient(as_reward), truth, atol=1e-12)
+    assert_allclose(as_loss, gradient(own), atol=1e-12)
+    assert torch.cosine_similarity(as_loss.flatten(), truth.flatten(), 0) < 0.99
+
+
 def test_the_score_is_paid_at_the_last_real_token_and_kl_at_every_token():
     kl = np.array([[1.0, 2.0, 9.0, 9.0], [1.0, -1.0, 0.0, 2.0], [3.0, 9.0, 9.0, 9.0]])
     found = token_rewards(np.array([10.0, 20.0, 30.0]), kl, MASK, beta=0.5)

@@ -16,8 +16,10 @@ def kl_estimates(logprobs, ref_logprobs, *, kind="k1"):
 
         k1 = d,   k2 = d² / 2,   k3 = e^(−d) − 1 + d,   d = logprobs − ref_logprobs        (book: eq-kl-estimators)
 
-    k1 and k3 have the KL as their mean; k2 has not. As a reward only k1 gives the gradient of the KL; as a loss
-    only k2 does (k1 gives none on average).
+    k1 and k3 have the KL as their mean; k2 has not. For a single token, k1 as a reward and k2 as a loss give the
+    gradient of the KL; k1 as a loss gives none on average, and k3 as a loss gives that of KL(reference‖policy).
+    For a whole reply only k1 as a reward that is credited to all earlier tokens gives the gradient of the KL: k2 as
+    a loss leaves out that a token also decides which tokens can follow.
 
     Args:
         logprobs, ref_logprobs: (..., T) floats, numpy or torch, nats. kind: "k1", "k2" or "k3".
