@@ -136,7 +136,8 @@ def test_a_batch_is_rewarded_and_credited_as_each_reply_alone_by_hand():
                     atol=1e-4)
 
 
-def test_an_update_leans_on_what_was_said_at_sampling():
+@pytest.mark.parametrize("high", [None, 0.28])
+def test_an_update_leans_on_what_was_said_at_sampling(high):
     """Ratio and value clip: with other old numbers in the batch, both losses are those by hand."""
     models, generator = tiny(), torch.Generator().manual_seed(0)
     batch = batch_of(models)
@@ -147,10 +148,13 @@ def test_an_update_leans_on_what_was_said_at_sampling():
                               (("old_logprobs", batch.old_logprobs), ("values", batch.values))})
     ratio, old = (logprobs - moved.old_logprobs[mask]).exp(), moved.values[mask]
     clipped = old + (values - old).clamp(-0.2, 0.2)
-    policy = -torch.minimum(ratio * advantages, ratio.clamp(0.8, 1.2) * advantages).mean()
+    policy = -torch.minimum(ratio * advantages, ratio.clamp(0.8, 1 + (high or 0.2)) * advantages).mean()
     value = torch.maximum((values - returns) ** 2, (clipped - returns) ** 2).mean() / 2
-    found = rlhf.update(models, rlhf.start(models, CONFIG).optimiser, moved, CONFIG)
+    config = replace(CONFIG, clip_high=high)
+    found = rlhf.update(models, rlhf.start(models, config).optimiser, moved, config)
     assert_allclose((found["policy_loss"], found["value_loss"]), (policy, value), rtol=1e-4)
+    outside = ((ratio < 0.8) | (ratio > 1 + (high or 0.2))).double().mean()
+    assert_allclose(found["clip_fraction"], outside, rtol=1e-6)
 
 
 def test_prompts_are_padded_on_the_left_and_their_padding_is_masked():
@@ -327,6 +331,7 @@ def test_a_saved_run_that_lacks_a_part_is_refused(lost, tmp_path):
     (dict(beta=float("nan")), "beta must be a number, got nan"), (dict(beta=-1), "beta must be at least 0"),
     (dict(gamma=2), "gamma must be at least 0 and at most 1"), (dict(batch=2.5), "batch must be an integer"),
     (dict(kl_target=0), "kl_target must be more than 0"), (dict(value_clip=-1), "value_clip must be more than 0"),
+    (dict(clip_high=0), "clip_high must be more than 0"),
     (dict(lr=float("inf")), "lr must be more than 0 and finite"), (dict(clip=None), "clip must be one number")])
 def test_an_impossible_number_is_refused_at_construction(wrong, message):
     with pytest.raises(ValueError, match=message):

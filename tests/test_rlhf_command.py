@@ -1,5 +1,6 @@
 """`coursekit rlhf` as a person runs it: trains, saves, goes on, draws, and says what is wrong in one line."""
 
+import json
 import signal
 import subprocess
 import sys
@@ -16,7 +17,6 @@ SHORT = ["rlhf", "--batch", "8", "--updates"]
 
 
 def updates_in(path):
-    import json
     with safe_open(path, "pt") as file:
         facts = json.loads(file.metadata()["run"])
     return facts["update"], [m["update"] for m in facts["history"]]
@@ -36,7 +36,8 @@ def test_it_trains_saves_draws_and_goes_on(tmp_path, capsys):
 
 def test_it_trains_without_a_critic_and_goes_on(tmp_path, capsys):
     out = tmp_path / "run.safetensors"
-    options = ["--estimator", "rloo", "--group", "4", "--kl", "k3", "--normalisation", "sequence", "--warm-up", "2"]
+    options = ["--estimator", "rloo", "--group", "4", "--kl", "k3", "--normalisation", "sequence", "--warm-up", "2",
+               "--clip-high", "0.28"]
     assert main([*SHORT, "2", "--out", str(out), *options]) == 0
     said = capsys.readouterr().out
     assert "sd within groups" in said and "explained variance" not in said
@@ -44,6 +45,7 @@ def test_it_trains_without_a_critic_and_goes_on(tmp_path, capsys):
     assert updates_in(out) == (3, [0, 1, 2])
     with safe_open(out, "pt") as file:
         assert not any("critic" in name for name in file.keys())  # noqa: SIM118
+        assert json.loads(file.metadata()["run"])["config"]["clip_high"] == 0.28
 
 
 def test_estimators_that_compare_replies_take_eight_of_them(tmp_path):

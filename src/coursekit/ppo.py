@@ -67,15 +67,17 @@ def entropy(logits):
 
 
 @torch.no_grad()
-def ratio_diagnostics(logprobs, old_logprobs, *, clip, mask=None):
+def ratio_diagnostics(logprobs, old_logprobs, *, clip, clip_high=None, mask=None):
     """How far the policy has moved since the actions were sampled: a dict of floats.
 
-    k1, k3: estimates of KL(old‖new) per step, nats. clip_fraction: share of steps whose ratio left 1 ± clip.
+    k1, k3: estimates of KL(old‖new) per step, nats. clip_fraction: share of steps whose ratio left 1 ± clip, or
+    exceeded 1 + clip_high where that is given.
     Source: Huang et al. 2022, detail 12; Schulman 2020 (k3).
     """
     logprobs, old_logprobs = _tensors(mask, logprobs=logprobs, old_logprobs=old_logprobs)
     log_ratios = logprobs - old_logprobs
-    outside = (log_ratios.exp() - 1).abs() > clip
+    change = log_ratios.exp() - 1
+    outside = (change > (clip if clip_high is None else clip_high)) | (change < -clip)
     metrics = {"k1": -log_ratios, "k3": torch.expm1(log_ratios) - log_ratios,
                "clip_fraction": outside.to(log_ratios.dtype)}
     return {name: masked_mean(x, mask).item() for name, x in metrics.items()}

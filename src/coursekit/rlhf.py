@@ -74,6 +74,7 @@ class Config:
     gamma: float = 1.0  # γ, λ and value_clip: with a critic only
     lam: float = 0.95
     clip: float = 0.2  # ε of the policy loss
+    clip_high: float | None = None  # another ε for its upper bound, as in DAPO; None: the same
     value_clip: float | None = 0.2  # ε of the value loss, units of reward; None: no clip
     batch: int = 64  # responses of an update, on each process
     minibatch: int = 32
@@ -93,8 +94,8 @@ class Config:
 
     def __post_init__(self):
         whole = dict.fromkeys(("batch", "minibatch", "epochs", "max_tokens", "group"), (int, 1, math.inf, True))
-        above_0 = dict.fromkeys(("lr", "clip", "value_clip", "temperature", "kl_target", "kl_horizon"),
-                                (float, 0, math.inf, False))
+        above_0 = dict.fromkeys(("lr", "clip", "clip_high", "value_clip", "temperature", "kl_target",
+                                 "kl_horizon"), (float, 0, math.inf, False))
         shares = dict.fromkeys(("gamma", "lam"), (float, 0, 1, True))
         check_numbers(self, **whole, **above_0, **shares, beta=(float, 0, math.inf, True),
                       **dict.fromkeys(("missing_eos_penalty", "target_kl"), (float, -math.inf, math.inf, True)))
@@ -302,7 +303,7 @@ def update(models, optimiser, minibatch, config):
     rows = count if config.normalisation == "batch" else len(weights)
     policy_loss = loss = clipped_policy_loss(  # the clip does not mind a positive factor
         logprobs, minibatch.old_logprobs, minibatch.advantages * weights,
-        clip=config.clip, mask=mask, count=rows)
+        clip=config.clip, clip_high=config.clip_high, mask=mask, count=rows)
     if config.kl != "reward" and config.beta:
         ref_logprobs = minibatch.old_logprobs - minibatch.kl
         penalty = kl_estimates(logprobs, ref_logprobs, kind=config.kl)  # (B, R)
@@ -318,7 +319,8 @@ def update(models, optimiser, minibatch, config):
     for model in learning(models):
         distributed.average_gradients(model)
     clipped_step(optimiser, *learning(models))
-    metrics = ratio_diagnostics(logprobs, minibatch.old_logprobs, clip=config.clip, mask=mask)
+    metrics = ratio_diagnostics(logprobs, minibatch.old_logprobs,
+                                clip=config.clip, clip_high=config.clip_high, mask=mask)
     with torch.no_grad():
         metrics["entropy"] = entropy(logits).mean().item()
     if models.critic is not None:

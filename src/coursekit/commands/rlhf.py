@@ -19,7 +19,7 @@ from coursekit.commands.common import (
 EVERY, UPDATES = 5, 40  # updates between two saves; and in all, unless --updates says otherwise
 ROOM = 4_000_000  # bytes of a saved run; 2.7 MB without its history
 GROUP = 8  # replies to each prompt, for the estimators that compare them, unless --group says otherwise
-KEPT = ("beta", "batch", "estimator", "group", "kl", "normalisation", "warm_up")  # saved with the run
+KEPT = ("beta", "batch", "estimator", "group", "kl", "normalisation", "warm_up", "clip_high")  # saved with the run
 GONE = "a process of this run is gone, and the run has ended"
 
 
@@ -39,6 +39,8 @@ def add_command(commands):
                         help="where the KL penalty is: in the reward (default), or in the loss as k2 or k3")
     parser.add_argument("--normalisation", choices=("batch", "sequence", "group", "constant"),
                         help="what the loss of a token is divided by (default batch: the tokens of the batch)")
+    parser.add_argument("--clip-high", type=at_least(1e-9, kind=float),
+                        help="how far a ratio may exceed 1 before it is clipped (default 0.2, as below 1)")
     parser.add_argument("--warm-up", type=at_least(0),
                         help="updates over which the learning rate rises (default 0)")
     parser.add_argument("--seed", type=at_least(0, SEEDS), help="of prompts and sampling (default 0)")
