@@ -52,6 +52,12 @@ FORMS = {
                               for side, t in (("chosen", c), ("rejected", r))},
     "one message": lambda p, c, r: {"prompt": messages(p), "chosen": messages([c], 1)[0],
                                     "rejected": messages([r], 1)[0]},
+    "JSON in a text": lambda p, c, r: {"chosen": json.dumps(messages([*p, c])),
+                                       "rejected": json.dumps(messages([*p, r]))},
+    "JSON in a text, messages": lambda p, c, r: {"chosen": json.dumps({"messages": messages([*p, c]), "tools": []}),
+                                                 "rejected": json.dumps({"messages": messages([*p, r])})},
+    "messages": lambda p, c, r: {"chosen": {"messages": messages([*p, c])},
+                                 "rejected": {"messages": messages([*p, r])}},
     "ShareGPT": lambda p, c, r: {"conversations": share(p), "chosen": share([c], 1)[0],
                                  "rejected": share([r], 1)[0]},
     "SHP": lambda p, c, r: {"history": ours(p), "human_ref_A": c, "human_ref_B": r, "labels": 1, "score_A": 5},
@@ -113,6 +119,13 @@ def test_parquet_is_read_and_without_pyarrow_is_one_line(tmp_path, monkeypatch):
         list(load_pairs(tmp_path / "pairs.parquet"))
 
 
+@pytest.mark.parametrize("container", [json.dumps, lambda record: table([record])])
+@pytest.mark.parametrize("reply", ['{"answer": 3}', "[1, 2]", "[]", '[{"value": 3}]', "{curly}", "[" * 100_000])
+def test_a_reply_that_is_json_itself_stays_a_text(reply, container, tmp_path):
+    (tmp_path / "x").write_text(container({"prompt": "p", "chosen": reply, "rejected": "no"}))
+    assert list(load_pairs(tmp_path / "x")) == [("p", reply, "no")]
+
+
 def test_a_tie_carries_no_preference(tmp_path):
     (tmp_path / "x").write_text('{"prompt": "p", "response1": "a", "response2": "b", "overall_preference": 0}')
     (_, chosen, rejected), = load_pairs(tmp_path / "x")
@@ -140,6 +153,8 @@ def test_dialogues_that_differ_early_are_split_before_the_reply_that_differs(tmp
     ("hello\n", "line 1: neither JSON nor the header"),
     ('{"prompt": "p", "response_1": "a", "response_2": "b", "preference_strength": "?"}', "must be a whole number"),
     ('{"chosen": [{"role": "user", "content": [{"type": "image"}]}], "rejected": "b"}', "each a text"),
+    ("chosen,rejected\n\"[{'role': 'user', 'content': 'hi'}]\",b\n",
+     'line 2: "chosen" holds messages as Python prints them; write them as JSON'),
     ("chosen,rejected\na\n", 'line 2: "rejected" must be text'), ("\ud800", "is not UTF-8 text"),
 ])
 def test_a_bad_record_names_its_file_and_line_and_what_was_found(content, message, tmp_path):

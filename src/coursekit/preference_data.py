@@ -32,8 +32,9 @@ def load_pairs(path):
 
         chosen and rejected                    texts, with the prompt beside them or at the beginning of both: TRL
                                                (standard), HH-RLHF ("\\n\\nHuman: … \\n\\nAssistant: …")
-        the same, as messages                  {"role", "content"}, content a text or parts, alone or in lists, with
-                                               or without the prompt's: TRL (conversational), UltraFeedback
+        the same, as messages                  {"role", "content"}, content a text or parts, alone or in lists or
+                                               below "messages", with or without the prompt's, also as JSON in a
+                                               text: TRL (conversational), UltraFeedback
         chosen, rejected, conversations        {"from", "value"}: ShareGPT
         prompt or context; response_1 and _2   preference_strength or overall_preference, below 0 if the first is
                                                better: HelpSteer2, HelpSteer3 (response1, response2)
@@ -105,7 +106,7 @@ def _text_records(path, file):
         rows = csv.DictReader(chain([first], file))
         try:
             for row in rows:
-                yield f"{path}, line {number + rows.line_num - 1}", {k: _cell(x) for k, x in row.items()}
+                yield f"{path}, line {number + rows.line_num - 1}", row
         except csv.Error as error:
             raise ValueError(f"{path}, line {number + rows.line_num}: not CSV ({error})") from None
     else:
@@ -120,12 +121,19 @@ def _json(text, where):
         raise ValueError(f"{where}: not JSON ({why}); write one record a line, or one array") from None
 
 
-def _cell(text):
-    """A cell of CSV: a text, or messages in JSON."""
-    try:
-        return json.loads(text) if text and text[0] in "[{" else text
-    except ValueError:
-        return text
+def _unpacked(value, where, key):
+    """Messages that a text holds as JSON, or that stand below "messages"; any other text, JSON or not, as it is."""
+    if isinstance(value, str) and value.lstrip()[:1] in ("[", "{"):
+        if re.match(r"\s*\[?\{'(role|content|from|value)'", value):
+            raise ValueError(f'{where}: "{key}" holds messages as Python prints them; write them as JSON')
+        try:
+            found = json.loads(value)
+        except (ValueError, RecursionError):
+            return value
+        messages = found if isinstance(found, list) and found else [found]
+        if all(isinstance(message, dict) and message.keys() & {"role", "from", "messages"} for message in messages):
+            value = found
+    return value["messages"] if isinstance(value, dict) and "messages" in value else value
 
 
 def _read_pair(record, where):
@@ -170,6 +178,7 @@ def _sides(record, where):
 
 def _messages(value, where, key, role):
     """(role, text) of each message. role: of a text that is no dialogue, or of a message that names none."""
+    value = _unpacked(value, where, key)
     if isinstance(value, str):
         turns = re.split(r"(?:^|\n\n)(Human|Assistant):", value)
         if len(turns) > 1 and not turns[0].strip():
