@@ -2,13 +2,14 @@
 
 import json
 import os
+from dataclasses import asdict
 
 import pytest
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 transformers = pytest.importorskip("transformers")
 
-from coursekit import hf_direct  # noqa: E402
+from coursekit import hf_direct, saved  # noqa: E402
 from coursekit.cli import main  # noqa: E402
 from coursekit.lm import response_logprobs  # noqa: E402
 from test_distributed import torchrun  # noqa: E402
@@ -124,6 +125,18 @@ def test_the_reference_is_the_model_that_the_run_began_with(model, pairs, tmp_pa
         assert weight.equal(weights(model)[key])
     assert not all(w.equal(v) for w, v in zip(run.policy.parameters(), run.reference.parameters()))
     assert not any(w.requires_grad for w in run.reference.parameters())
+
+
+@pytest.mark.parametrize("gone", ["adam.3.exp_avg", "adam.3.", "adam.", "model.trunk.h.0.attn.c_attn.bias"])
+def test_a_run_that_lacks_a_tensor_does_not_go_on(gone, model, pairs, tmp_path, capsys):
+    assert tune(pairs, "--model", model, "--every", 7, "--out", tmp_path) == 0
+    file = tmp_path / "run.safetensors"
+    tensors, metadata = saved.read(file, hf_direct.Config)
+    kept = {name: x for name, x in tensors.items() if not name.startswith(gone)}
+    assert len(kept) < len(tensors)
+    saved.write(kept, metadata | {"config": asdict(metadata["config"])}, file)
+    with pytest.raises(ValueError, match=f"{file} is no whole run: {gone}.* and is absent"):
+        hf_direct.load_run(tmp_path)
 
 
 @pytest.mark.parametrize("arguments, message", [

@@ -18,7 +18,7 @@ from coursekit.lm import pad, response_logprobs, sample
 from coursekit.ppo import clipped_step
 from coursekit.preference_data import Groups, load_pairs
 from coursekit.preferences import accuracy
-from coursekit.saved import atomic, from_moments, read, to_moments, with_prefix, write
+from coursekit.saved import atomic, check_whole, from_moments, read, to_moments, with_prefix, write
 
 RUN = "run.safetensors"  # in the folder of the model
 SHOWN, JUDGED = 16, 200  # held-out prompts to sample for, held-out pairs to judge, each time
@@ -204,15 +204,22 @@ def save_run(run, folder):
     if distributed.rank() > 0:
         return
     tensors = {f"model.{key}": weight for key, weight in run.policy.state_dict().items()}
-    tensors |= from_moments(run.optimiser.state_dict()["state"])
+    moments = from_moments(run.optimiser.state_dict()["state"])
+    metadata = {"config": asdict(run.config), "step": run.step, "history": run.history, "moments": sorted(moments)}
     folder.mkdir(parents=True, exist_ok=True)
-    write(tensors, {"config": asdict(run.config), "step": run.step, "history": run.history}, folder / RUN)
+    write(tensors | moments, metadata, folder / RUN)
 
 
 def load_run(folder):
-    """Continue a saved run: a Run. Raises: ValueError: not a saved run, or its model is gone."""
+    """Continue a saved run: a Run. Raises: ValueError: not a saved run, not a whole one, or its model is gone."""
     tensors, metadata = read(folder / RUN, Config, kind="saved run of DPO")
     run = start(metadata["config"])
+    shapes = {f"model.{key}": tuple(weight.shape) for key, weight in run.policy.state_dict().items()}
+    for name in metadata.get("moments", ()):  # not of every parameter: an expert that no token chose has none
+        _, parameter, kind = name.split(".")
+        weight = run.optimiser.param_groups[0]["params"][int(parameter)]
+        shapes[name] = () if kind == "step" else tuple(weight.shape)
+    check_whole(tensors, shapes, folder / RUN)
     run.policy.load_state_dict(with_prefix(tensors, "model"))
     run.optimiser.load_state_dict(run.optimiser.state_dict() | {"state": to_moments(tensors, int)})
     run.step, run.history = metadata["step"], metadata["history"]
