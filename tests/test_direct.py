@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.testing import assert_allclose
+from tqdm import tqdm
 
 from coursekit import direct, helpdesk
 from coursekit.checkpoints import checkpoint, compare
@@ -24,7 +25,7 @@ from coursekit.direct import (
 )
 from coursekit.lm import response_logprobs
 from coursekit.preferences import Pairs, accuracy
-from coursekit.reward_model import bradley_terry_loss
+from coursekit.reward_model import bradley_terry_loss, train_reward_model
 
 MASK = torch.tensor([[True, True, True], [True, True, False], [True, False, False], [True, True, True]])
 
@@ -153,6 +154,16 @@ def test_ipo_punishes_a_gap_beyond_its_target_too():
 def test_bad_input_is_named(call, message):
     with pytest.raises(ValueError, match=message):
         call(*random_batch(6))
+
+
+@pytest.mark.parametrize("train", [
+    lambda *given: train_policy(*given, lambda logprobs, *_: torch.nan * logprobs.sum(), progress=True),
+    lambda *given: train_reward_model(*given, lr=float("inf"), progress=True)])
+def test_a_training_that_fails_closes_its_bar(train):
+    lm = checkpoint("supervised")
+    with pytest.raises(ValueError, match="is nan") as error:
+        train(lm, compare(lm, 3))
+    assert error.value.__traceback__ and not list(tqdm._instances)
 
 
 def test_prompts_end_where_replies_begin():

@@ -107,28 +107,28 @@ def train_policy(supervised, pairs, loss, *, reference=None, epochs=2, batch=64,
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda i: min(1.0, (i + 1) / max(warmup, 1)) * (
         0.5 * (1 + math.cos(math.pi * i / steps)) if decay else 1.0))
     history, recent = [{"step": 0, "epoch": 0.0} | watch(policy)] if watch else [], []
-    shown = bar(steps, progress=progress)
-    for step in range(1, steps + 1):
-        if (step - 1) % parts == 0:
-            order = np.array_split(rng.permutation(count), parts)
-        part = pairs.take(order[(step - 1) % parts])
-        tokens, attention_mask, mask = dialogues(part.prompts * 2, part.chosen + part.rejected)
-        with torch.no_grad():
-            ref_logprobs, _ = response_logprobs(reference, tokens, attention_mask, mask.shape[1])  # (2N, R)
-        logprobs, _ = response_logprobs(policy, tokens, attention_mask, mask.shape[1])  # (2N, R)
-        value = loss(logprobs, ref_logprobs, mask)
-        optimiser.zero_grad()
-        value.backward()
-        clipped_step(optimiser, policy)
-        schedule.step()
-        shown.update()
-        log_ratios = implicit_rewards(logprobs.detach(), ref_logprobs, mask, beta=1.0)
-        recent.append([value.item(), *(half.mean().item() for half in log_ratios.chunk(2))])
-        if step == steps or (every and step % every == 0):
-            means = zip(("loss", "chosen", "rejected"), np.mean(recent, 0).tolist())
-            history.append({"step": step, "epoch": step / parts, **dict(means)} | (watch(policy) if watch else {}))
-            recent = []
-    shown.close()
+    with bar(steps, progress=progress) as shown:
+        for step in range(1, steps + 1):
+            if (step - 1) % parts == 0:
+                order = np.array_split(rng.permutation(count), parts)
+            part = pairs.take(order[(step - 1) % parts])
+            tokens, attention_mask, mask = dialogues(part.prompts * 2, part.chosen + part.rejected)
+            with torch.no_grad():
+                ref_logprobs, _ = response_logprobs(reference, tokens, attention_mask, mask.shape[1])  # (2N, R)
+            logprobs, _ = response_logprobs(policy, tokens, attention_mask, mask.shape[1])  # (2N, R)
+            value = loss(logprobs, ref_logprobs, mask)
+            optimiser.zero_grad()
+            value.backward()
+            clipped_step(optimiser, policy)
+            schedule.step()
+            shown.update()
+            log_ratios = implicit_rewards(logprobs.detach(), ref_logprobs, mask, beta=1.0)
+            recent.append([value.item(), *(half.mean().item() for half in log_ratios.chunk(2))])
+            if step == steps or (every and step % every == 0):
+                means = zip(("loss", "chosen", "rejected"), np.mean(recent, 0).tolist())
+                found = watch(policy) if watch else {}
+                history.append({"step": step, "epoch": step / parts, **dict(means)} | found)
+                recent = []
     return policy, history
 
 

@@ -91,27 +91,26 @@ def train_reward_model(model, pairs, *, epochs=3, batch=64, lr=3e-3, seed=0,
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, epochs * steps)
     history = []
     best_loss, best_weights, best_epoch = np.inf, None, 0
-    shown = bar(epochs * steps, progress=progress)
-    for epoch in range(epochs):
-        losses = []
-        for rows in np.array_split(rng.permutation(len(pairs.prompts)), steps):
-            loss = _pair_loss(model, pairs.take(rows))
-            optimiser.zero_grad()
-            loss.backward()
-            clipped_step(optimiser, model)
-            schedule.step()
-            losses.append(loss.item())
-            shown.update()
-        history.append({"epoch": epoch + 1, "loss": float(np.mean(losses))})
-        if held_out is not None:
-            chosen, rejected = score_pairs(model, held_out)
-            loss = bradley_terry_loss(torch.as_tensor(chosen), torch.as_tensor(rejected)).item()
-            history[-1] |= {"held_out_loss": loss, "held_out_accuracy": accuracy(chosen, rejected)}
-            if loss < best_loss:
-                best_loss, best_weights, best_epoch = loss, copy.deepcopy(model.state_dict()), epoch
-            elif patience is not None and epoch - best_epoch >= patience:
-                break
-    shown.close()
+    with bar(epochs * steps, progress=progress) as shown:
+        for epoch in range(epochs):
+            losses = []
+            for rows in np.array_split(rng.permutation(len(pairs.prompts)), steps):
+                loss = _pair_loss(model, pairs.take(rows))
+                optimiser.zero_grad()
+                loss.backward()
+                clipped_step(optimiser, model)
+                schedule.step()
+                losses.append(loss.item())
+                shown.update()
+            history.append({"epoch": epoch + 1, "loss": float(np.mean(losses))})
+            if held_out is not None:
+                chosen, rejected = score_pairs(model, held_out)
+                loss = bradley_terry_loss(torch.as_tensor(chosen), torch.as_tensor(rejected)).item()
+                history[-1] |= {"held_out_loss": loss, "held_out_accuracy": accuracy(chosen, rejected)}
+                if loss < best_loss:
+                    best_loss, best_weights, best_epoch = loss, copy.deepcopy(model.state_dict()), epoch
+                elif patience is not None and epoch - best_epoch >= patience:
+                    break
     if patience is not None and best_weights is not None:
         model.load_state_dict(best_weights)
     return model, history
