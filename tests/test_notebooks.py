@@ -40,6 +40,16 @@ def test_a_notebook_holds_no_unknown_exercise(path):
     assert {mark(c)["exercise"] for c in read(path).cells if "exercise" in mark(c)} <= set(EXERCISES)
 
 
+@each_chapter
+def test_the_times_agree(path):
+    text = "".join(c.source for c in read(path).cells if c.cell_type == "markdown")
+    reading, exercises = re.search(r"\*\*Time\*\* (\d+) minutes, and (\d+) more for the exercises", text).groups()
+    labels = [int(minutes) for minutes in re.findall(r"· about (\d+) minutes ·", text)]
+    assert labels and 0 <= int(exercises) - sum(labels) < 5  # in steps of five
+    index = (BOOK / "index.md").read_text()
+    assert re.search(re.escape(f"]({path.name}) |") + rf".*\| {reading} \+ {exercises} \| {len(labels)} \|", index)
+
+
 @each_exercise
 def test_stub_solution_and_check_agree_with_the_registry(exercise):
     cells = {mark(c)["role"]: c for c in read(BOOK / f"{exercise.notebook}.ipynb").cells
