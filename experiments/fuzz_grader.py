@@ -1,11 +1,13 @@
 """10,000 notebooks gone wrong at random, graded for real: results/fuzz_grader.json tells how many ended how.
 
     python experiments/fuzz_grader.py [--count 10000]
+    python experiments/fuzz_grader.py --folders 1000    folders of submissions: every file is graded or set aside
 """
 
 import argparse
 import json
 import sys
+import tempfile
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -19,7 +21,7 @@ from coursekit.autograder import package, sandbox, submission  # noqa: E402
 from coursekit.autograder.book import chapter  # noqa: E402
 from coursekit.autograder.reader import File  # noqa: E402
 from coursekit.saved import write_text  # noqa: E402
-from fuzz import mutants  # noqa: E402
+from fuzz import make_folder, mutants  # noqa: E402
 from grading import CHAPTER, IDS, notebook  # noqa: E402
 
 
@@ -43,10 +45,26 @@ def main(count, seed=1):
     return found
 
 
+def folders(count):
+    """Look for learners in folders gone wrong at random, and account for every file. Nothing is run."""
+    from test_submissions import ANSWERED, OTHER, UNTOUCHED, accounted
+
+    learners = files = 0
+    for seed in range(count):
+        with tempfile.TemporaryDirectory() as place:
+            expected = make_folder(Path(place, "class"), seed, [ANSWERED, UNTOUCHED, OTHER])
+            learners += accounted(Path(place, "class"), expected)
+            files += expected
+    print(f"{count} folders, {files} files, {learners} learners: every file graded or set aside")
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("--count", type=int, default=10_000)
+    parser.add_argument("--folders", type=int)
     options = parser.parse_args()
+    if options.folders:
+        sys.exit(folders(options.folders))
     found = main(options.count)
     write_text(HERE / "results" / "fuzz_grader.json",
                json.dumps({"version": coursekit.__version__} | found, indent=1) + "\n")

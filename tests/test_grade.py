@@ -24,7 +24,7 @@ from coursekit.autograder import isolation, package, sandbox, submission, wire
 from coursekit.autograder.book import answers, cells, chapter, chapters, role
 from coursekit.autograder.check import grade as checked
 from coursekit.autograder.isolation import Isolation
-from coursekit.autograder.learners import learners, owner
+from coursekit.autograder.learners import file_names, owner
 from coursekit.autograder.reader import File, UnreadableError, parse
 from coursekit.autograder.verdict import agree, inputs_of
 from coursekit.cli import main
@@ -207,7 +207,7 @@ def test_tables_for_canvas_and_moodle(form, head, line, folder):
     ("lovelaceada_LATE_12345_67890_02_gae-1", ("12345", "lovelaceada")),
     ("ada", ("ada", "ada")), ("ada_lovelace", ("ada_lovelace", "ada_lovelace"))])
 def test_names_of_downloads_are_understood(name, expected):
-    assert owner(name) == expected
+    assert owner(name)[:2] == expected
 
 
 def test_several_files_of_one_learner_are_one_submission_and_the_newest_counts(folder):
@@ -216,7 +216,8 @@ def test_several_files_of_one_learner_are_one_submission_and_the_newest_counts(f
         os.utime(folder / f"{name}.ipynb", (time.time() - age,) * 2)
     grade(folder)
     assert record(folder, "1")["points"] == POINTS
-    assert "several notebooks for 02_gae" in record(folder, "1")["flags"][0]
+    assert record(folder, "1")["notes"] == ["several notebooks for 02_gae: kim_1_6_02_gae-1.ipynb was graded"]
+    assert [name for name, _ in record(folder, "1")["aside"]] == ["kim_1_5_02_gae.ipynb"]
 
 
 def test_links_of_folders_are_not_followed_and_hidden_folders_not_read(folder):
@@ -267,9 +268,12 @@ def test_the_report_says_what_happened_to_whom(folder):
 
 
 def test_two_learners_never_share_a_file(folder):
-    (folder / "students.csv").write_text("name,id\nada,a/b\nbob,a b\n")
-    with pytest.raises(ValueError, match="would share a file of grades"):
-        learners(folder)
+    """Whatever their ids are, on a system that tells A from a and on one that does not."""
+    long = "語" * 82
+    ids = ["a/b", "a b", "eve!", "eve?", "Ann", "ann", long, f"{long}2", "..", "", "bob"]
+    names = file_names(ids)
+    assert len({name.casefold() for name in names.values()}) == len(ids) and names["bob"] == "bob"
+    assert all(0 < len(name.encode()) <= 200 and "/" not in name for name in names.values())
 
 
 @pytest.mark.parametrize("options, message", [

@@ -12,7 +12,8 @@ from pathlib import Path
 
 from coursekit import progress
 from coursekit.autograder import report, submission
-from coursekit.autograder.learners import Learner, file_name
+from coursekit.autograder.choice import choose
+from coursekit.autograder.learners import Learner, file_names
 from coursekit.autograder.reader import File, UnreadableFile
 from coursekit.autograder.submission import Record, Settings
 from coursekit.saved import write_text
@@ -48,20 +49,32 @@ def grade_class(people: Sequence[Learner], settings: Settings, out: Path, backen
     interrupted, those that are under way are ended and not written.
     """
     stop, threads = threading.Event(), ThreadPoolExecutor(backend.at_a_time)
+    names = file_names([person.id for person in people])
 
     def one(person: Learner) -> Record:
-        files = person.files()
-        key = settings.key(files)
-        path = out / "learners" / f"{file_name(person.id)}.json"
+        path = out / "learners" / f"{names[person.id]}.json"
+        try:
+            record = graded(person, path)
+        except (OSError, CancelledError):  # a full disk, or the end of the run: not of this learner's making
+            raise
+        except Exception as error:  # whatever is odd about one learner's files stops nobody else's grades
+            reason = f"{type(error).__name__}: {str(error)[:100]}"
+            record = replace(Record.fault(reason, settings), learner=person.id, name=person.name)
+        if stop.is_set():
+            raise CancelledError
+        _write(out / "feedback" / f"{names[person.id]}.html", report.learner_page(record))
+        _write(path, json.dumps(record.payload(), indent=1, ensure_ascii=False))
+        short = {i: replace(verdict, lines=()) for i, verdict in record.exercises.items()}  # a class fits in memory
+        return replace(record, exercises=short)
+
+    def graded(person: Learner, path: Path) -> Record:
+        chosen = choose(person, settings.chapters)
+        key = settings.key(chosen.files)
         record = None if regrade else _kept(path, key)
         if record is None:
-            record = replace(backend.grade(files), learner=person.id, name=person.name, hash=key)
-            if stop.is_set():
-                raise CancelledError
-            write_text(out / "feedback" / f"{file_name(person.id)}.html", report.learner_page(record))
-            write_text(path, json.dumps(record.payload(), indent=1, ensure_ascii=False))
-        short = {i: replace(verdict, lines=()) for i, verdict in record.exercises.items()}  # a class fits in memory
-        return replace(record, learner=person.id, name=person.name, exercises=short)
+            record = backend.grade(chosen.files)
+        return replace(record, learner=person.id, name=person.name, hash=key, files=chosen.graded,
+                       aside=[list(aside) for aside in chosen.aside], notes=person.notes + chosen.notes)
 
     try:
         if backend.check:
@@ -76,6 +89,13 @@ def grade_class(people: Sequence[Learner], settings: Settings, out: Path, backen
         threads.shutdown(wait=False, cancel_futures=True)
         backend.halt()
         threads.shutdown()
+
+
+def _write(path: Path, text: str) -> None:
+    """Write a text unless it stands there already."""
+    data = text.encode("utf-8", "backslashreplace")  # names of files may be no text
+    if not (path.is_file() and path.read_bytes() == data):
+        write_text(path, text)
 
 
 def _kept(path: Path, key: str) -> Record | None:

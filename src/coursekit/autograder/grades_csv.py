@@ -47,7 +47,7 @@ def _total(record: Record) -> int | str:
 
 
 def _flags(record: Record) -> str:
-    return "; ".join(record.flags) or record.reason or ""
+    return "; ".join(record.notes + record.flags) or record.reason or ""
 
 
 def _safe(cell: Any) -> Any:

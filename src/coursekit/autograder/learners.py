@@ -1,101 +1,329 @@
-"""Who handed in what: one folder or file per learner, downloads of Moodle and Canvas, students.csv."""
+"""Who handed in what: one folder, file or zip per learner, downloads of Moodle and Canvas, students.csv.
+
+Every file is accounted for: it belongs to a learner, or it is set aside with a reason in words.
+"""
 
 from __future__ import annotations
 
-import csv
+import hashlib
 import os
 import re
+from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
-from coursekit.autograder.reader import File, UnreadableError, UnreadableFile, read_file
+from coursekit.autograder import archives
+from coursekit.autograder.reader import SAFELY, UnreadableError, read_file
+from coursekit.autograder.roster import Roster, Student, normal, read_roster
 
-MOODLE = re.compile(r"^(?P<name>.+?)_(?P<id>\d+)_assignsubmission_file_?(?P<rest>.*)$")
-CANVAS = re.compile(r"^(?P<name>[^_]+)(?:_LATE)?_(?P<id>\d+)_(?P<file>\d+)_(?P<rest>.+)$")
-MOST = 20  # notebooks of one learner, the newest
+MOODLE = re.compile(r"^(?P<name>[^_]+|.+?)_(?P<id>\d+)_assignsubmission_(file|onlinetext)(_(?P<rest>.*))?$")
+CANVAS = re.compile(r"^(?P<name>[^_]+)_((?P<late>LATE)_)?(?P<id>\d+)_(?P<file>\d+)_(?P<rest>.+)$")
+MARK = "_assignsubmission_"
+ENDING = re.compile(r"(?i)(\.ipynb|\.zip|(?<=\.ipynb)\.(json|txt|zip))$")
+ARCHIVES = (".7z", ".rar", ".tar", ".tgz", ".gz", ".bz2", ".xz")
+COPY = re.compile(r"(?i)( ?\(\d+\)| - copy( \(\d+\))?|-copy\d*| copy( \d+)?)$")  # what browsers and systems append
+HIDDEN = (".", "__MACOSX", "~$")
+TEACHERS = ("students.csv", "course.toml")  # not handed in by anybody
+DEPTH, ENTRIES = 20, 5000  # folders in folders, and files, that are read of one learner
+UNPACK = "it holds the submissions of several learners; unpack them into the folder of submissions"
+
+
+class Aside(NamedTuple):
+    """A file, or a folder that was not read, that nobody's grade comes from, and why."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Handed:
+    """A file that was handed in, not read yet.
+
+    name: where it lies below the submissions, with / everywhere. member: its place in the zip at `path`. time: when
+    it was changed. reason: why it can't be read, if that is known.
+    """
+
+    name: str
+    path: Path
+    time: float
+    member: int | None = None
+    reason: str | None = None
+
+    def read(self) -> bytes:
+        """Its bytes. Raises UnreadableError."""
+        if self.reason:
+            raise UnreadableError(self.reason)
+        return read_file(self.path) if self.member is None else archives.read_member(self.path, self.member)
+
+    def may_be_a_notebook(self) -> bool:
+        """Whether it is called one, or begins like one."""
+        return self.is_called_notebook() or self.member is not None or self.reason is not None or _begins(self.path)
+
+    def is_called_notebook(self) -> bool:
+        return ".ipynb" in PurePosixPath(self.name).name.lower()
 
 
 @dataclass
 class Learner:
-    """id: names the learner's files in the grades. places: files and folders that they handed in."""
+    """id: names the learner's files in the grades. handed: what they handed in. aside: what of it can't be a
+    notebook. notes: what an instructor should know. student: their row of students.csv."""
 
     id: str
     name: str
-    places: list[Path] = field(default_factory=list)
-
-    def files(self) -> list[File | UnreadableFile]:
-        """The learner's notebooks, the newest last."""
-        found = sorted({p for place in self.places for p in _notebooks(place)}, key=_age)
-        return [_read(path) for path in found[-MOST:]]
+    handed: list[Handed] = field(default_factory=list)
+    aside: list[Aside] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    student: Student | None = None
 
 
-def learners(folder: str | Path) -> list[Learner]:
-    """The Learners of a class, by id. Raises ValueError: no folder, nothing in it, or two with one id."""
+@dataclass
+class Submissions:
+    """A class: its Learners by id, what belongs to nobody, and what was decided on the way.
+    conflicts: whether an instructor must decide whose a file is."""
+
+    learners: list[Learner]
+    aside: list[Aside]
+    notes: list[str]
+    conflicts: bool
+
+    @property
+    def files(self) -> int:
+        return len(self.aside) + sum(len(person.handed) + len(person.aside) for person in self.learners)
+
+
+class Owner(NamedTuple):
+    """Whose a folder or file is, by its name. form: "Moodle", "Canvas" or None. late: as Canvas marks it."""
+
+    id: str
+    name: str
+    form: str | None = None
+    late: bool = False
+
+
+def owner(stem: str) -> Owner:
+    """The Owner from the name of a file or folder. Moodle: Ada Lovelace_123_assignsubmission_file;
+    Canvas: lovelaceada_123_456_02_gae; else the name itself is both id and name."""
+    if match := MOODLE.match(stem):
+        return Owner(match["id"], match["name"], "Moodle")
+    if match := CANVAS.match(stem):
+        return Owner(match["id"], match["name"], "Canvas", match["late"] is not None)
+    return Owner(stem, stem)
+
+
+def submissions(folder: str | Path) -> Submissions:
+    """The Submissions in a folder. Raises ValueError: no folder, nothing to grade in it, or a contradictory
+    students.csv."""
     folder = Path(folder)
     if not folder.is_dir():
         raise ValueError(f"no folder of submissions at {folder}")
-    roster = _roster(folder / "students.csv")
-    found: dict[str, Learner] = {}
+    finder = _Finder(read_roster(folder / "students.csv"))
     for place in sorted(folder.iterdir()):
-        if place.name.startswith((".", "__MACOSX")) or (place.suffix != ".ipynb" and not place.is_dir()):
-            continue
-        key, name = owner(place.name.removesuffix(".ipynb"))
-        key, name = next(((roster[k], k) for k in (place.name, place.stem, key, name) if k in roster), (key, name))
-        found.setdefault(key, Learner(key, name)).places.append(place)
-    for name, key in roster.items():
-        found.setdefault(key, Learner(key, name))
-    if not found:
-        raise ValueError(f"no submissions in {folder}: put a folder or an .ipynb file there for each learner")
-    files: dict[str, Learner] = {}
-    for learner in found.values():
-        if (other := files.setdefault(file_name(learner.id), learner)) is not learner:
-            raise ValueError(f"{learner.id!r} and {other.id!r} would share a file of grades; rename one")
-    return sorted(found.values(), key=lambda learner: learner.id)
-
-
-def owner(stem: str) -> tuple[str, str]:
-    """(id, name) from the name of a file or folder. Moodle: Ada Lovelace_123_assignsubmission_file;
-    Canvas: lovelaceada_123_456_02_gae; else the name itself is both."""
-    for pattern in (MOODLE, CANVAS):
-        if match := pattern.match(stem):
-            return match["id"], match["name"]
-    return stem, stem
-
-
-def file_name(key: str) -> str:
-    """A learner's id as the name of a file: one of ours, whatever the id is."""
-    return re.sub(r"[^\w.@+-]+", "_", key).lstrip(".")[:120] or "_"
-
-
-def _roster(path: Path) -> dict[str, str]:
-    """{name: id} from students.csv, whose columns are called name and id, or come in this order."""
-    if not path.is_file():
-        return {}
-    with open(path, encoding="utf-8-sig", newline="") as file:
-        rows = [row for row in csv.reader(file) if len(row) > 1]
-    columns = [cell.strip().lower() for cell in rows[0]] if rows else []
-    at = [columns.index(c) if c in columns else i for i, c in enumerate(("name", "id"))]
-    rows = rows[1:] if "name" in columns or "id" in columns else rows
-    return {row[at[0]].strip(): row[at[1]].strip() for row in rows if len(row) > max(at) and row[at[1]].strip()}
-
-
-def _notebooks(place: Path) -> list[Path]:
-    """Notebooks at a place, hidden folders left out; a link to a file is listed, to be refused, not followed."""
-    if place.is_symlink() or not place.is_dir():
-        return [place]
-    found = []
-    for folder, inner, names in os.walk(place):
-        inner[:] = [name for name in inner if not name.startswith(".")]
-        found += [Path(folder, name) for name in names if name.endswith(".ipynb") and not name.startswith(".")]
+        if place.name not in TEACHERS:
+            finder.add(place)
+    found = finder.finished()
+    if not found.learners:
+        why = f" ({found.aside[0].name}: {found.aside[0].reason})" if found.aside else ""
+        raise ValueError(f"no submissions in {folder}{why}: put a folder or an .ipynb file there for each learner")
     return found
 
 
-def _age(path: Path) -> tuple[float, str]:
-    return path.lstat().st_mtime, str(path)
+class _Finder:
+    """Collects what lies at the top of a folder of submissions."""
+
+    def __init__(self, roster: Roster) -> None:
+        self.roster = roster
+        self.people: dict[str, Learner] = {}
+        self.aside: list[Aside] = []
+        self.notes = list(roster.notes)
+        self.conflicts = False
+        self.places: dict[str, list[tuple[Owner, list[Handed], list[Aside]]]] = defaultdict(list)
+        self.copies: list[tuple[str, str]] = []
+
+    def add(self, place: Path) -> None:
+        """Take a folder or file into account."""
+        if place.name.startswith(HIDDEN):
+            return self.aside.append(Aside(place.name, "hidden, not read"))
+        handed, aside = _contents(place)
+        stem = normal(_stem(place.name))
+        by, student = owner(stem), None
+        student = self.roster.find(stem, place.name, by.id, by.name)
+        if stem.count(MARK) > 1:
+            return self.refuse(handed, aside, "its name can be read as two of Moodle's; rename it")
+        if several := self.several(place, handed):
+            return self.refuse(handed, aside, several)
+        if not student and (shared := self.roster.ambiguous(stem, by.name)):
+            return self.refuse(handed, aside, f"students.csv has several called {shared!r}; name it by the id")
+        is_file = not place.is_dir() or place.is_symlink()
+        if is_file and not student and not by.form and not any(file.may_be_a_notebook() for file in handed):
+            self.aside += [*aside, *(Aside(file.name, file.reason or "no notebook") for file in handed)]
+            return
+        key = student.id if student else by.id
+        self.places[key].append((by, handed, aside))
+
+    def refuse(self, handed: list[Handed], aside: list[Aside], reason: str) -> None:
+        """Set everything at a place aside, for an instructor to decide."""
+        self.conflicts = True
+        self.aside += [*aside, *(Aside(file.name, reason) for file in handed)]
+
+    def several(self, place: Path, handed: list[Handed]) -> str | None:
+        """The reason where a folder or zip holds those of several: two names of Moodle, Canvas or the roster."""
+        owners = set()
+        for file in handed:
+            parts = PurePosixPath(file.name).parts[1:]
+            for part in parts:
+                by = owner(normal(_stem(part)))
+                student = self.roster.find(by.id, by.name)
+                if by.form or student:
+                    owners.add(student.id if student else by.id)
+                    break
+        return UNPACK if len(owners) > 1 else None
+
+    def finished(self) -> Submissions:
+        for key, places in sorted(self.places.items()):
+            self.assign(key, places)
+        for student in self.roster.students.values():
+            person = self.people.setdefault(student.id, Learner(student.id, student.name))
+            person.student, person.name = student, student.name
+        if self.roster.students:
+            unknown = [person for person in self.people.values() if not person.student]
+            for person in unknown:
+                person.notes.append("not in students.csv")
+            if unknown:
+                self.notes.append("not in students.csv: " + ", ".join(sorted(p.id for p in unknown)))
+        forms = [by.form for places in self.places.values() for by, *_ in places]
+        for form in ("Moodle", "Canvas"):
+            if n := forms.count(form):
+                self.notes.append(f"{n} names are {form}'s: the learner's id is the number in them")
+        people = sorted(self.people.values(), key=lambda person: person.id)
+        return Submissions(people, sorted(self.aside), self.notes, self.conflicts)
+
+    def assign(self, key: str, places: list[tuple[Owner, list[Handed], list[Aside]]]) -> None:
+        """Give what lies at places to the learner of this id, unless two names claim it."""
+        names = {by.name.casefold(): by.name for by, *_ in places if by.form}
+        if len(names) > 1:
+            for _, handed, aside in places:
+                self.refuse(handed, aside, f"two names under one id, {key}: " + " and ".join(sorted(names.values()))
+                            + "; rename them, or put names and ids into students.csv")
+            return
+        base = COPY.sub("", key)
+        if base != key and (base in self.places or base in self.people or self.roster.find(base)):
+            self.notes.append(f"{key} counts as a copy of {base}")
+            student = self.roster.find(base)
+            key = student.id if student else base
+        person = self.people.setdefault(key, Learner(key, places[0][0].name))
+        for by, handed, aside in places:
+            person.handed += handed
+            person.aside += aside
+            if by.late and LATE not in person.notes:
+                person.notes.append(LATE)
 
 
-def _read(path: Path) -> File | UnreadableFile:
+LATE = "handed in late, says Canvas"
+
+
+def file_names(ids: list[str]) -> dict[str, str]:
+    """{learner's id: its name as that of a file}, one of ours, whatever the id is; no two alike on any system."""
+    names = {key: _short(re.sub(r"[^\w.@+-]+", "_", key).lstrip(".") or "_") for key in ids}
+    taken: dict[str, list[str]] = defaultdict(list)
+    for key, name in names.items():
+        taken[normal(name).casefold()].append(key)
+    for keys in taken.values():
+        for key in keys:
+            if len(keys) > 1 or names[key] != key:
+                names[key] = f"{names[key]}-{hashlib.sha256(key.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}"
+    return names
+
+
+def _short(name: str) -> str:
+    return name.encode("utf-8", "replace")[:150].decode("utf-8", "ignore")
+
+
+def _stem(name: str) -> str:
+    while match := ENDING.search(name):
+        name = name[:match.start()]
+    return name or "_"
+
+
+def _begins(path: Path) -> bool:
+    """Whether a file begins like a notebook."""
     try:
-        return File(path.name, read_file(path))
+        with open(os.open(path, os.O_RDONLY | SAFELY), "rb") as file:
+            return file.read(200).removeprefix(b"\xef\xbb\xbf").lstrip()[:1] == b"{"
+    except OSError:
+        return False
+
+
+def _contents(place: Path) -> tuple[list[Handed], list[Aside]]:
+    """What lies at a place: files that may be read, and what is not."""
+    if place.is_symlink() or not place.is_dir():
+        return _file(place, place.name)
+    handed: list[Handed] = []
+    aside: list[Aside] = []
+    for path, name, reason in _walk(place):
+        if reason:
+            aside.append(Aside(name, reason))
+        else:
+            more, other = _file(path, name)
+            handed += more
+            aside += other
+    return handed, aside
+
+
+def _walk(place: Path) -> Iterator[tuple[Path, str, str | None]]:
+    """(path, name, reason not to read it) of every file below a folder, and of every folder that is not entered."""
+    todo, seen = [(place, place.name, 1)], 0
+    while todo:
+        folder, name, depth = todo.pop()
+        try:
+            entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+        except OSError as error:
+            yield folder, f"{name}/", f"a folder that can't be read ({error.strerror})"
+            continue
+        for entry in entries:
+            below, path = f"{name}/{entry.name}", folder / entry.name
+            is_folder = entry.is_dir(follow_symlinks=False)
+            seen += 1
+            if entry.name.startswith(HIDDEN):
+                yield path, f"{below}/" if is_folder else below, "hidden, not read"
+            elif entry.is_symlink() and not entry.name.lower().endswith(".ipynb"):
+                yield path, below, "a link, not followed"
+            elif is_folder and depth >= DEPTH:
+                yield path, f"{below}/", f"more than {DEPTH} folders deep, not read"
+            elif is_folder:
+                todo.append((path, below, depth + 1))
+            elif seen > ENTRIES:
+                yield path, below, f"not read after {ENTRIES} files"
+            else:
+                yield path, below, None
+
+
+def _file(path: Path, name: str) -> tuple[list[Handed], list[Aside]]:
+    """A file as what it is: a zip as its members, anything else as itself."""
+    lower = name.lower()
+    if lower.endswith(ARCHIVES):
+        return [], [Aside(name, "an archive that is not read here; ask for the notebook itself, or a zip")]
+    if not lower.endswith(".zip"):
+        try:
+            return [Handed(name, path, path.lstat().st_mtime)], []
+        except OSError as error:
+            return [], [Aside(name, f"{error.strerror}")]
+    try:
+        infos = archives.members(path)
     except UnreadableError as error:
-        return UnreadableFile(path.name, str(error))
+        return [Handed(name, path, path.lstat().st_mtime, reason=str(error))], []
+    if not infos:
+        return [Handed(name, path, path.lstat().st_mtime, reason="an empty zip")], []
+    handed, aside = [], []
+    for number, info in enumerate(infos):
+        inner = PurePosixPath(info.filename.replace("\\", "/"))
+        parts = [part for part in inner.parts if part not in ("/", "..", ".")] or ["_"]
+        below = f"{name}/{'/'.join(parts)}"
+        if any(part.startswith(HIDDEN) for part in parts):
+            aside.append(Aside(below, "hidden, not read"))
+        elif below.lower().endswith((*ARCHIVES, ".zip")):
+            aside.append(Aside(below, "an archive in an archive, not read"))
+        else:
+            handed.append(Handed(below, path, archives.changed(info), number))
+    return handed, aside

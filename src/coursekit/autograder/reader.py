@@ -23,10 +23,13 @@ class UnreadableError(Exception):
 
 @dataclass(frozen=True)
 class File:
-    """A file that was handed in, and its bytes."""
+    """A file that was handed in, and its bytes. chapters: those that are graded from it, None for all in it.
+    modules: (name, text) of the modules beside it that it imports."""
 
     name: str
     data: bytes
+    chapters: tuple[str, ...] | None = None
+    modules: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -65,8 +68,9 @@ def read_file(path: str | os.PathLike[str]) -> bytes:
         raise UnreadableError("it is a link" if os.path.islink(path) else f"{error.strerror}") from None
 
 
-def parse(data: bytes) -> tuple[list[Cell], str | None]:
-    """The code cells of a notebook, (cells, name of its chapter or None), from the bytes of its file."""
+def parse(data: bytes) -> tuple[list[Cell], list[str]]:
+    """The code cells of a notebook, (cells, names of the chapters whose exercises it holds), from the bytes of its
+    file."""
     if not data.strip():
         raise UnreadableError("the file is empty")
     try:
@@ -85,7 +89,7 @@ def parse(data: bytes) -> tuple[list[Cell], str | None]:
     if not isinstance(found, list) or len(found) > MAX_CELLS:
         raise UnreadableError("it has no list of cells" if not isinstance(found, list) else "it has too many cells")
     cells = [cell for number, raw in enumerate(found, 1) if (cell := _cell(raw, number))]
-    return cells, _chapter(notebook, cells)
+    return cells, _chapters(notebook, cells)
 
 
 def _cell(raw: Any, number: int) -> Cell | None:
@@ -106,18 +110,20 @@ def _cell(raw: Any, number: int) -> Cell | None:
     return Cell(source.encode("utf-8", "replace").decode(), role, exercise)
 
 
-def _chapter(notebook: dict[str, Any], cells: list[Cell]) -> str | None:
-    """Which chapter this is: by its exercises' marks, its checks, the functions it defines, its own word."""
+def _chapters(notebook: dict[str, Any], cells: list[Cell]) -> list[str]:
+    """Which chapters these are, the one with most exercises first: by the marks and checks of exercises, else by
+    the functions that are defined, else by the notebook's own metadata."""
     text = "\n".join(cell.source for cell in cells)
-    votes = Counter(EXERCISES[c.exercise].notebook for c in cells if c.exercise in EXERCISES)
-    votes.update(EXERCISES[i].notebook for i in re.findall(CHECK, text) if i in EXERCISES)
-    votes.update(e.notebook for e in EXERCISES.values() if definitions(e.function, text))
-    if votes:
-        return max(sorted(votes), key=lambda name: votes[name])
+    marks = Counter(EXERCISES[c.exercise].notebook for c in cells if c.exercise in EXERCISES)
+    marks.update(EXERCISES[i].notebook for i in re.findall(CHECK, text) if i in EXERCISES)
+    defined = Counter(e.notebook for e in EXERCISES.values() if definitions(e.function, text))
+    if marks or defined:
+        votes = marks + defined
+        return sorted(marks or defined, key=lambda name: (-votes[name], name))
     own = notebook.get("metadata")
     own = own.get("coursekit") if isinstance(own, dict) else None
     name = own.get("notebook") if isinstance(own, dict) else None
-    return name if name in {e.notebook for e in EXERCISES.values()} else None
+    return [name] if isinstance(name, str) and name in {e.notebook for e in EXERCISES.values()} else []
 
 
 def definitions(function: str, text: str) -> int:

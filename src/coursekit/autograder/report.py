@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from coursekit.autograder.learners import file_name
+from coursekit.autograder.learners import Aside, file_names
 from coursekit.autograder.rules import SIGNS
 from coursekit.autograder.submission import FAULT, Record
 from coursekit.exercises import EXERCISES
@@ -45,8 +45,11 @@ def learner_page(record: Record) -> str:
     return page(f"Feedback for {record.name}", parts)
 
 
-def class_page(records: Sequence[Record]) -> str:
-    """Points per exercise, common misconceptions, time, and a row for each learner."""
+def class_page(records: Sequence[Record], aside: Sequence[Aside] = (), notes: Sequence[str] = ()) -> str:
+    """Points per exercise, common misconceptions, time, a row for each learner, and every file that was set aside.
+
+    aside: files that belong to nobody. notes: what was decided when the files were found.
+    """
     statuses = Counter(r.status for r in records)
     points = [r.points for r in records if r.points is not None]
     isolation = " / ".join(sorted({r.isolation for r in records}))
@@ -58,12 +61,20 @@ def class_page(records: Sequence[Record]) -> str:
     parts += ["<table><tr><th>learners<th>exercise<th>what they wrote</tr>", *rows, "</table>"] if rows else [
         "<p>No wrong answer has one that is known.</p>"]
     parts.append("<h2>Learners</h2><table><tr><th>learner<th>name<th>points<th>status<th>seconds<th>notes</tr>")
-    return page("Class report", [*parts, *map(_row, records), "</table>"])
+    files = file_names([r.learner for r in records])
+    parts += [*(_row(r, files[r.learner]) for r in records), "</table>"]
+    if notes:
+        parts += ["<h2>How the files were read</h2><ul>", *(f"<li>{escape(n)}</li>" for n in notes), "</ul>"]
+    rows = [f"<tr><td>{escape(name)}</td><td>{escape(reason)}</td></tr>" for name, reason in
+            sorted([*aside, *(Aside(*a) for r in records for a in r.aside)])]
+    parts.append(f"<h2>Files set aside: {len(rows)}</h2>")
+    parts += ["<table><tr><th>file<th>why</tr>", *rows, "</table>"] if rows else ["<p>None.</p>"]
+    return page("Class report", parts)
 
 
-def _row(record: Record) -> str:
-    notes = "; ".join(record.flags) or record.reason or ""
-    link = f'<a href="feedback/{escape(file_name(record.learner))}.html">{escape(record.learner)}</a>'
+def _row(record: Record, file: str) -> str:
+    notes = "; ".join(record.notes + record.flags) or record.reason or ""
+    link = f'<a href="feedback/{escape(file)}.html">{escape(record.learner)}</a>'
     return (f"<tr><td>{link}</td><td>{escape(record.name)}</td>"
             f"<td>{'' if record.points is None else record.points}</td><td>{escape(record.status)}</td>"
             f"<td>{record.seconds:.1f}</td><td>{escape(notes[:160])}{'…' * (len(notes) > 160)}</td></tr>")

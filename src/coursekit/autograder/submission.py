@@ -47,7 +47,8 @@ class Settings:
 
     def key(self, files: Sequence[File | UnreadableFile]) -> str:
         """A hash of everything that the grade of these files depends on."""
-        handed_in = [(f.name, _hash(f.data) if isinstance(f, File) else f.reason) for f in files]
+        handed_in = [(f.name, _hash(f.data), f.chapters, f.modules) if isinstance(f, File) else (f.name, f.reason)
+                     for f in files]
         return _hash(repr([self.seed, self.version, self.limits, self.chapters, handed_in]).encode())
 
     def pool(self) -> SandboxPool:
@@ -61,7 +62,8 @@ class Record:
 
     status: one of STATUSES, how the grading went; whether an answer is right is the status of its Verdict.
     reason: why nothing could be graded. points: None where the grader failed. exercises: by id. flags: what an
-    instructor should know. hash: the key of the submission and the settings.
+    instructor should know of the grading; notes: of how the files were found. files: how many were graded; aside:
+    (name, reason) of the learner's other files. hash: the key of the submission and the settings.
     """
 
     learner: str = ""
@@ -73,6 +75,9 @@ class Record:
     possible: int
     exercises: dict[str, Verdict] = field(default_factory=dict)
     flags: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    files: int = 0
+    aside: list[list[str]] = field(default_factory=list)
     seconds: float = 0.0
     isolation: str
 
@@ -135,12 +140,11 @@ def _grade(files: Sequence[File | UnreadableFile], settings: Settings, pool: San
         try:
             if isinstance(file, UnreadableFile):
                 raise UnreadableError(file.reason)
-            found, which = parse(file.data)
-            if which is None:
+            found, names = parse(file.data)
+            if not names:
                 raise UnreadableError("it holds no exercise of this course")
-            if which in notebooks:
-                record.flags.append(f"several notebooks for {which}: {file.name} was graded")
-            notebooks[which] = found
+            notebooks |= dict.fromkeys(names if file.chapters is None else file.chapters,
+                                       [*_modules(file.modules), *found])
         except UnreadableError as error:
             events.append("unreadable")
             record.flags.append(f"{file.name}: {error}")
@@ -158,6 +162,24 @@ def _grade(files: Sequence[File | UnreadableFile], settings: Settings, pool: San
     if "graded" not in events:
         record.reason = "; ".join(record.flags)
     return record
+
+
+IMPORTER = """\
+import importlib.abc, importlib.util, sys
+class _Beside(importlib.abc.MetaPathFinder, importlib.abc.InspectLoader):
+    def find_spec(self, name, path, target=None):
+        return importlib.util.spec_from_loader(name, self) if name in self.texts else None
+    def get_source(self, name):
+        return self.texts[name]
+_Beside.texts = {texts!r}
+sys.meta_path.insert(0, _Beside())
+del _Beside
+"""
+
+
+def _modules(modules: Sequence[tuple[str, str]]) -> list[Cell]:
+    """A cell after which modules that were handed in beside a notebook can be imported, as they can beside it."""
+    return [Cell(IMPORTER.format(texts=dict(modules)), None, None)] if modules else []
 
 
 def grade_notebook(cells: Sequence[Cell], chapter: Chapter, seed: int, pool: SandboxPool) -> NotebookGrade:

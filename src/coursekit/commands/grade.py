@@ -4,14 +4,17 @@ import functools
 import os
 import secrets
 import sys
+from collections import Counter
 from pathlib import Path
 
 from coursekit.autograder import classroom, isolation, package, report, sandbox, submission
 from coursekit.autograder.book import chapter, chapters
 from coursekit.autograder.grades_csv import FORMATS, csv_text
-from coursekit.autograder.learners import learners
+from coursekit.autograder.learners import Aside, submissions
 from coursekit.commands.common import SEEDS, at_least, need, seconds, target_folder
 from coursekit.saved import write_text
+
+SHOWN = 5  # names of files set aside for one reason, in the terminal; the report has all
 
 
 def add_command(commands):
@@ -37,7 +40,7 @@ def add_command(commands):
 
 
 def run(options):
-    """Grade and report. Returns 0 even where learners failed."""
+    """Grade and report. Returns 0 even where learners failed, 1 where an instructor must decide whose a file is."""
     try:
         return _grade(options)
     except sandbox.GraderError as error:
@@ -45,7 +48,7 @@ def run(options):
 
 
 def _grade(options):
-    people = learners(options.submissions)
+    found = submissions(options.submissions)
     if options.out.resolve().is_relative_to(options.submissions.resolve()):
         raise ValueError(f"--out {options.out} is among the submissions; name a folder beside them")
     target_folder("--out", options.out)
@@ -55,12 +58,32 @@ def _grade(options):
     settings = _settings(options)
     print(f"sandbox: {settings.isolation.description}", file=sys.stderr)
     with _backend(options, settings) as backend:
-        records = classroom.grade_class(people, settings, options.out, backend, options.regrade)
+        records = classroom.grade_class(found.learners, settings, options.out, backend, options.regrade)
     write_text(options.out / "grades.csv", csv_text(records, settings, options.format))
-    write_text(options.out / "index.html", report.class_page(records))
+    write_text(options.out / "index.html", report.class_page(records, found.aside, found.notes))
+    _print_account(records, found, options.out)
+    return int(found.conflicts)
+
+
+def _print_account(records, found, out):
+    """How many learners got which status; what was decided about files; and how many files came where."""
+    for note in found.notes:
+        print(one_line(note))
+    aside = [*found.aside, *(Aside(*a) for record in records for a in record.aside)]
+    reasons = Counter(reason for _, reason in aside)
+    for reason, count in reasons.most_common():
+        names = [one_line(name) for name, why in aside if why == reason][:SHOWN]
+        more = f" and {count - SHOWN} more" if count > SHOWN else ""
+        print(f"set aside: {', '.join(names)}{more}: {one_line(reason)}")
     counts = {s: sum(r.status == s for r in records) for s in submission.STATUSES}
-    print(", ".join(f"{n} {status}" for status, n in counts.items() if n) + f"; see {options.out}/index.html")
-    return 0
+    graded = sum(record.files for record in records)
+    print(", ".join(f"{n} {status}" for status, n in counts.items() if n) + f"; see {out}/index.html")
+    print(f"{graded + len(aside)} files found: {graded} graded, {len(aside)} set aside")
+
+
+def one_line(text):
+    """A text of a learner's as a terminal can show it: no control characters, no change of direction."""
+    return "".join(c if c.isprintable() else "\ufffd" for c in text)
 
 
 def _settings(options):

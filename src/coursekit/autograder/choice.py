@@ -1,0 +1,156 @@
+"""Which of the files that a learner handed in are graded, chapter by chapter; every other one gets a reason."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+
+from coursekit.autograder.book import Chapter
+from coursekit.autograder.learners import Aside, Handed, Learner
+from coursekit.autograder.reader import Cell, File, UnreadableError, UnreadableFile, definitions, parse
+
+HELPERS, HELPER_BYTES = 20, 200_000  # modules beside a notebook that it may import
+SEEN = 200  # files of one learner that may be notebooks
+
+
+@dataclass
+class Chosen:
+    """files: what is graded. graded: how many of the files handed in they are, helper modules included. aside: the
+    rest. cells: by chapter, of the notebook chosen for it. time: when the newest of them was changed."""
+
+    files: list[File | UnreadableFile] = field(default_factory=list)
+    graded: int = 0
+    aside: list[Aside] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    cells: dict[str, list[Cell]] = field(default_factory=dict)
+    time: float | None = None
+
+
+@dataclass
+class _Candidate:
+    """A notebook with exercises of chapters that are graded. ranks: by chapter, the larger the better."""
+
+    handed: Handed
+    data: bytes
+    cells: list[Cell]
+    ranks: dict[str, tuple[bool, bool, float, str]]
+
+    @classmethod
+    def of(cls, handed: Handed, data: bytes, cells: list[Cell], names: list[str],
+           wanted: dict[str, Chapter]) -> _Candidate:
+        return cls(handed, data, cells, {
+            name: (_answered(cells, wanted[name]), names[0] == name, handed.time, handed.name)
+            for name in names if name in wanted})
+
+
+def choose(person: Learner, chapters: Sequence[Chapter]) -> Chosen:
+    """For each chapter the notebook with answers before one without any, then the newest."""
+    found = Chosen(aside=list(person.aside))
+    wanted = {chapter.name: chapter for chapter in chapters}
+    candidates: list[_Candidate] = []
+    taken: dict[str, _Candidate] = {}
+    unreadable: list[UnreadableFile] = []
+    other: list[Aside] = []
+    modules = {file.name: file for file in person.handed if file.name.endswith(".py")}
+    for number, file in enumerate(sorted(person.handed, key=lambda f: (-f.time, f.name))):
+        if modules.get(file.name) is file:
+            continue
+        if not file.may_be_a_notebook():
+            found.aside.append(Aside(file.name, "no notebook"))
+            continue
+        if number >= SEEN:
+            found.aside.append(Aside(file.name, f"not read after {SEEN} newer files"))
+            continue
+        try:
+            data = file.read()
+            if not file.is_called_notebook() and not _looks_like_notebook(data):
+                found.aside.append(Aside(file.name, "no notebook"))
+                continue
+            cells, names = parse(data)
+            if not names:
+                raise UnreadableError("it holds no exercise of this course")
+        except UnreadableError as error:
+            unreadable.append(UnreadableFile(file.name, str(error)))
+            continue
+        if wanted.keys() & names:
+            candidates.append(_Candidate.of(file, data, cells, names, wanted))
+            _keep_the_best(candidates, taken)
+        else:
+            other.append(Aside(file.name, f"for {names[0]}, which is not graded here"))
+    for name in wanted.keys() - taken.keys():
+        found.notes += [f"no notebook for {name}, but {a.name} is {a.reason}" for a in other[:1]]
+    found.aside += other
+    _account(found, candidates, taken, modules)
+    found.aside += [Aside(file.name, file.reason) for file in unreadable]
+    if taken:
+        found.notes += [f"{file.name}: {file.reason}" for file in unreadable[:3]]
+    else:  # the reason why there is nothing to grade
+        found.files += [UnreadableFile(*aside) for aside in found.aside[len(person.aside):]][-5:]
+    return found
+
+
+def _keep_the_best(candidates: list[_Candidate], taken: dict[str, _Candidate]) -> None:
+    """Take the newest candidate into account, and forget what is in those that are no chapter's best."""
+    new = candidates[-1]
+    for name, rank in new.ranks.items():
+        if name not in taken or rank > taken[name].ranks[name]:
+            taken[name] = new
+    for candidate in candidates:
+        if not any(candidate is best for best in taken.values()):
+            candidate.data, candidate.cells = b"", []
+
+
+def _answered(cells: list[Cell], chapter: Chapter) -> bool:
+    """Whether a learner has written anything into the cells that define what is asked for."""
+    own = "\n".join(cell.source for cell in cells if chapter.is_own(cell))
+    return any(definitions(exercise.function, own) for exercise in chapter.exercises)
+
+
+def _account(found: Chosen, candidates: list[_Candidate], taken: dict[str, _Candidate],
+             modules: dict[str, Handed]) -> None:
+    """The candidates that were taken become files, with the modules that they import; the others are set aside."""
+    used: set[str] = set()
+    for candidate in candidates:
+        handed, names = candidate.handed, tuple(n for n in taken if taken[n] is candidate)
+        if names:
+            beside = dict(_beside(candidate, modules))
+            used.update(beside)
+            helpers = tuple((PurePosixPath(n).stem, text) for n, text in beside.items())
+            found.files.append(File(handed.name, candidate.data, names, helpers))
+            found.cells |= dict.fromkeys(names, candidate.cells)
+            found.graded += 1
+            found.time = max(found.time or 0.0, handed.time)
+        else:
+            name = next(iter(candidate.ranks))
+            found.aside.append(Aside(handed.name, f"another copy for {name}: {taken[name].handed.name} was graded"))
+            found.notes.append(f"several notebooks for {name}: {taken[name].handed.name} was graded")
+    found.notes = list(dict.fromkeys(found.notes))
+    found.graded += len(used)
+    found.aside += [Aside(name, "no notebook") for name in modules if name not in used]
+
+
+def _beside(candidate: _Candidate, modules: dict[str, Handed]) -> Iterator[tuple[str, str]]:
+    """(name, text) of the modules in the folder of a notebook that it imports, or that these import."""
+    folder = str(PurePosixPath(candidate.handed.name).parent)
+    near = {PurePosixPath(n).stem: n for n in modules if str(PurePosixPath(n).parent) == folder and folder != "."}
+    todo = ["\n".join(cell.source for cell in candidate.cells)]
+    seen: set[str] = set()
+    while todo:
+        text = todo.pop()
+        for stem in re.findall(r"^[ \t]*(?:from|import)[ \t]+(\w+)", text, re.M):
+            if stem in near and stem not in seen and len(seen) < HELPERS:
+                seen.add(stem)
+                try:
+                    data = modules[near[stem]].read()
+                except UnreadableError:
+                    continue
+                if len(data) <= HELPER_BYTES:
+                    todo.append(data.decode("utf-8", "replace"))
+                    yield near[stem], todo[-1]
+
+
+def _looks_like_notebook(data: bytes) -> bool:
+    begins = data[:200].removeprefix(b"\xef\xbb\xbf").lstrip()[:1] == b"{"
+    return begins and (b'"cells"' in data or b'"worksheets"' in data)

@@ -1,0 +1,297 @@
+"""How files become learners: every file is graded, or set aside with a reason; no two learners are mixed."""
+
+import json
+import os
+import time
+import unicodedata
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from coursekit.autograder import archives
+from coursekit.autograder.book import chapter, chapters
+from coursekit.autograder.choice import choose
+from coursekit.autograder.learners import submissions
+from coursekit.autograder.reader import File
+from coursekit.exercises import EXERCISES
+from fuzz import make_folder
+
+BOOK = {name: chapter(path) for name, path in chapters().items()}
+GAE = (BOOK["02_gae"],)
+
+
+def notebook(*sources, marks=()):
+    """The text of a notebook: code cells, and empty stubs of exercises that are marked as such."""
+    found = [{"cell_type": "code", "metadata": {}, "source": source, "outputs": []} for source in sources]
+    found += [{"cell_type": "code", "metadata": {"coursekit": {"exercise": i, "role": "stub"}}, "outputs": [],
+               "source": stub(i)} for i in marks]
+    return json.dumps({"cells": found, "metadata": {}, "nbformat": 4, "nbformat_minor": 5})
+
+
+def stub(exercise):
+    begin = f"def {EXERCISES[exercise].function}("
+    return next(source for source in BOOK[EXERCISES[exercise].notebook].book if source.startswith(begin))
+
+
+UNTOUCHED = notebook(marks=["gae.weights"])
+ANSWERED = notebook("def mixture_weights(lam, n):\n    return 1")
+OTHER = notebook(marks=["td.error"])
+
+
+def lay(folder, files):
+    """Write files, {name: text, or bytes}; a dict as the value makes a zip. The first is the oldest."""
+    for age, (name, value) in enumerate(files.items()):
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if isinstance(value, dict):
+            with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+                for inner, text in value.items():
+                    archive.writestr(inner, text)
+        else:
+            path.write_bytes(value if isinstance(value, bytes) else value.encode())
+        os.utime(path, (1e9 + age, 1e9 + age))
+    return folder
+
+
+def read(folder, files, graded=GAE):
+    """({id: names of the files that are graded}, {file: why it was set aside}, Submissions); they add up."""
+    found = submissions(lay(folder, files))
+    used, aside, count = {}, dict(found.aside), len(found.aside)
+    for person in found.learners:
+        chosen = choose(person, graded)
+        used[person.id] = [file.name for file in chosen.files if isinstance(file, File)]
+        aside |= chosen.aside
+        count += chosen.graded + len(chosen.aside)
+    assert count == found.files
+    return used, aside, found
+
+
+def test_smith_and_jones_are_not_one_learner_because_their_files_name_a_day(tmp_path):
+    names = ["smith_20241129_1016_gae.ipynb", "jones_20241129_1018_gae.ipynb", "ada.ipynb"]
+    used, aside, found = read(tmp_path, dict.fromkeys(names, ANSWERED))
+    assert used == {"ada": ["ada.ipynb"]} and found.conflicts
+    assert set(aside) == set(names[:2]) and "two names under one id, 20241129: jones and smith" in aside[names[0]]
+
+
+@pytest.mark.parametrize("name", ["fay.ipynb.txt", "fay.ipynb.json", "fay.IPYNB", "fay.ipynb", "fay",
+                                  "fay/homework", "fay/deep/er/x.IPYNB", "fay/x.txt", "fay (1).ipynb.zip/x.ipynb"])
+def test_a_notebook_is_known_by_what_is_in_it(name, tmp_path):
+    zipped, _, inner = name.partition(".zip/")
+    used, _, _ = read(tmp_path, {f"{zipped}.zip": {inner: ANSWERED}} if inner else {name: ANSWERED})
+    assert list(used.values()) == [[name]] and next(iter(used)).startswith("fay")
+
+
+def test_no_file_is_without_a_reason(tmp_path):
+    used, aside, found = read(tmp_path, {
+        "ada/02_gae.ipynb": ANSWERED, "ada/report.pdf": "%PDF", "ada/.DS_Store": "x", "ada/plain.json": "{}",
+        "ada/01_td_vs_mc.ipynb": OTHER, "ada/broken.ipynb": "{", "ada/data.tar.gz": "x", "notes.docx": "x",
+        "__MACOSX/x": "x", "ada/mine.ipynb": notebook("print(1)")})
+    assert used == {"ada": ["ada/02_gae.ipynb"]} and found.files == 10
+    assert {name.removeprefix("ada/"): reason for name, reason in aside.items()} == {
+        "report.pdf": "no notebook", ".DS_Store": "hidden, not read", "plain.json": "no notebook",
+        "01_td_vs_mc.ipynb": "for 01_td_vs_mc, which is not graded here",
+        "broken.ipynb": aside["ada/broken.ipynb"], "mine.ipynb": "it holds no exercise of this course",
+        "data.tar.gz": "an archive that is not read here; ask for the notebook itself, or a zip",
+        "notes.docx": "no notebook", "__MACOSX": "hidden, not read"}
+    assert aside["ada/broken.ipynb"].startswith("it is not JSON")
+
+
+def test_the_homework_is_found_behind_twenty_newer_notebooks(tmp_path):
+    others = {f"ada/{n}.ipynb": notebook(f"x = {n}") for n in range(30)}
+    used, aside, _ = read(tmp_path, {"ada/homework.ipynb": ANSWERED} | others)
+    assert used == {"ada": ["ada/homework.ipynb"]} and len(aside) == 30
+
+
+def test_the_answered_copy_counts_before_a_fresher_untouched_one(tmp_path):
+    used, aside, _ = read(tmp_path, {"ada/a.ipynb": ANSWERED, "ada/b.ipynb": UNTOUCHED})
+    assert used == {"ada": ["ada/a.ipynb"]}
+    assert aside == {"ada/b.ipynb": "another copy for 02_gae: ada/a.ipynb was graded"}
+
+
+def test_of_two_answered_copies_the_newest_counts(tmp_path):
+    assert read(tmp_path, {"ada/a.ipynb": ANSWERED, "ada/b.ipynb": ANSWERED})[0] == {"ada": ["ada/b.ipynb"]}
+
+
+def test_every_chapter_in_one_notebook_is_found(tmp_path):
+    both = notebook(marks=["gae.weights", "td.error"])
+    found = choose(submissions(lay(tmp_path, {"ada.ipynb": both})).learners[0], (BOOK["01_td_vs_mc"], *GAE))
+    assert [file.chapters for file in found.files] == [("01_td_vs_mc", "02_gae")]
+    assert read(tmp_path, {})[0] == {"ada": ["ada.ipynb"]}
+
+
+def test_a_check_of_another_chapter_pasted_in_does_not_win_over_that_chapter(tmp_path):
+    answer = "def mixture_weights(lam, n):\n    return 1"
+    pasted = notebook(answer, marks=["gae.weights", "gae.targets", "td.error"])
+    own = notebook("def td_error():\n    return 1", marks=["td.error"])
+    found = choose(submissions(lay(tmp_path, {"ada/1.ipynb": own, "ada/2.ipynb": pasted})).learners[0],
+                   (BOOK["01_td_vs_mc"], *GAE))
+    assert {file.name: file.chapters for file in found.files} == {"ada/1.ipynb": ("01_td_vs_mc",),
+                                                                  "ada/2.ipynb": ("02_gae",)}
+
+
+def test_moodle_s_online_text_is_no_other_learner(tmp_path):
+    used, aside, _ = read(tmp_path, {"Ada L_77_assignsubmission_file/x.ipynb": ANSWERED,
+                                     "Ada L_77_assignsubmission_onlinetext/onlinetext.html": "<p>hello</p>"})
+    assert used == {"77": ["Ada L_77_assignsubmission_file/x.ipynb"]} and list(aside.values()) == ["no notebook"]
+
+
+def test_a_name_that_can_be_read_as_two_learners_replaces_nobody(tmp_path):
+    evil = "Bob_7777_assignsubmission_file_x_9999_assignsubmission_file"
+    used, aside, found = read(tmp_path, {"Ada_7777_assignsubmission_file/x.ipynb": ANSWERED,
+                                         f"{evil}/x.ipynb": ANSWERED})
+    assert used == {"7777": ["Ada_7777_assignsubmission_file/x.ipynb"]} and found.conflicts
+    assert "can be read as two" in aside[f"{evil}/x.ipynb"]
+
+
+@pytest.mark.parametrize("outer", ["all", "all.zip"])
+def test_a_whole_class_in_one_folder_or_zip_is_nobody_s(outer, tmp_path):
+    inner = {"Ada_1_assignsubmission_file/x.ipynb": ANSWERED, "Bob_2_assignsubmission_file/x.ipynb": ANSWERED}
+    files = {outer: inner} if outer.endswith("zip") else {f"all/{name}": text for name, text in inner.items()}
+    used, aside, found = read(tmp_path, files | {"cy.ipynb": ANSWERED})
+    assert used == {"cy": ["cy.ipynb"]} and found.conflicts and len(aside) == 2
+    assert "unpack them" in list(aside.values())[0]
+
+
+def test_a_browser_s_second_copy_belongs_to_the_first(tmp_path):
+    used, aside, found = read(tmp_path, {"ada.ipynb": UNTOUCHED, "ada (1).ipynb": ANSWERED,
+                                         "bob (1).ipynb": ANSWERED})
+    assert used == {"ada": ["ada (1).ipynb"], "bob (1)": ["bob (1).ipynb"]} and list(aside) == ["ada.ipynb"]
+    assert "ada (1) counts as a copy of ada" in found.notes
+
+
+ROSTERS = {
+    "commas": b"name,id\nada,1\nM\xc3\xbcller,2\n",
+    "semicolons, BOM": "\ufeffName;ID\r\nada;1\r\nMüller;2\r\n".encode(),
+    "tabs, UTF-16": "name\tid\nada\t1\nMüller\t2\n".encode("utf-16"),
+    "cp1252": "name;id\nada;1\nMüller;2\n".encode("cp1252"),
+    "no header": "ada,1\nMüller,2\n".encode(),
+    "Canvas": "Student,SIS User ID,Section\n    Points Possible,,\nada,1,A\nMüller,2,A\n".encode(),
+    "Moodle": "Identifier,Full name,Status\nParticipant 1,ada,\nParticipant 2,Müller,\n".encode(),
+}
+
+
+@pytest.mark.parametrize("text", ROSTERS.values(), ids=ROSTERS)
+def test_a_roster_is_read_as_spreadsheets_write_it(text, tmp_path):
+    used, _, found = read(tmp_path, {"students.csv": text, "ADA.ipynb": ANSWERED,
+                                     unicodedata.normalize("NFD", "Müller") + ".ipynb": ANSWERED})
+    assert list(used) == ["1", "2"] and all(used.values()) and not found.conflicts
+    assert [person.name for person in found.learners] == ["ada", "Müller"]
+
+
+def test_one_column_is_the_names_and_the_ids(tmp_path):
+    used, _, _ = read(tmp_path, {"students.csv": "ada\nbob\n", "ada.ipynb": ANSWERED})
+    assert used == {"ada": ["ada.ipynb"], "bob": []}
+
+
+def test_who_is_not_in_the_roster_is_named(tmp_path):
+    _, _, found = read(tmp_path, {"students.csv": "name,id\nada,1\n", "ada.ipynb": ANSWERED, "eve.ipynb": ANSWERED})
+    assert found.notes == ["not in students.csv: eve"] and found.learners[1].notes == ["not in students.csv"]
+
+
+def test_one_id_twice_in_the_roster_stops_the_run_by_the_file_s_name(tmp_path):
+    with pytest.raises(ValueError, match=r"students.csv: the id '1' stands there twice, the second time in line 3"):
+        read(tmp_path, {"students.csv": "name,id\nada,1\nbob,1\n", "ada.ipynb": ANSWERED})
+
+
+def test_a_name_that_two_learners_share_tells_neither(tmp_path):
+    used, aside, found = read(tmp_path, {"students.csv": "name,id\nada,1\nada,2\n", "ada.ipynb": ANSWERED,
+                                         "2.ipynb": ANSWERED})
+    assert used == {"1": [], "2": ["2.ipynb"]} and found.conflicts
+    assert "students.csv has several called 'ada'" in aside["ada.ipynb"]
+
+
+def test_a_roster_in_an_unknown_encoding_is_named(tmp_path):
+    with pytest.raises(ValueError, match="students.csv is text in neither UTF-8 nor cp1252"):
+        read(tmp_path, {"students.csv": b"name,id\n\x81\x8d,1\n", "ada.ipynb": ANSWERED})
+
+
+def test_canvas_s_mark_of_a_late_hand_in_is_kept(tmp_path):
+    _, _, found = read(tmp_path, {"lovelaceada_LATE_12_34_x.ipynb": ANSWERED})
+    assert found.learners[0].id == "12" and found.learners[0].notes == ["handed in late, says Canvas"]
+
+
+def test_modules_beside_a_notebook_come_with_it_and_no_others(tmp_path):
+    text = notebook("from helpers import f\ndef mixture_weights(lam, n):\n    return f(n)")
+    files = {"ada/x.ipynb": text, "ada/helpers.py": "import deeper\n", "ada/deeper.py": "y = 1\n",
+             "ada/sub/helpers.py": "z = 1\n", "ada/unused.py": "u = 1\n"}
+    _, aside, found = read(tmp_path, files)
+    chosen = choose(found.learners[0], GAE)
+    assert dict(chosen.files[0].modules) == {"helpers": "import deeper\n", "deeper": "y = 1\n"}
+    assert chosen.graded == 3 and set(aside) == {"ada/sub/helpers.py", "ada/unused.py"}
+
+
+def test_a_folder_too_deep_or_unreadable_costs_nobody_else(tmp_path):
+    deep = tmp_path / "eve"
+    for _ in range(300):
+        deep = deep / "d"
+    deep.mkdir(parents=True)
+    used, aside, _ = read(tmp_path, {"ada.ipynb": ANSWERED, "eve/x.ipynb": ANSWERED})
+    assert used == {"ada": ["ada.ipynb"], "eve": ["eve/x.ipynb"]}
+    assert [r for r in aside.values()] == ["more than 20 folders deep, not read"]
+
+
+def zip_of(path, **members):
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in members.items():
+            archive.writestr(name, data)
+
+
+BAD_ZIPS = {
+    "no zip": lambda path: path.write_bytes(b"PK\3\4 not"),
+    "empty": lambda path: zip_of(path),
+    "many members": lambda path: zip_of(path, **{f"m{n}": "" for n in range(archives.MEMBERS + 1)}),
+    "a bomb": lambda path: zip_of(path, **{f"m{n}.ipynb": b"\0" * (19 << 20) for n in range(11)}),
+    "a huge directory": lambda path: path.write_bytes(b"PK\5\6" + b"\0" * 8 + b"\xff\xff\xff\xfe" + b"\0" * 6),
+}
+
+
+@pytest.mark.parametrize("make", BAD_ZIPS.values(), ids=BAD_ZIPS)
+def test_a_bad_zip_is_set_aside_and_not_unpacked(make, tmp_path):
+    make(tmp_path / "eve.zip")
+    begin = time.monotonic()
+    used, aside, _ = read(tmp_path, {"ada.ipynb": ANSWERED})
+    assert used == {"ada": ["ada.ipynb"], "eve": []} and list(aside) == ["eve.zip"] and aside["eve.zip"]
+    assert time.monotonic() - begin < 5
+
+
+def test_members_of_a_zip_that_lie_outside_are_links_or_are_locked_are_only_names(tmp_path):
+    with zipfile.ZipFile(tmp_path / "eve.zip", "w") as archive:
+        link = zipfile.ZipInfo("link.ipynb")
+        link.external_attr = 0o120777 << 16
+        archive.writestr(link, "/etc/passwd")
+        archive.writestr("../../outside.ipynb", ANSWERED)
+        archive.writestr("inner.zip", "x")
+    used, aside, _ = read(tmp_path, {})
+    assert used == {"eve": ["eve.zip/outside.ipynb"]}
+    assert aside == {"eve.zip/link.ipynb": "it is a link",
+                     "eve.zip/inner.zip": "an archive in an archive, not read"}
+    assert not (tmp_path.parent / "outside.ipynb").exists()
+
+
+def test_fuzzed_folders_lose_no_file(tmp_path):
+    """A thousand of them: python experiments/fuzz_grader.py --folders 1000."""
+    learners = 0
+    for seed in range(60):
+        folder = tmp_path / str(seed)
+        expected = make_folder(folder, seed, [ANSWERED, UNTOUCHED, OTHER])
+        learners += accounted(folder, expected)
+    assert learners > 100
+
+
+def accounted(folder: Path, expected: int) -> int:
+    """How many learners a folder has, after a look that every file in it is graded or set aside, once."""
+    try:
+        found = submissions(folder)
+    except ValueError as error:
+        assert len(str(error).splitlines()) == 1
+        return 0
+    names = [name for name, _ in found.aside]
+    for person in found.learners:
+        chosen = choose(person, GAE)
+        helpers = sum(len(file.modules) for file in chosen.files if isinstance(file, File))
+        graded = [file.name for file in chosen.files if isinstance(file, File)]
+        assert chosen.graded == len(graded) + helpers
+        names += graded + [name for name, _ in chosen.aside] + [""] * helpers
+    assert len(names) == found.files == expected
+    return len(found.learners)
