@@ -1,5 +1,6 @@
 """Copies of the chapters that hold the imports and the exercises, with answers typed into the stubs."""
 
+import functools
 import os
 import subprocess
 import sys
@@ -15,6 +16,12 @@ CHAPTERS = sorted(BOOK.glob("*.ipynb"))
 
 def mark(cell):
     return cell.metadata.get("coursekit", {})
+
+
+@functools.cache
+def cells_of(name):
+    """The cells of the notebook `name`, read once: to look at, not to change."""
+    return tuple(nbformat.read(BOOK / f"{name}.ipynb", as_version=4).cells)
 
 
 def exercises_of(name):
@@ -39,8 +46,7 @@ def exercises_only(name, answers=(), *, keep=None):
 
 def solution(name, exercise):
     """The hidden solution of an exercise, under the learner's name."""
-    notebook = nbformat.read(BOOK / f"{name}.ipynb", as_version=4)
-    cell = next(c for c in notebook.cells if mark(c) == {"exercise": exercise, "role": "solution"})
+    cell = next(c for c in cells_of(name) if mark(c) == {"exercise": exercise, "role": "solution"})
     return cell.source.replace("_solution(", "(", 1)
 
 

@@ -235,6 +235,7 @@ def test_bad_input_is_refused_by_name(name, bad):
         assert any(way in message for way in ("pass", "got", "convert")), message
 
 
+@pytest.mark.slow
 @settings(max_examples=2000)
 @given(st.sampled_from(list(BAD)), st.one_of(
     st.none(), st.text(max_size=3), st.binary(max_size=3), st.floats(1.001), st.integers(2), st.booleans(),

@@ -242,6 +242,7 @@ MISSING = [("check a.ipynb", "jupyter_client", "check"), ("check a.ipynb", "ipyk
            ("rlhf", "tqdm", "torch")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arguments, package, extra", MISSING)
 def test_a_missing_package_is_one_line_with_the_command_that_installs_it(arguments, package, extra, place):
     """Before any work. Blocked in a process of its own: in this one everything has been imported long ago."""

@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -44,11 +45,13 @@ def texts():
     """(name, text) of every file of the repository that a person may read."""
     kinds = {".py", ".md", ".ipynb", ".txt", ".toml", ".yml", ".yaml", ".js", ".rst", ".cff", ".in", ""}
     made = re.compile(r"(^|/)(\.(?!ci/|github/|pre-commit)|_build/|node_modules/|mutants/|dist/|[^/]*\.egg-info/)")
-    for path in sorted(ROOT.rglob("*")):
-        parts = path.relative_to(ROOT).parts
-        if path.suffix in kinds and path.is_file() and not made.search("/".join(parts)):
-            text = path.read_text(encoding="utf-8", errors="replace")
-            yield "/".join(parts), text.replace('\\"', '"') if path.suffix == ".ipynb" else text
+    for folder, folders, files in os.walk(ROOT):
+        inside = Path(folder).relative_to(ROOT)
+        folders[:] = sorted(name for name in folders if not made.search((inside / name).as_posix() + "/"))
+        for path in (inside / name for name in sorted(files)):
+            if path.suffix in kinds and (ROOT / path).is_file() and not made.search(path.as_posix()):
+                text = (ROOT / path).read_text(encoding="utf-8", errors="replace")
+                yield path.as_posix(), text.replace('\\"', '"') if path.suffix == ".ipynb" else text
 
 
 def strangers(arguments, known):

@@ -46,11 +46,13 @@ def giving(exercise, function=None, form=lambda value: value, seed=0):
     return answer
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("exercise", ALL, ids=lambda e: e.id)
 def test_the_reference_passes_100_seeds(exercise):
     assert all(grade(exercise, giving(exercise, seed=seed), seed).status == "correct" for seed in range(100))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("exercise", ALL, ids=lambda e: e.id)
 def test_the_reference_answers_the_cases_of_400_seeds(exercise):
     """A class is graded on a seed of its own: none may draw inputs that the reference divides by zero on."""
@@ -100,6 +102,7 @@ def test_the_first_failing_case_tells_mistakes_apart(exercise):
     assert len({a for a, _ in alike}) <= len(names) / 5, alike
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("exercise", COMPOSED, ids=lambda e: e.id)
 def test_two_mistakes_at_once_are_named(exercise):
     """At least half of all pairs by both names. Of the others, few by a third: one that gives the same numbers."""

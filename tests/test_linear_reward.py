@@ -219,6 +219,7 @@ def test_what_cannot_be_trained_is_refused(pairs, options, message):
         train(pairs, **options)
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_texts(monkeypatch):
     """2,000 pairs of 40 kB each are 80 MB; a chunk of 50 is 2 MB."""
     monkeypatch.setattr(linear_reward, "CHUNK", 50)

@@ -8,7 +8,7 @@ import nbformat
 import pytest
 
 from coursekit.exercises import EXERCISES
-from notebooks import BOOK, CHAPTERS, mark
+from notebooks import BOOK, CHAPTERS, cells_of, mark
 
 spec = importlib.util.spec_from_file_location("nb", BOOK.parent / "tools" / "nb.py")
 nb = importlib.util.module_from_spec(spec)
@@ -29,7 +29,7 @@ def test_a_notebook_is_normalised_executed_and_silent(path):
 
 @each_exercise
 def test_an_exercise_is_four_cells_in_one_notebook_in_order(exercise):
-    found = {path.stem: [mark(c)["role"] for c in read(path).cells if mark(c).get("exercise") == exercise.id]
+    found = {path.stem: [mark(c)["role"] for c in cells_of(path.stem) if mark(c).get("exercise") == exercise.id]
              for path in CHAPTERS}
     assert {k: v for k, v in found.items() if v} == {
         exercise.notebook: ["task", "stub", "solution", "check"]}
@@ -37,7 +37,7 @@ def test_an_exercise_is_four_cells_in_one_notebook_in_order(exercise):
 
 @each_chapter
 def test_a_notebook_holds_no_unknown_exercise(path):
-    assert {mark(c)["exercise"] for c in read(path).cells if "exercise" in mark(c)} <= set(EXERCISES)
+    assert {mark(c)["exercise"] for c in cells_of(path.stem) if "exercise" in mark(c)} <= set(EXERCISES)
 
 
 @each_chapter
@@ -52,8 +52,7 @@ def test_the_times_agree(path):
 
 @each_exercise
 def test_stub_solution_and_check_agree_with_the_registry(exercise):
-    cells = {mark(c)["role"]: c for c in read(BOOK / f"{exercise.notebook}.ipynb").cells
-             if mark(c).get("exercise") == exercise.id}
+    cells = {mark(c)["role"]: c for c in cells_of(exercise.notebook) if mark(c).get("exercise") == exercise.id}
     stub, solution = cells["stub"].source, cells["solution"].source
     names = list(exercise.cases(0)[0].inputs)
     assert stub.startswith(f"def {exercise.function}({', '.join(names)}):")
@@ -68,7 +67,7 @@ def test_stub_solution_and_check_agree_with_the_registry(exercise):
 @each_exercise
 def test_a_stub_needs_only_the_imports(exercise):
     """The first cell and the solution, nothing else, must grade as correct."""
-    cells = read(BOOK / f"{exercise.notebook}.ipynb").cells
+    cells = cells_of(exercise.notebook)
     space = {}
     exec(next(c.source for c in cells if c.cell_type == "code"), space)
     exec(next(c.source for c in cells if mark(c) == {"exercise": exercise.id, "role": "solution"}), space)

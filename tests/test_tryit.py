@@ -81,6 +81,7 @@ def test_the_page_knows_what_check_knows(known):
                 assert shown.agree(theirs.outcome(m, k), ours.outcome(m, k), 1e-11), (i, ours.mistakes[m])
 
 
+@pytest.mark.slow
 def test_the_page_judges_mistakes_as_check_does(known):
     """Every single one, and a sample of pairs; the same rules, but the page knows pairs by their signatures."""
     for theirs, ours in known.values():
@@ -97,6 +98,7 @@ def test_only_the_library_that_a_chapter_imports_is_at_hand(exercises):
     assert exercises["gae.recursion"]["refuses"] == ["advantages.gae"] and exercises["ppo.update"]["refuses"] == []
 
 
+@pytest.mark.slow
 def test_two_builds_write_the_same(written, tmp_path):
     tryit.write(ROOT / "book", tmp_path)
     for path in [p for p in tmp_path.rglob("*") if p.is_file()]:

@@ -551,7 +551,9 @@ def _raw(scores, kl, values, mask, beta, lam):
 @cache
 def _histories():
     """{bug: {"shown" or "held out": [dict of series over 30 updates]}}: real runs, by experiments/bugs.py."""
-    return json.loads((Path(__file__).parent / "histories.json").read_text())
+    kinds = json.loads((Path(__file__).parent / "histories.json").read_text())
+    return {bug: {kind: [{name: np.array(series) for name, series in run.items()} for run in runs]
+                  for kind, runs in of_bug.items()} for bug, of_bug in kinds.items()}
 
 
 def _clear(bug, run):
@@ -575,7 +577,7 @@ def _diagnosis_cases(seed):
         for k in rng.permutation(len(runs)).tolist() * 20:
             later = np.arange(2, 5) if len(found) < 2 else np.sort(rng.choice(np.arange(2, 25), 3, replace=False))
             updates = [0, 1, *later, rng.integers(25, 30)]
-            run = {name: np.array(series)[updates] for name, series in runs[k].items()}
+            run = {name: series[updates] for name, series in runs[k].items()}
             if len(found) < 3 and _clear(bug, run):
                 found.append(run)
         cases += found
