@@ -71,7 +71,7 @@ def grade(folder, *options):
 
 
 def rows(folder):
-    with open(folder.parent / "grades" / "grades.csv", newline="") as file:
+    with open(folder.parent / "grades" / "grades.csv", newline="", encoding="utf-8-sig") as file:
         return list(csv.reader(file))
 
 
@@ -83,9 +83,9 @@ def test_a_class_becomes_a_table_pages_and_a_report(folder, capsys):
     assert grade(folder) == 0
     assert "3 graded" in capsys.readouterr().out
     head, *body = rows(folder)
-    assert head == ["learner", "name", *ANSWERS, "total", "possible", "status", "flags"]
-    assert [(r[0], r[-4]) for r in body] == [("ada", f"{POINTS}"), ("bob", "3"), ("cy", "0")]
-    assert {r[-2] for r in body} == {"graded"}
+    assert head == ["learner", "name", *ANSWERS, "total", "possible", "status", "flags", "comment"]
+    assert [(r[0], r[-5]) for r in body] == [("ada", f"{POINTS}"), ("bob", "3"), ("cy", "0")]
+    assert {r[-3] for r in body} == {"graded"}
     grades = folder.parent / "grades"
     assert f"3 of {POINTS} points" in (grades / "feedback" / "bob.html").read_text()
     report = (grades / "index.html").read_text()
@@ -188,18 +188,6 @@ def test_an_interrupt_ends_the_run_at_once_and_keeps_what_is_done(folder):
     assert not (folder.parent / "grades" / "learners" / "dora.json").exists()
 
 
-@pytest.mark.parametrize("form, head, line", [
-    ("canvas", ["Student", "ID", "SIS User ID", "SIS Login ID", "Section", "coursekit"],
-     ["Ada", "7", "", "", "", f"{POINTS}"]),
-    ("moodle", ["Identifier", "Full name", "Grade", "Maximum Grade", "Feedback comments"],
-     ["Participant 7", "Ada", f"{POINTS}", f"{POINTS}", ""])])
-def test_tables_for_canvas_and_moodle(form, head, line, folder):
-    (folder / "students.csv").write_text("name,id\nAda,7\n")
-    (folder / "ada.ipynb").rename(folder / "Ada.ipynb")
-    grade(folder, "--format", form)
-    assert rows(folder)[0] == head and line in rows(folder)
-
-
 @pytest.mark.parametrize("name, expected", [
     ("Ada Lovelace_1234567_assignsubmission_file", ("1234567", "Ada Lovelace")),
     ("Ada Lovelace_1234567_assignsubmission_file_02_gae", ("1234567", "Ada Lovelace")),
@@ -236,11 +224,48 @@ def test_slow_answers_to_one_exercise_cost_no_other_its_points(folder):
     assert record(folder, "ada")["points"] == POINTS - 3 and record(folder, "ada")["status"] == "timeout"
 
 
+def test_points_by_hand_survive_a_regrade_and_a_homework_replaces_no_other(folder, capsys):
+    grade(folder, "--format", "moodle", "--gradebook", str(folder.parent / "all.csv"))
+    table = folder.parent / "grades" / "grades.csv"
+    table.write_text(table.read_text("utf-8").replace("cy,cy,0", "cy,cy,0.5"))
+    assert grade(folder, "--regrade") == 0
+    assert "by hand: cy, gae.weights: 0 -> 0.5" in capsys.readouterr().out
+    assert rows(folder)[3][-5] == "0.5" and "by hand: gae.weights" in rows(folder)[3][-2]
+    assert "set by your instructor" in (folder.parent / "grades" / "feedback" / "cy.html").read_text()
+    assert "Last modified (grade)" in (folder.parent / "grades" / "moodle.csv").read_text()
+    assert (folder.parent / "all.csv").read_text("utf-8-sig").startswith("learner,name,coursekit 02_gae (of")
+    other = ["grade", str(folder), "--out", str(folder.parent / "grades"), "--chapters", "00_before_you_start"]
+    before = table.read_bytes()
+    assert main(other) == 2 and "holds the grades of another homework, 02_gae" in capsys.readouterr().err
+    assert table.read_bytes() == before
+    assert main([*other, "--force"]) == 0
+    assert (folder.parent / "grades.1" / "grades.csv").read_bytes() == before
+
+
+def test_a_module_beside_the_notebook_is_imported_as_it_is_there(folder):
+    (folder / "dan").mkdir()
+    (folder / "dan" / "x.ipynb").write_text(notebook({
+        "gae.weights": "from helpers import weights\nmixture_weights = weights"}))
+    (folder / "dan" / "helpers.py").write_text("from deeper import np\n" + ANSWERS["gae.weights"].replace(
+        "mixture_weights", "weights"))
+    (folder / "dan" / "deeper.py").write_text("import numpy as np\n")
+    grade(folder)
+    assert record(folder, "dan")["points"] == 1
+
+
+def test_the_last_lines_account_for_every_file(folder, capsys):
+    (folder / "notes.pdf").write_text("%PDF")
+    assert grade(folder) == 0
+    *_, aside, counts, files = capsys.readouterr().out.splitlines()
+    assert aside == "set aside: notes.pdf: no notebook" and counts.startswith("3 graded; see")
+    assert files == "4 files found: 3 graded, 1 set aside"
+
+
 def test_who_handed_in_nothing_has_a_row(folder):
     (folder / "students.csv").write_text("name,id\neve,e1\n")
     grade(folder)
     row = next(r for r in rows(folder) if r[0] == "e1")
-    assert row[-4:] == ["0", f"{POINTS}", "unreadable", "nothing handed in"]
+    assert row[-5:-1] == ["0", f"{POINTS}", "unreadable", "nothing handed in"]
 
 
 def test_names_are_no_formulas_no_markup_and_no_paths(folder):
@@ -254,7 +279,7 @@ def test_names_are_no_formulas_no_markup_and_no_paths(folder):
 def test_a_name_that_is_no_text_stops_nobody(folder):
     (folder / "ada.ipynb").rename(folder / os.fsdecode(b"J\xf6rg.ipynb"))
     assert grade(folder) == 0
-    assert {r[0]: r[-4] for r in rows(folder)[1:]} == {"J\\udcf6rg": f"{POINTS}", "bob": "3", "cy": "0"}
+    assert {r[0]: r[-5] for r in rows(folder)[1:]} == {"J\\udcf6rg": f"{POINTS}", "bob": "3", "cy": "0"}
 
 
 def test_the_report_says_what_happened_to_whom(folder):
@@ -319,9 +344,9 @@ def test_a_fault_of_the_grader_is_no_zero(folder, monkeypatch):
     monkeypatch.setattr(sandbox, "choose", lambda *a: Isolation("bwrap", True, "bubblewrap"))
     assert grade(folder, "-j", "1") == 0
     fault = ["not graded (grader fault)", "no memory left"]
-    assert rows(folder)[1] == ["ada", "ada", *[""] * len(ANSWERS), "", f"{POINTS}", *fault]
+    assert rows(folder)[1] == ["ada", "ada", *[""] * len(ANSWERS), "", f"{POINTS}", *fault, ""]
     monkeypatch.undo()
-    assert grade(folder) == 0 and rows(folder)[1][-4] == f"{POINTS}"  # a fault is tried again
+    assert grade(folder) == 0 and rows(folder)[1][-5] == f"{POINTS}"  # a fault is tried again
 
 
 def test_another_version_of_the_course_grades_nothing():

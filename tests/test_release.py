@@ -83,6 +83,19 @@ def test_release_never_writes_over_the_book(capsys):
     assert "is the book itself" in capsys.readouterr().err
 
 
+def test_a_second_release_replaces_no_edited_notebook(tmp_path, capsys):
+    command = ["release", str(tmp_path), "--chapters", "02_gae", "01_td_vs_mc", "--points"]
+    assert main(command) == main(command) == 0  # what is as released may be released again
+    edited = tmp_path / "book" / "02_gae.ipynb"
+    text = edited.read_text()
+    edited.write_text(text.replace("Exercise", "Homework"))
+    (tmp_path / "book" / "01_td_vs_mc.ipynb").unlink()
+    assert main(command) == 2
+    assert "02_gae.ipynb would be replaced" in capsys.readouterr().err
+    assert "Homework" in edited.read_text() and not (tmp_path / "book" / "01_td_vs_mc.ipynb").exists()
+    assert main([*command, "--force"]) == 0 and edited.read_text() == text
+
+
 def test_one_chapter_alone(tmp_path):
     assert main(["release", str(tmp_path), "--chapters", "02_gae"]) == 0
     assert [p.name for p in (tmp_path / "book").iterdir()] == ["02_gae.ipynb"]

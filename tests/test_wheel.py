@@ -76,5 +76,5 @@ def test_a_submission_does_not_see_the_solutions_that_came_with_the_wheel(instal
     nbformat.write(exercises_only("02_gae", {"gae.weights": answer}), tmp_path / "class/ada.ipynb")
     installed("coursekit", "grade", "class", "--out", "grades", "--chapters", "02_gae", "--sandbox", "bwrap",
               extras=["grade"], place=tmp_path)
-    (row,) = csv.DictReader((tmp_path / "grades/grades.csv").read_text().splitlines())
+    (row,) = csv.DictReader((tmp_path / "grades/grades.csv").read_text("utf-8-sig").splitlines())
     assert row["gae.weights"] == "1", row

@@ -12,10 +12,14 @@ from pathlib import Path
 
 from coursekit import progress
 from coursekit.autograder import report, submission
+from coursekit.autograder.book import Chapter
 from coursekit.autograder.choice import choose
 from coursekit.autograder.learners import Learner, file_names
+from coursekit.autograder.likeness import prints
+from coursekit.autograder.marks import Marker
 from coursekit.autograder.reader import File, UnreadableFile
 from coursekit.autograder.submission import Record, Settings
+from coursekit.exercises import EXERCISES
 from coursekit.saved import write_text
 
 
@@ -41,7 +45,7 @@ def local(settings: Settings, at_a_time: int) -> Iterator[Backend]:
                       lambda: submission.check_instructor(settings, pool))
 
 
-def grade_class(people: Sequence[Learner], settings: Settings, out: Path, backend: Backend,
+def grade_class(people: Sequence[Learner], settings: Settings, out: Path, backend: Backend, marker: Marker,
                 regrade: bool = False) -> list[Record]:
     """Records of all learners in their order, without the lines of their verdicts, which are in the files.
 
@@ -62,8 +66,9 @@ def grade_class(people: Sequence[Learner], settings: Settings, out: Path, backen
             record = replace(Record.fault(reason, settings), learner=person.id, name=person.name)
         if stop.is_set():
             raise CancelledError
-        _write(out / "feedback" / f"{names[person.id]}.html", report.learner_page(record))
-        _write(path, json.dumps(record.payload(), indent=1, ensure_ascii=False))
+        mark = marker.mark(record)
+        _write(out / "feedback" / f"{names[person.id]}.html", report.learner_page(record, mark, marker.course))
+        _write(path, json.dumps(record.payload() | {"mark": mark.payload()}, indent=1, ensure_ascii=False))
         short = {i: replace(verdict, lines=()) for i, verdict in record.exercises.items()}  # a class fits in memory
         return replace(record, exercises=short)
 
@@ -73,8 +78,11 @@ def grade_class(people: Sequence[Learner], settings: Settings, out: Path, backen
         record = None if regrade else _kept(path, key)
         if record is None:
             record = backend.grade(chosen.files)
-        return replace(record, learner=person.id, name=person.name, hash=key, files=chosen.graded,
-                       aside=[list(aside) for aside in chosen.aside], notes=person.notes + chosen.notes)
+        code = [prints(chosen.cells[chapter.name], chapter) for chapter in settings.chapters
+                if chapter.name in chosen.cells]
+        return replace(record, learner=person.id, name=person.name, hash=key, files=chosen.graded, time=chosen.time,
+                       aside=[list(aside) for aside in chosen.aside], notes=person.notes + chosen.notes,
+                       prints={i: mark for found in code for i, mark in found.items()})
 
     try:
         if backend.check:
@@ -98,10 +106,38 @@ def _write(path: Path, text: str) -> None:
         write_text(path, text)
 
 
+def earlier(out: Path, people: Sequence[Learner], chapters: Sequence[Chapter]) -> list[Record]:
+    """Records that earlier runs left of learners who are not among these. Raises ValueError where what is there is
+    another homework."""
+    now, found = set(file_names([person.id for person in people]).values()), []
+    ours = {exercise.notebook for chapter in chapters for exercise in chapter.exercises}
+    for path in sorted((out / "learners").glob("*.json")):
+        record = _record(path)
+        there = {EXERCISES[i].notebook for i in record.exercises if i in EXERCISES} if record else set()
+        if record is None or not there:
+            continue
+        if there != ours:
+            raise ValueError(f"--out {out} holds the grades of another homework, {', '.join(sorted(there))}; name "
+                             "another folder for this one, or move that one away with --force")
+        if path.stem not in now:
+            found.append(replace(record, files=0, aside=[], notes=[*record.notes, EARLIER], exercises={
+                i: replace(verdict, lines=()) for i, verdict in record.exercises.items()}))
+    return found
+
+
+EARLIER = "from an earlier run"
+
+
 def _kept(path: Path, key: str) -> Record | None:
     """The record at path if it is that of this submission and these settings."""
+    record = _record(path)
+    return record if record and record.hash == key and record.status != submission.FAULT else None
+
+
+def _record(path: Path) -> Record | None:
     try:
-        record = Record.from_payload(json.loads(path.read_text(encoding="utf-8")))
+        payload = json.loads(path.read_text(encoding="utf-8"))
+        payload.pop("mark", None)
+        return Record.from_payload(payload)
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return None
-    return record if record.hash == key and record.status != submission.FAULT else None

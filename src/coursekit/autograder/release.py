@@ -10,7 +10,7 @@ import csv
 import io
 import json
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from coursekit.autograder.book import role
@@ -26,6 +26,16 @@ def released(path: Path) -> str:
         if role(cell) == "check":
             cell["outputs"] = []
     return json.dumps(notebook, indent=1, ensure_ascii=False) + "\n"
+
+
+def keep_what_differs(texts: Mapping[Path, str]) -> None:
+    """Raise ValueError where a file is there and is not what would be written: somebody may have edited it."""
+    differs = [path for path, text in texts.items() if path.exists() and (
+        not path.is_file() or path.read_bytes() != text.encode())]
+    if differs:
+        more = f" and {len(differs) - 1} more" if len(differs) > 1 else ""
+        raise ValueError(f"{differs[0]}{more} would be replaced, and differ from what is released (edited, or of "
+                         "another version); nothing was written. --force replaces them, or name another folder")
 
 
 def points_table(names: Collection[str]) -> str:

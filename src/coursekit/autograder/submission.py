@@ -61,9 +61,10 @@ class Record:
     """The grade of one submission, as a file GRADES/learners/ID.json keeps it.
 
     status: one of STATUSES, how the grading went; whether an answer is right is the status of its Verdict.
-    reason: why nothing could be graded. points: None where the grader failed. exercises: by id. flags: what an
-    instructor should know of the grading; notes: of how the files were found. files: how many were graded; aside:
-    (name, reason) of the learner's other files. hash: the key of the submission and the settings.
+    reason: why nothing could be graded. points: None where the grader failed. exercises: by id, as are shares (of
+    the cases that an answer passes) and prints (of its code, see likeness.py). flags: what an instructor should
+    know of the grading; notes: of how the files were found. files: how many were graded; time: when the newest of
+    them was changed; aside: (name, reason) of the others. hash: the key of the submission and the settings.
     """
 
     learner: str = ""
@@ -74,9 +75,12 @@ class Record:
     points: int | None = 0
     possible: int
     exercises: dict[str, Verdict] = field(default_factory=dict)
+    shares: dict[str, float] = field(default_factory=dict)
+    prints: dict[str, str] = field(default_factory=dict)
     flags: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     files: int = 0
+    time: float | None = None
     aside: list[list[str]] = field(default_factory=list)
     seconds: float = 0.0
     isolation: str
@@ -106,11 +110,13 @@ class Record:
 
 
 class NotebookGrade(NamedTuple):
-    """Of one notebook. flags: what an instructor should know. events: what ended a worker."""
+    """Of one notebook. flags: what an instructor should know. events: what ended a worker. shares: by exercise, of
+    the cases that the answer passes: of those that `check` shows, or where these are right, of the hidden ones."""
 
     verdicts: list[Verdict]
     flags: list[str]
     events: list[str]
+    shares: dict[str, float]
 
 
 def grade_submission(files: Sequence[File | UnreadableFile], settings: Settings, pool: SandboxPool) -> Record:
@@ -154,9 +160,10 @@ def _grade(files: Sequence[File | UnreadableFile], settings: Settings, pool: San
             events += ["graded", *grade.events]
         else:
             missing = f"no notebook for {chapter.name}" if files else "nothing handed in"
-            grade = NotebookGrade([Verdict.absent(e) for e in chapter.exercises], [missing], [])
+            grade = NotebookGrade([Verdict.absent(e) for e in chapter.exercises], [missing], [], {})
         record.flags += grade.flags
         record.exercises |= {verdict.exercise: verdict for verdict in grade.verdicts}
+        record.shares |= grade.shares
     record.points = sum(verdict.points for verdict in record.exercises.values())
     record.status = max(events, key=STATUSES.index) if events else "unreadable"
     if "graded" not in events:
@@ -185,7 +192,9 @@ def _modules(modules: Sequence[tuple[str, str]]) -> list[Cell]:
 def grade_notebook(cells: Sequence[Cell], chapter: Chapter, seed: int, pool: SandboxPool) -> NotebookGrade:
     """Grade the cells of one notebook on the public cases and the hidden ones of this seed."""
     modules = package.imported_modules(chapter.imports) if pool.forks else ["numpy"]
-    verdicts, flags = [], []
+    verdicts: list[Verdict] = []
+    flags: list[str] = []
+    shares: dict[str, float] = {}
 
     @contextlib.contextmanager
     def opened(refuses: Collection[str]) -> Iterator[Session]:
@@ -198,12 +207,13 @@ def grade_notebook(cells: Sequence[Cell], chapter: Chapter, seed: int, pool: San
         for exercise in chapter.exercises:
             public, hidden = exercise.cases(PUBLIC), exercise.cases(seed)
             outcomes = calls(session, exercise, public + hidden, opened)
-            verdicts.append(_verdict(exercise, public, hidden, outcomes))
+            verdict, shares[exercise.id] = _verdict(exercise, public, hidden, outcomes)
+            verdicts.append(verdict)
             if (times := definitions(exercise.function, text)) > 1:
                 flags.append(f"{exercise.function} is defined {times} times: the last one counts")
         broken = [f"a cell {error}" for error in dict.fromkeys(session.errors.values()) if error]
         flags += broken[:5] + [f"and {len(broken) - 5} cells more"] * (len(broken) > 5)
-    return NotebookGrade(verdicts, flags, sorted(session.events))
+    return NotebookGrade(verdicts, flags, sorted(session.events), shares)
 
 
 def calls(session: Session, exercise: Exercise, cases: list[Case],
@@ -219,19 +229,21 @@ def calls(session: Session, exercise: Exercise, cases: list[Case],
         return alone.call(exercise, cases)
 
 
-def _verdict(exercise: Exercise, public: list[Case], hidden: list[Case], outcomes: list[Outcome] | None) -> Verdict:
-    """Both verdicts in one; what it says never shows a hidden case."""
+def _verdict(exercise: Exercise, public: list[Case], hidden: list[Case],
+             outcomes: list[Outcome] | None) -> tuple[Verdict, float]:
+    """Both verdicts in one, and the share of cases; what it says never shows a hidden case."""
     if outcomes is None:
-        return Verdict.absent(exercise)
+        return Verdict.absent(exercise), 0.0
     shown = judge(exercise, public, outcomes[:len(public)])
     if shown.status != "correct":
-        return shown
+        return shown, shown.passed / shown.cases
     unseen = judge(exercise, hidden, outcomes[len(public):])
     if unseen.status == "correct":
-        return shown
+        return shown, 1.0
     lines = (f"{SIGNS['wrong']} {exercise.id}: right on every case that `check` shows, wrong on others",
              *(unseen.lines[-1:] if unseen.misconception else ()))
-    return replace(unseen, status="wrong", passed=shown.passed, cases=shown.cases, lines=lines)
+    verdict = replace(unseen, status="wrong", passed=shown.passed, cases=shown.cases, lines=lines)
+    return verdict, unseen.passed / unseen.cases
 
 
 def check_instructor(settings: Settings, pool: SandboxPool) -> None:

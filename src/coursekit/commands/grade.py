@@ -1,6 +1,7 @@
 """`coursekit grade SUBMISSIONS --out GRADES`: a class, from files to grades and feedback."""
 
 import functools
+import itertools
 import os
 import secrets
 import sys
@@ -9,10 +10,20 @@ from pathlib import Path
 
 from coursekit.autograder import classroom, isolation, package, report, sandbox, submission
 from coursekit.autograder.book import chapter, chapters
-from coursekit.autograder.grades_csv import FORMATS, csv_text
+from coursekit.autograder.course import read_course
+from coursekit.autograder.gradebook import (
+    Corrections,
+    add_to_gradebook,
+    carry_over,
+    read_corrections,
+    totals_written,
+    write_grades,
+)
+from coursekit.autograder.grades_csv import FORMATS, canvas_text, grades_text, moodle_text, moodle_zip, no_numbers
 from coursekit.autograder.learners import Aside, submissions
+from coursekit.autograder.marks import Marker
 from coursekit.commands.common import SEEDS, at_least, need, seconds, target_folder
-from coursekit.saved import write_text
+from coursekit.saved import atomic, write_text
 
 SHOWN = 5  # names of files set aside for one reason, in the terminal; the report has all
 
@@ -28,7 +39,12 @@ def add_command(commands):
     parser.add_argument("--book", type=Path, help="folder of the instructor's notebooks (default: the course's)")
     parser.add_argument("--seed", type=at_least(1, SEEDS),
                         help="of the hidden cases (default: drawn once, kept in GRADES)")
-    parser.add_argument("--format", choices=FORMATS, default="plain", help="columns of grades.csv")
+    parser.add_argument("--format", choices=FORMATS, default="plain",
+                        help="a table to import as well: canvas.csv; moodle.csv and a zip of feedback")
+    parser.add_argument("--gradebook", type=Path, metavar="FILE",
+                        help="a table of several homeworks, into which this one's column is written")
+    parser.add_argument("--force", action="store_true",
+                        help="move GRADES aside if it holds another homework, or edits that can't be kept")
     parser.add_argument("--regrade", action="store_true", help="grade again what is graded already")
     parser.add_argument("--sandbox", choices=("auto", *isolation.KINDS), default="auto",
                         help="how submissions are isolated (auto)")
@@ -55,14 +71,63 @@ def _grade(options):
     if options.cluster:
         options.extra = "cluster"
         need("distributed")
-    settings = _settings(options)
+    paths = chapters(options.book, options.chapters)
+    books = tuple(chapter(path) for path in paths.values())
+    course = read_course([options.submissions, *(path.parent for path in paths.values())], paths,
+                         set_all=not options.chapters)
+    before, corrections, said = _kept(options, found.learners, books)
+    marker = Marker(course, books, corrections, found.learners)
+    settings = _settings(options, books)
     print(f"sandbox: {settings.isolation.description}", file=sys.stderr)
     with _backend(options, settings) as backend:
-        records = classroom.grade_class(found.learners, settings, options.out, backend, options.regrade)
-    write_text(options.out / "grades.csv", csv_text(records, settings, options.format))
-    write_text(options.out / "index.html", report.class_page(records, found.aside, found.notes))
+        records = classroom.grade_class(found.learners, settings, options.out, backend, marker, options.regrade)
+    records = sorted(records + before, key=lambda record: record.learner)
+    found.notes += said + marker.notes()
+    if before:
+        found.notes.append("from an earlier run, not among these submissions: "
+                           + ", ".join(f"{r.learner}" for r in before) + f" (in {options.out}/learners)")
+    marks = [marker.mark(record) for record in records]
+    found.notes += _write(options, course, records, marks)
+    page = report.class_page(records, marks, books, found.aside, found.notes, course.title)
+    write_text(options.out / "index.html", page)
     _print_account(records, found, options.out)
     return int(found.conflicts)
+
+
+def _kept(options, people, books):
+    """What is kept of GRADES: (records of learners who are not among these, Corrections, what was carried over)."""
+    ids = [exercise.id for book in books for exercise in book.exercises]
+    try:
+        before = classroom.earlier(options.out, people, books)
+        corrections = read_corrections(options.out, ids)
+        return before, corrections, carry_over(options.out, corrections, ids)
+    except ValueError as error:
+        if not options.force:
+            raise
+        moved = next(path for n in itertools.count(1)
+                     if not (path := options.out.with_name(f"{options.out.name}.{n}")).exists())
+        options.out.rename(moved)
+        print(f"{error}\n--force: what was in {options.out} is now in {moved}", file=sys.stderr)
+        return [], Corrections(), []
+
+
+def _write(options, course, records, marks):
+    """Write the tables. Returns what an instructor should know of them."""
+    notes, previous = [], totals_written(options.out)
+    write_grades(options.out, grades_text(records, marks))
+    if options.format == "canvas":
+        write_text(options.out / "canvas.csv", canvas_text(records, marks, course))
+    if options.format == "moodle":
+        write_text(options.out / "moodle.csv", moodle_text(records, marks))
+        with atomic(options.out / "moodle_feedback.zip") as unfinished:
+            unfinished.write_bytes(moodle_zip(records, options.out, course.title))
+        if unknown := list(no_numbers(records)):
+            notes.append(f"Moodle can't match ids that are no numbers: {', '.join(unknown[:SHOWN])}"
+                         + f" and {len(unknown) - SHOWN} more" * (len(unknown) > SHOWN))
+    if options.gradebook:
+        totals = {r.learner: (r.name, mark.total) for r, mark in zip(records, marks)}
+        notes += add_to_gradebook(options.gradebook, course.title, marks[0].possible, totals, previous)
+    return notes
 
 
 def _print_account(records, found, out):
@@ -86,9 +151,8 @@ def one_line(text):
     return "".join(c if c.isprintable() else "\ufffd" for c in text)
 
 
-def _settings(options):
+def _settings(options, books):
     """The Settings of this run."""
-    books = tuple(chapter(path) for path in chapters(options.book, options.chapters).values())
     limits = sandbox.Limits(call=options.call_seconds, submission=options.seconds)
     found = _choose(options)(options.sandbox, books[0], options.fresh)
     seed = _seed(options.out / "seed", options.seed)

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from coursekit.autograder.book import chapters
-from coursekit.autograder.release import bring_files, points_table, released
+from coursekit.autograder.release import bring_files, keep_what_differs, points_table, released
 from coursekit.commands.common import target_folder
 from coursekit.exercises import EXERCISES
 from coursekit.saved import write_text
@@ -18,6 +18,7 @@ def add_command(commands):
     parser.add_argument("folder", type=Path, metavar="DIR")
     parser.add_argument("--chapters", nargs="+", metavar="NAME", help="only these, such as 02_gae")
     parser.add_argument("--points", action="store_true", help="write DIR/points.csv as well")
+    parser.add_argument("--force", action="store_true", help="replace notebooks in DIR that were edited")
     parser.add_argument("--book", type=Path, help="folder of the instructor's notebooks (default: the course's)")
     parser.set_defaults(run=run, extra="grade", interrupted="the same command writes all of it again")
 
@@ -29,13 +30,15 @@ def run(options):
     if target.resolve() == next(iter(paths.values())).parent.resolve():
         raise ValueError(f"{target} is the book itself; release to another folder")
     target_folder("DIR", options.folder)
-    target.mkdir(parents=True, exist_ok=True)
-    for name, path in paths.items():
-        text = released(path)
-        write_text(target / f"{name}.ipynb", text)
-        bring_files(text, path, options.folder)
+    texts = {target / f"{name}.ipynb": released(path) for name, path in paths.items()}
     if options.points:
-        write_text(options.folder / "points.csv", points_table(paths))
+        texts[options.folder / "points.csv"] = points_table(paths)
+    if not options.force:
+        keep_what_differs(texts)
+    for text_path, text in texts.items():
+        write_text(text_path, text)
+    for name, path in paths.items():
+        bring_files(texts[target / f"{name}.ipynb"], path, options.folder)
     count = sum(e.notebook in paths for e in EXERCISES.values())
     print(f"{len(paths)} chapters, {count} exercises without their solutions in {target}")
     return 0
