@@ -189,12 +189,10 @@ def planted():
 
 
 def payers():
-    """Lines of the rubric after PPO without a penalty, by what was paid and the seed."""
+    """Lines of the rubric after PPO, by what was paid, the KL coefficient and the seed."""
     runs = json.loads((RESULTS / "verifier.json").read_text())["runs"]
-    after = {(r["paid_by"], r["seed"]): r["samples"]["lines"] for r in runs if r["beta"] == 0}
-    for run in json.loads((RESULTS / "hacking.json").read_text())["runs"]:
-        after["reward model", run["seed"]] = run["rubric_after"]
-    for case in product(("check", "both", "rubric", "reward model"), range(3)):
+    after = {(r["paid_by"], r["beta"], r["seed"]): r["samples"]["lines"] for r in runs}
+    for case in product(("check", "both", "rubric", "reward model"), (0, 0.1), range(5)):
         shown = ", ".join(f"{name} {after[case]['right ' + name]:.2f}"
                           for name in ("remedy", "item", "fault", "name"))
         yield f"right {shown}; wrong name {after[case]['wrong name']:.2f}"
