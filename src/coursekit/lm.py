@@ -20,8 +20,9 @@ from coursekit.tokens import last_token
 class Grid(NamedTuple):
     """Where attention finds the tokens of some texts: one row for each text."""
 
-    tokens: torch.Tensor  # (b, t), which of the N packed tokens stands in each cell; any where the cell is padding
-    cells: torch.Tensor  # (n,), the flat cells whose results are wanted, in the order of the packed tokens
+    count: int  # n, its packed tokens
+    tokens: torch.Tensor  # (b, t), which of these tokens stands in each cell; any where the cell is padding
+    cells: torch.Tensor  # (m,), the flat cells whose results are wanted, in the order of the packed tokens
     bias: torch.Tensor  # (b, 1, t, K) or (t, t): 0 where a position may attend to another, else −∞
 
 
@@ -48,8 +49,8 @@ class Block(nn.Module):
         width = x.shape[-1]
         qkv = self.attend(self.norm_1(x))  # (N, 3·width)
         mixed = []
-        for grid in grids:
-            part = qkv.index_select(0, grid.tokens.flatten()).view(*grid.tokens.shape, 3, self.heads, -1)
+        for grid, packed in zip(grids, qkv.split([grid.count for grid in grids])):
+            part = packed.index_select(0, grid.tokens.flatten()).view(*grid.tokens.shape, 3, self.heads, -1)
             q, k, v = part.permute(2, 0, 3, 1, 4)  # (b, heads, t, head width) each
             if past is not None:
                 k = torch.cat([past[0], k], dim=2)  # (b, heads, K, head width)
@@ -166,7 +167,8 @@ def whole_grid(attention_mask, steps):
     real = attention_mask[:, -steps:]  # (B, T)
     tokens = (real.flatten().cumsum(0) - 1).clamp(min=0).view_as(real)
     bias = attention_bias(attention_mask, steps)
-    return Grid(tokens, real.flatten().nonzero()[:, 0], bias)
+    cells = real.flatten().nonzero()[:, 0]
+    return Grid(len(cells), tokens, cells, bias)
 
 
 def short_grids(real, read, together=16):
@@ -182,7 +184,8 @@ def short_grids(real, read, together=16):
         inside = place < length[:, None]  # (b, t)
         cells = inside.flatten().nonzero()[:, 0]  # (n,)
         causal = torch.full((len(place), len(place)), -math.inf, device=real.device).triu(1)  # (t, t)
-        grid = Grid((start[:, None] + place).clamp(max=len(read) - 1), cells, causal)
+        tokens = (start - start[0])[:, None] + place  # (b, t)
+        grid = Grid(len(cells), tokens.clamp(max=len(cells) - 1), cells, causal)
         grids.append(grid)
         last.append(grid._replace(cells=cells[read[start[0]:start[0] + len(cells)]]))
     return grids, last
