@@ -34,7 +34,8 @@ book: .venv/.book
 
 test: lint
 	@echo "== tests, then every notebook under --nbval"
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile -W error $(addprefix --ignore=,$(APART)) tests
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder -W error \
+	  $(addprefix --ignore=,$(APART)) tests
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile --nbval $(NOTEBOOKS)
 
 # Parts of `make test`, and what is run now and then: the workflows in .github call them.
