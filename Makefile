@@ -41,7 +41,7 @@ test: lint
 # Parts of `make test`, and what is run now and then: the workflows in .github call them.
 GRADER_TESTS := tests/attacks tests/test_autograder.py tests/test_cluster.py tests/test_grade.py \
                 tests/test_learners_notebooks.py tests/test_release.py tests/test_isolation.py tests/test_submissions.py \
-                tests/test_exports.py
+                tests/test_exports.py tests/test_own_exercises.py
 .PHONY: lint fast notebooks test-grader test-colab coverage mutants links newest
 lint: .venv/.dev
 	$(BIN)/ruff check .

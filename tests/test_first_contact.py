@@ -47,12 +47,15 @@ class Reader:
         self.prepare()
 
     def prepare(self):
-        """What the pages take for granted: submissions of learners, and comparisons of one's own."""
+        """What the pages take for granted: submissions of learners, comparisons and exercises of one's own."""
         answers = {"gae.recursion": LEAK, "gae.lambda_return": solution("02_gae", "gae.lambda_return")}
         (self.folder / "submissions").mkdir()
         nbformat.write(exercises_only("02_gae", answers), self.folder / "submissions/ada.ipynb")
         pairs = [json.dumps({"chosen": f"thank you for number {i}", "rejected": f"number {i} is none of mine"})
                  for i in range(40)]
+        (self.folder / "mine").mkdir()
+        (module,) = (lines for language, lines in blocks(ROOT / "book/autograder.md") if language == "python")
+        (self.folder / "mine/bandits.py").write_text("\n".join(module))
         (self.folder / "pairs.jsonl.gz").write_bytes(gzip.compress("\n".join(pairs).encode()))
 
     def types(self, line):

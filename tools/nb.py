@@ -9,6 +9,7 @@
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -19,23 +20,12 @@ import nbformat
 from nbclient import NotebookClient
 from traitlets.config import Config
 
+from coursekit.autograder.draft import CELLS, render_task
 from coursekit.autograder.notebook import sockets_in
 from coursekit.exercises import EXERCISES
 
 FORMAT = "md:myst"
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
-
-
-def render_task(exercise):
-    """The task cell of an exercise, from the registry: there is no other source."""
-    chapter = [e for e in EXERCISES.values() if e.notebook == exercise.notebook]
-    number = f"{exercise.notebook.split('_')[0].removeprefix('0')}.{chapter.index(exercise) + 1}"  # 02b_…: 2b.1
-    points = f"{exercise.points} point" + "s" * (exercise.points != 1)
-    hints = "\n\n".join(f"<details><summary>Hint {i}</summary>\n\n{hint}\n\n</details>"
-                        for i, hint in enumerate(exercise.hints, 1))
-    return (f"### Exercise {number}: {exercise.title}\n\n"
-            f"*{points} · {exercise.difficulty} · about {exercise.minutes} minutes · `{exercise.id}`*\n\n"
-            f"{exercise.task}\n\n{hints}")
 
 
 def normalise(notebook):
@@ -50,8 +40,8 @@ def normalise(notebook):
         mark = cell.metadata.get("coursekit", {})
         if mark.get("role") == "task":
             cell.source = render_task(EXERCISES[mark["exercise"]])
-        if mark.get("role") in TAGS:
-            cell.metadata.update(TAGS[mark["role"]])
+        if mark.get("role") in CELLS:
+            cell.metadata.update(CELLS[mark["role"]])
         headings = re.findall(r"^#+ (.+)", cell.source, re.M) if cell.cell_type == "markdown" else []
         if headings:
             section, count = re.sub(r"[^a-z0-9]+", "-", headings[-1].lower()).strip("-")[:40], 0
@@ -82,15 +72,6 @@ def _joined(outputs):
         else:
             joined.append(output)
     return joined
-
-
-TAGS = {
-    "stub": {"tags": ["exercise"]},
-    "solution": {"tags": ["hide-cell", "solution"], "jupyter": {"source_hidden": True},
-                 "mystnb": {"code_prompt_show": "Show the solution",
-                            "code_prompt_hide": "Hide the solution"}},
-    "check": {"tags": ["check", "nbval-ignore-output"]},
-}
 
 
 DRAWS_OR_LOADS = re.compile(
@@ -128,7 +109,7 @@ def edit(path):
     with tempfile.NamedTemporaryFile("w+", suffix=".md") as file:
         file.write(jupytext.writes(nbformat.read(path, 4), fmt=FORMAT))
         file.flush()
-        subprocess.run([os.environ.get("EDITOR", "vi"), file.name], check=True)
+        subprocess.run([*shlex.split(os.environ.get("EDITOR") or "vi"), file.name], check=True)
         take(Path(file.name).read_text(), path)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import coursekit
-from coursekit.exercises import EXERCISES
+from coursekit.exercises import EXERCISES, OWN
 
 if TYPE_CHECKING:
     from coursekit.autograder.reader import Cell
@@ -48,6 +48,8 @@ def chapter(path: Path) -> Chapter:
 def chapters(book: str | Path | None = None, names: Iterable[str] | None = None) -> dict[str, Path]:
     """{notebook's name: path} of the chapters with exercises, in order.
 
+    Notebooks of an instructor's own exercises lie in the book's folder too, or beside their module.
+
     Args: book: their folder; by default `book` beside the sources of coursekit, or those of its wheel, or in the
         current folder.
         names: only these chapters, such as ["02_gae"]. Default: all of the folder.
@@ -57,8 +59,9 @@ def chapters(book: str | Path | None = None, names: Iterable[str] | None = None)
     places = [book] if book else [library.parents[1] / "book", library / "course" / "book", Path("book")]
     folder = next((p for p in places if Path(p).is_dir()), None)
     known = dict.fromkeys(sorted(e.notebook for e in EXERCISES.values()))
-    paths = {n: Path(folder) / f"{n}.ipynb" for n in known} if folder else {}
-    found = {n: path for n, path in paths.items() if path.is_file()}
+    paths = [(n, Path(place) / f"{n}.ipynb") for n in known for place in (folder, OWN.folders.get(n)) if place]
+    found = {n: path for n, path in reversed(paths) if path.is_file()}
+    found = {n: found[n] for n in known if n in found}
     if not found:
         raise ValueError(f"no chapters in {book or 'a folder book'}; pass --book FOLDER, the folder book of a "
                          "clone of the course")

@@ -46,6 +46,8 @@ class Grading:
         if file_path.suffix != ".ipynb":
             return collectors
         from coursekit.autograder.cells import NotebookFile, nbval
+        from coursekit.exercises import OWN
+        OWN.add_beside(file_path.parent)
         return [NotebookFile.from_parent(parent, path=file_path) if isinstance(c, nbval.IPyNbFile) else c
                 for c in collectors]
 

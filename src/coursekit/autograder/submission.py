@@ -20,6 +20,7 @@ from coursekit.autograder.rules import SIGNS
 from coursekit.autograder.sandbox import GraderError, Limits, SandboxPool
 from coursekit.autograder.session import Session
 from coursekit.autograder.verdict import Verdict, judge
+from coursekit.exercises import OWN
 
 if TYPE_CHECKING:
     from coursekit.autograder.outcome import Outcome
@@ -127,8 +128,7 @@ def grade_submission(files: Sequence[File | UnreadableFile], settings: Settings,
     begin = time.monotonic()
     for _ in range(2):
         try:
-            if settings.version != package.version():
-                raise GraderError("this machine has another version of the course")
+            _check_version(settings)
             record = _grade(files, settings, pool)
             break
         except Exception as error:  # ours, since nothing of a learner's runs in this process: try once more
@@ -246,9 +246,21 @@ def _verdict(exercise: Exercise, public: list[Case], hidden: list[Case],
     return verdict, unseen.passed / unseen.cases
 
 
+def version() -> str:
+    """A hash of everything that grades depend on: the library, and an instructor's own exercises."""
+    return package.version() + OWN.fingerprint()
+
+
+def _check_version(settings: Settings) -> None:
+    if settings.version != version():
+        raise GraderError("this machine has another version of the course, or of the exercises that "
+                          "COURSEKIT_EXERCISES names")
+
+
 def check_instructor(settings: Settings, pool: SandboxPool) -> None:
     """Grade the instructor's own answers. Raises GraderError unless they get full marks: then no grade would be
     fair."""
+    _check_version(settings)
     for chapter in settings.chapters:
         solved = [Cell(source, None, None) for _, source in chapter.answers]
         for verdict in grade_notebook(solved, chapter, settings.seed, pool).verdicts:

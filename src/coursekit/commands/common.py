@@ -134,6 +134,21 @@ def known_model(name):
         raise ValueError(f"no model {name}, in a folder or from the hub: {str(error).splitlines()[0]}") from None
 
 
+def add_exercises(parser):
+    """Register --exercises: an instructor's own."""
+    parser.add_argument("--exercises", type=Path, action="append", default=[], metavar="DIR",
+                        help="a folder of modules with exercises of your own; their notebooks lie there too")
+
+
+def know_exercises(options):
+    """Add the exercises in --exercises to the registry, here and in every process that is started from here."""
+    from coursekit.exercises import OWN
+    for folder in options.exercises:
+        OWN.add_folder(folder)
+        known = os.environ.get("COURSEKIT_EXERCISES")
+        os.environ["COURSEKIT_EXERCISES"] = os.pathsep.join(filter(None, [known, str(folder.resolve())]))
+
+
 def add_force(parser):
     """Register --force, for a command whose output `target_files`, `target_file` or `target_model` checks."""
     parser.add_argument("--force", action="store_true", help="replace what an earlier run left in the output")

@@ -8,7 +8,7 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-from coursekit.autograder import classroom, isolation, package, report, sandbox, submission
+from coursekit.autograder import classroom, isolation, report, sandbox, submission
 from coursekit.autograder.book import chapter, chapters
 from coursekit.autograder.course import read_course
 from coursekit.autograder.gradebook import (
@@ -22,7 +22,7 @@ from coursekit.autograder.gradebook import (
 from coursekit.autograder.grades_csv import FORMATS, canvas_text, grades_text, moodle_text, moodle_zip, no_numbers
 from coursekit.autograder.learners import Aside, submissions
 from coursekit.autograder.marks import Marker
-from coursekit.commands.common import SEEDS, at_least, need, seconds, target_folder
+from coursekit.commands.common import SEEDS, add_exercises, at_least, know_exercises, need, seconds, target_folder
 from coursekit.saved import atomic, write_text
 
 SHOWN = 5  # names of files set aside for one reason, in the terminal; the report has all
@@ -37,6 +37,7 @@ def add_command(commands):
     parser.add_argument("-j", type=at_least(1), default=os.cpu_count(), metavar="N", help="submissions at a time")
     parser.add_argument("--chapters", nargs="+", metavar="NAME", help="what was set, such as 02_gae (default: all)")
     parser.add_argument("--book", type=Path, help="folder of the instructor's notebooks (default: the course's)")
+    add_exercises(parser)
     parser.add_argument("--seed", type=at_least(1, SEEDS),
                         help="of the hidden cases (default: drawn once, kept in GRADES)")
     parser.add_argument("--format", choices=FORMATS, default="plain",
@@ -64,6 +65,7 @@ def run(options):
 
 
 def _grade(options):
+    know_exercises(options)
     found = submissions(options.submissions)
     if options.out.resolve().is_relative_to(options.submissions.resolve()):
         raise ValueError(f"--out {options.out} is among the submissions; name a folder beside them")
@@ -156,7 +158,7 @@ def _settings(options, books):
     limits = sandbox.Limits(call=options.call_seconds, submission=options.seconds)
     found = _choose(options)(options.sandbox, books[0], options.fresh)
     seed = _seed(options.out / "seed", options.seed)
-    return submission.Settings(books, seed, found, limits, package.version())
+    return submission.Settings(books, seed, found, limits, submission.version())
 
 
 def _choose(options):

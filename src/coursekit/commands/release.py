@@ -3,9 +3,11 @@
 from pathlib import Path
 
 from coursekit.autograder.book import chapters
+from coursekit.autograder.draft import write_notebook
 from coursekit.autograder.release import bring_files, keep_what_differs, points_table, released
-from coursekit.commands.common import target_folder
-from coursekit.exercises import EXERCISES
+from coursekit.commands.common import add_exercises, know_exercises, target_folder
+from coursekit.exercises import EXERCISES, OWN
+from coursekit.exercises.own import BESIDE
 from coursekit.saved import write_text
 
 
@@ -20,11 +22,17 @@ def add_command(commands):
     parser.add_argument("--points", action="store_true", help="write DIR/points.csv as well")
     parser.add_argument("--force", action="store_true", help="replace notebooks in DIR that were edited")
     parser.add_argument("--book", type=Path, help="folder of the instructor's notebooks (default: the course's)")
+    add_exercises(parser)
     parser.set_defaults(run=run, extra="grade", interrupted="the same command writes all of it again")
 
 
 def run(options):
     """Write the notebooks and say what was written."""
+    know_exercises(options)
+    for name, folder in OWN.folders.items():
+        if not (folder / f"{name}.ipynb").exists() and options.exercises:
+            write_notebook(folder / f"{name}.ipynb", [e for e in EXERCISES.values() if e.notebook == name])
+            print(f"{folder / name}.ipynb was made of its exercises: edit it as you like")
     paths = chapters(options.book, options.chapters)
     target = options.folder / "book"
     if target.resolve() == next(iter(paths.values())).parent.resolve():
@@ -33,6 +41,8 @@ def run(options):
     texts = {target / f"{name}.ipynb": released(path) for name, path in paths.items()}
     if options.points:
         texts[options.folder / "points.csv"] = points_table(paths)
+    texts |= {target / BESIDE / path.name: text for path, text in OWN.modules.items()
+              if any(path.parent == OWN.folders.get(name) for name in paths)}
     if not options.force:
         keep_what_differs(texts)
     for text_path, text in texts.items():

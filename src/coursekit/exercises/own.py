@@ -1,0 +1,87 @@
+"""Exercises that are not the course's: modules of an instructor's own, in a folder or in an installed package.
+
+A module holds EXERCISES, as those of this package do. A package names it by an entry point of the group
+`coursekit.exercises`; the variable COURSEKIT_EXERCISES, `--exercises` and `add_folder` name folders of modules.
+"""
+
+import hashlib
+import importlib.util
+import os
+import sys
+from importlib import metadata
+from pathlib import Path
+
+from coursekit.exercises.base import Exercise
+
+GROUP, VARIABLE = "coursekit.exercises", "COURSEKIT_EXERCISES"
+BESIDE = "exercises"  # the folder beside a notebook in which `check` looks for exercises that it does not know
+
+
+class Own:
+    """The exercises that were added to the registry.
+
+    modules: {file: its text}. folders: {notebook: where its file is looked for, beside the module}.
+    """
+
+    def __init__(self, exercises):
+        self.exercises, self.modules, self.folders = exercises, {}, {}
+        self.course = {exercise.notebook for exercise in exercises.values()}
+
+    def add_folder(self, folder):
+        """Add the exercises of every module in a folder. Raises ValueError: no such folder, none in it, or one that
+        can't be added."""
+        folder = Path(folder).resolve()
+        if not folder.is_dir():
+            raise ValueError(f"no folder of exercises at {folder}")
+        paths = [path for path in sorted(folder.glob("*.py")) if "EXERCISES" in path.read_text(encoding="utf-8")]
+        if not paths:
+            raise ValueError(f"{folder} holds no module with a list EXERCISES")
+        for path in paths:
+            if path not in self.modules:
+                self.add(_module(path), path)
+
+    def add(self, module, path):
+        """Add a module's exercises to the registry."""
+        new = list(getattr(module, "EXERCISES", ()))
+        for exercise in new:
+            if not isinstance(exercise, Exercise):
+                raise ValueError(f"{path}: EXERCISES must hold Exercise, got {type(exercise).__name__}")
+            if exercise.id in self.exercises:
+                raise ValueError(f"{path}: an exercise is called {exercise.id!r} already; rename this one")
+        for exercise in new:
+            self.exercises[exercise.id] = exercise
+            if exercise.notebook not in self.course:
+                self.folders[exercise.notebook] = path.parent
+        self.modules[path] = path.read_text(encoding="utf-8")
+
+    def fingerprint(self):
+        """A hash of the modules; "" without any. Grades depend on it."""
+        text = "\0".join(self.modules[path] for path in sorted(self.modules))
+        return hashlib.sha256(text.encode()).hexdigest()[:16] if text else ""
+
+    def add_what_is_named(self):
+        """Add what installed packages and the environment name."""
+        for entry in metadata.entry_points(group=GROUP):
+            module = entry.load()
+            self.add(module, Path(module.__file__).resolve())
+        for folder in filter(None, os.environ.get(VARIABLE, "").split(os.pathsep)):
+            self.add_folder(folder)
+
+    def add_beside(self, folder):
+        """Add the exercises in a folder `exercises` there, if it holds any."""
+        place = Path(folder) / BESIDE
+        if any("EXERCISES" in path.read_text(encoding="utf-8", errors="replace") for path in place.glob("*.py")):
+            self.add_folder(place)
+
+
+def _module(path):
+    name = f"coursekit_own_{path.stem}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        del sys.modules[name]
+        raise ValueError(f"{path} can't be imported: {type(error).__name__}: {error}") from error
+    return module
