@@ -268,7 +268,7 @@ try:
         if os.fork() == 0: os.execv("/usr/bin/sleep", ["sleep", "98765"])
         made += 1
 except OSError: pass
-result = f"forked {made}" if made < 50 else "UNLIMITED" """,
+result = f"forked {made}" if made < 100 else "UNLIMITED" """,
     "a fork bomb of forks": """
 import os
 def gae_recursion(*a):
@@ -302,7 +302,7 @@ try:
         threading.Thread(target=time.sleep, args=(60,), daemon=True).start()
         made += 1
 except RuntimeError: pass
-result = f"threads {made}" if made < 50 else "UNLIMITED" """,
+result = f"threads {made}" if made < 100 else "UNLIMITED" """,
     "a process left behind": """
 import subprocess
 subprocess.Popen(["sleep", "98765"], start_new_session=True)
@@ -486,13 +486,11 @@ def gae_recursion(*a):
 result = "made" """,
     "answers in advance": """
 from coursekit.autograder import wire
-import socket
 def gae_recursion(r, *a):
     for fd in range(3, 64):
-        try: s = socket.socket(fileno=fd)
+        try:
+            for k in range(200): wire.send(wire.Channel(fd, fd), dict(id=k, value=np.zeros(5)))
         except OSError: continue
-        for k in range(200): wire.send(s, dict(id=k, value=np.zeros(5)))
-        s.detach()
     return np.zeros(len(r))
 result = "made" """,
     "closes the channel": "import os\ndef gae_recursion(*a): os.closerange(3, 64)\nresult = 'made'",
@@ -512,7 +510,7 @@ from coursekit.autograder import wire
 import json, struct
 def send(s, m):
     text = json.dumps(dict(id=m["id"], value={"list": [{"array": ["<f8", [500000], 0]}] * 15000})).encode()
-    s.sendall(struct.pack(">II", len(text), 4000000) + text + bytes(4000000))
+    s.write(struct.pack(">II", len(text), 4000000) + text + bytes(4000000))
 real = wire.send
 wire.send = lambda s, m: send(s, m) if "value" in m and isinstance(m["value"], dict) else real(s, m)
 def gae_recursion(*a): return {}
@@ -522,7 +520,7 @@ from coursekit.autograder import wire
 import json, struct
 def send(s, m):
     text = json.dumps(dict(id=m["id"], value={"array": ["|O", [10**12, -1], 0]})).encode()
-    s.sendall(struct.pack(">II", len(text), 8) + text + bytes(8))
+    s.write(struct.pack(">II", len(text), 8) + text + bytes(8))
 real = wire.send
 wire.send = lambda s, m: send(s, m) if "value" in m and isinstance(m["value"], dict) else real(s, m)
 def gae_recursion(*a): return {}
@@ -532,7 +530,7 @@ from coursekit.autograder import wire
 import struct
 def send(s, m):
     text = b"[" * 200000
-    s.sendall(struct.pack(">II", len(text), 0) + text)
+    s.write(struct.pack(">II", len(text), 0) + text)
 real = wire.send
 wire.send = lambda s, m: send(s, m) if "value" in m and isinstance(m["value"], dict) else real(s, m)
 def gae_recursion(*a): return {}
@@ -571,5 +569,151 @@ def gae_recursion(*a): raise ValueError("<script>alert(98765)</script>")
 result = "<script>alert(98765)</script>" """,
 }
 
-CODE = {**FORGED, **STOLEN, **RESOURCES, **OUTSIDE, **CHANNEL}
+KERNEL = {  # what the kernel keeps for a process and no limit counts, and other ways around the limits
+    "a descriptor that blocks whoever closes it": """
+import socket, struct
+def gae_recursion(*a):
+    server = socket.create_server(("127.0.0.1", 0))
+    slow = socket.create_connection(server.getsockname())
+    slow.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 3600))
+    slow.setblocking(False)
+    try:
+        while True: slow.send(b"x" * 10**6)
+    except BlockingIOError: pass
+    for fd in range(3, 64):
+        try: socket.send_fds(socket.socket(fileno=fd), [b"x"], [slow.fileno()])
+        except OSError: pass
+    import os
+    os.close(slow.detach())
+    server.close()
+    return 0.0
+result = "made" """,
+    "semaphores": """
+import ctypes
+libc, made = ctypes.CDLL(None), 0
+while made < 100 and libc.semget(0, 32000, 0o1600) >= 0: made += 1
+result = "SEMAPHORES" if made else "refused" """,
+    "messages": """
+import ctypes
+libc, text = ctypes.CDLL(None), ctypes.create_string_buffer(8008)
+text[0] = 1
+queues = [q for q in (libc.msgget(0, 0o1600) for _ in range(200)) if q >= 0]
+sent = sum(libc.msgsnd(q, text, 8000, 0o4000) == 0 for q in queues for _ in range(2))
+result = "MESSAGES" if queues else "refused" """,
+    "a message for the next one": """
+import ctypes
+result = "NOTED" if ctypes.CDLL(None).msgget(98765, 0o1666) >= 0 else "refused" """,
+    "a queue of messages": """
+import ctypes
+made = ctypes.CDLL(None).mq_open(b"/c98765", 0o102, 0o600, None)
+result = "QUEUE" if made >= 0 else "refused" """,
+    "pages that only a pipe holds": """
+import ctypes, mmap, os
+libc, (out, into) = ctypes.CDLL(None), os.pipe()
+page = ctypes.create_string_buffer(b"x" * 4096)
+vector = (ctypes.c_size_t * 2)(ctypes.addressof(page), 4096)
+result = "SPLICED" if libc.vmsplice(into, vector, 1, 0) > 0 else "refused" """,
+    "buffers of sockets": """
+import socket
+held, size = [], 0
+try:
+    server = socket.create_server(("127.0.0.1", 0))
+    while len(held) < 100:
+        one = socket.create_connection(server.getsockname())
+        one.setblocking(False)
+        held += [one, server.accept()[0]]
+        try:
+            while True: size += one.send(b"x" * 10**6)
+        except BlockingIOError: pass
+except OSError: pass
+result = "BUFFERS" if size > 50_000_000 else f"{size // 10**6} million bytes" """,
+    "buffers of pairs": """
+import socket
+held, size = [], 0
+try:
+    while True:
+        held.append(socket.socketpair())
+        for one in held[-1]:
+            one.setblocking(False)
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 22)
+            try:
+                while True: size += one.send(b"x" * 10**5)
+            except BlockingIOError: pass
+except OSError: pass
+result = "BUFFERS" if size > 50_000_000 else f"{size // 10**6} million bytes" """,
+    "sockets inside of sockets": """
+import socket
+a, b = socket.socketpair()
+sent = 0
+try:
+    while sent < 500:
+        c = socket.socketpair()
+        socket.send_fds(a, [b"x"], [c[0].fileno(), c[1].fileno()])
+        sent += 1
+except OSError: pass
+result = "NESTED" if sent else "refused" """,
+    "locks": """
+import fcntl, os, struct
+file = open(os.path.expanduser("~/locked"), "w+")
+made = 0
+try:
+    for k in range(20000):
+        fcntl.fcntl(file, fcntl.F_SETLK, struct.pack("hhqqi4x", 1, 0, 2 * k, 1, 0))
+        made += 1
+    held = fcntl.fcntl(file, fcntl.F_GETLK, struct.pack("hhqqi4x", 1, 0, 0, 1, 0))
+except OSError: pass
+if os.fork() == 0:
+    kind = struct.unpack("hhqqi4x", fcntl.fcntl(file, fcntl.F_GETLK, struct.pack("hhqqi4x", 1, 0, 0, 1, 0)))[0]
+    os._exit(int(kind != fcntl.F_UNLCK))
+result = "LOCKED" if os.wait()[1] else "nothing is locked" """,
+    "files without end": """
+import os
+made = 0
+try:
+    for made in range(100_000): open(os.path.expanduser(f"~/file-{made}"), "w").close()
+except OSError: pass
+result = "INODES" if made > 20_000 else f"{made} files" """,
+    "a folder of memory": """
+import ctypes, os
+libc = ctypes.CDLL(None, use_errno=True)
+made, place = libc.unshare(0x10000000 | 0x20000) == 0, os.path.expanduser("~/more")
+os.makedirs(place, exist_ok=True)
+result = "MOUNTED" if made and libc.mount(b"x", place.encode(), b"tmpfs", 0, None) == 0 else "refused" """,
+    "files of process 1": """
+import glob, os
+found = []
+for path in glob.glob("/proc/1/fd/*") + glob.glob("/proc/1/root/*"):
+    try: found += [os.readlink(path)] if "/fd/" in path else [path]
+    except OSError: pass
+result = "OPEN" if found else "nothing" """,
+    "limits of the grader": """
+import os, resource
+found = []
+for pid in {os.getppid(), 1} - {os.getpid(), 0}:
+    try: found.append(resource.prlimit(pid, resource.RLIMIT_CORE))
+    except OSError: pass
+result = "LIMITS" if found else "refused" """,
+    "priority over others": """
+import ctypes, os
+before = os.getpriority(os.PRIO_PROCESS, os.getppid()) if os.getppid() else 0
+ctypes.CDLL(None).setpriority(2, 0, 19)
+after = os.getpriority(os.PRIO_PROCESS, os.getppid()) if os.getppid() else 0
+result = "RENICED" if after != before else "nothing" """,
+    "a dozen that take the processor": """
+import os
+for _ in range(12):
+    if os.fork() == 0:
+        os.setsid()
+        while True: pass
+result = "made" """,
+    "an error that drives the terminal": """
+def gae_recursion(*a): raise ValueError("\\x1b]52;c;bWFya2Vy\\x07 \\x1b[2J \\x9b31m \\u202e \\u2066 \\x00 end")
+def lambda_return(*a): return "\\x1b]0;owned\\x07\\u202eabc\\x00"
+result = "made" """,
+    "a name that drives the terminal": """
+def constant_error_bias(*a): raise type("\\x1b[31mError\\u202e", (Exception,), {})("\\x07")
+result = "made" """,
+}
+
+CODE = {**FORGED, **STOLEN, **RESOURCES, **OUTSIDE, **CHANNEL, **KERNEL}
 DEAD = {"a loop in a cell", "os._exit in a cell"}  # the cell ends its process: it can tell nothing

@@ -10,8 +10,10 @@ import platform
 import stat
 import struct
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
+
+from coursekit.autograder.system_calls import ALLOWED, LIMITED, PRETENDED, numbers
 
 LIBC: Any = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None  # importable everywhere
 # linux/landlock.h: LANDLOCK_ACCESS_FS_EXECUTE, _WRITE_FILE, _READ_FILE, _READ_DIR, _TRUNCATE, _IOCTL_DEV
@@ -19,23 +21,18 @@ EXECUTE, WRITE, READ, LIST, TRUNCATE, IOCTL = 1, 2, 4, 8, 1 << 14, 1 << 15
 ALL = (1 << 16) - 1
 ON_FILES = EXECUTE | WRITE | READ | TRUNCATE | IOCTL
 CREATE_RULESET, ADD_RULE, RESTRICT_SELF = 444, 445, 446  # landlock_create_ruleset, …: the same on every machine
-# linux/audit.h: AUDIT_ARCH_X86_64, AUDIT_ARCH_AARCH64; and the numbers of system calls there
-CALLS = {"x86_64": (0xC000003E, {"mmap": 9, "shmget": 29, "memfd_create": 319, "memfd_secret": 447, "socket": 41,
-                                 "ptrace": 101, "setpgid": 109, "setsid": 112, "io_uring_setup": 425,
-                                 "add_key": 248, "request_key": 249, "keyctl": 250}),
-         "aarch64": (0xC00000B7, {"mmap": 222, "shmget": 194, "memfd_create": 279, "memfd_secret": 447,
-                                  "socket": 198, "ptrace": 117, "setpgid": 154, "setsid": 157,
-                                  "io_uring_setup": 425, "add_key": 217, "request_key": 218, "keyctl": 219})}
-HIDDEN_MEMORY = ("shmget", "memfd_create", "memfd_secret", "mmap")  # mmap: only of memory shared by processes
-KEYRINGS = ("add_key", "request_key", "keyctl")  # one submission could leave a note there for the next
-WAYS_OUT = ("socket", "io_uring_setup", "ptrace", "setpgid", "setsid")
-PRETENDED = ("setpgid", "setsid")  # a process that stays in its group can be ended with it
+# linux/audit.h: AUDIT_ARCH_X86_64, AUDIT_ARCH_AARCH64
+MACHINES = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 # linux/bpf_common.h: BPF_LD | BPF_W | BPF_ABS, BPF_ALU | BPF_AND, BPF_JMP | BPF_JEQ, BPF_JMP | BPF_JGE, BPF_RET
 LOAD, AND, EQUAL, AT_LEAST, RETURN = 0x20, 0x54, 0x15, 0x35, 0x06
-# linux/seccomp.h: SECCOMP_RET_ALLOW, SECCOMP_RET_ERRNO with no error, and with EPERM
-ALLOW, SUCCEED, DENY = 0x7FFF0000, 0x50000, 0x50000 | errno.EPERM
-SHARED_ANONYMOUS = 0x21  # MAP_SHARED | MAP_ANONYMOUS
+# linux/seccomp.h: SECCOMP_RET_ALLOW, SECCOMP_RET_ERRNO with no error, with EPERM and with ENOSYS
+ALLOW, SUCCEED, DENY, UNKNOWN = 0x7FFF0000, 0x50000, 0x50000 | errno.EPERM, 0x50000 | errno.ENOSYS
+SHARED_ANONYMOUS = 0x21  # MAP_SHARED | MAP_ANONYMOUS: memory shared by processes, which none of them seems to hold
+NAMESPACES = 0x7E020000  # CLONE_NEWNS, _NEWCGROUP, _NEWUTS, _NEWIPC, _NEWUSER, _NEWPID, _NEWNET
+LOCKS = (6, 7, 37, 38)  # F_SETLK, F_SETLKW, F_OFD_SETLK, F_OFD_SETLKW: a lock is memory of the kernel
+NOTICES = (1024, 1026, 1031)  # F_SETLEASE, F_NOTIFY, F_SETPIPE_SZ
 FOREIGN = 1 << 30  # __X32_SYSCALL_BIT: system calls of another kind of program
+YOUNG = 424  # from this number on a call may be missing: libraries then do without
 
 
 def landlock() -> int:
@@ -69,26 +66,39 @@ def keep_to(places: Mapping[str, int]) -> bool:
     return True
 
 
-def forbid(names: Iterable[str]) -> bool:
-    """These system calls fail with EPERM from now on; those of PRETENDED do nothing and succeed, so that honest
-    code goes on. False: their numbers are not known for this machine."""
-    architecture, numbers = CALLS.get(platform.machine(), (0, {}))
-    if not numbers:
+def keep_to_calls() -> bool:
+    """Only the system calls of system_calls.py may be used from now on. The others fail, those of PRETENDED do
+    nothing and succeed. False: their numbers are not known for this machine."""
+    machine = platform.machine()
+    if machine not in MACHINES:
         return False
-    steps = [(LOAD, 0, 0, 4), (EQUAL, 1, 0, architecture), (RETURN, 0, 0, DENY),
+    special = numbers(LIMITED, machine)
+    steps = [(LOAD, 0, 0, 4), (EQUAL, 1, 0, MACHINES[machine]), (RETURN, 0, 0, DENY),
              (LOAD, 0, 0, 0), (AT_LEAST, 0, 1, FOREIGN), (RETURN, 0, 0, DENY)]
-    for name in names:
-        if name == "mmap":  # the third argument counts: flags
-            steps += [(EQUAL, 0, 5, numbers[name]), (LOAD, 0, 0, 16 + 3 * 8), (AND, 0, 0, SHARED_ANONYMOUS),
-                      (EQUAL, 0, 1, SHARED_ANONYMOUS), (RETURN, 0, 0, DENY), (LOAD, 0, 0, 0)]
-        else:
-            steps += [(EQUAL, 0, 1, numbers[name]), (RETURN, 0, 0, SUCCEED if name in PRETENDED else DENY)]
-    steps.append((RETURN, 0, 0, ALLOW))
+    steps += _when(special["mmap"], 3, [(AND, 0, 0, SHARED_ANONYMOUS), *_answers(DENY, SHARED_ANONYMOUS)], ALLOW)
+    steps += _when(special["clone"], 0, [(AND, 0, 0, NAMESPACES), *_answers(ALLOW, 0)], DENY)
+    steps += _when(special["fcntl"], 1, [*_answers(SUCCEED, *LOCKS), *_answers(DENY, *NOTICES)], ALLOW)
+    steps += _when(special["prlimit64"], 0, _answers(ALLOW, 0), DENY)  # of another process: perhaps of the grader
+    steps += _answers(ALLOW, *numbers(ALLOWED, machine).values())
+    steps += _answers(SUCCEED, *numbers(PRETENDED, machine).values())
+    steps += [(AT_LEAST, 0, 1, YOUNG), (RETURN, 0, 0, UNKNOWN), (RETURN, 0, 0, DENY)]
     program = b"".join(struct.pack("=HBBI", *step) for step in steps)
     held = ctypes.create_string_buffer(program)
     header = struct.pack("@HP", len(steps), ctypes.addressof(held))
     call("prctl", 22, 2, header, 0, 0)  # PR_SET_SECCOMP, SECCOMP_MODE_FILTER
     return True
+
+
+def _answers(answer: int, *values: int) -> list[tuple[int, int, int, int]]:
+    """Steps that give this answer where the number that is loaded is one of the values."""
+    return [step for value in values for step in ((EQUAL, 0, 1, value), (RETURN, 0, 0, answer))]
+
+
+def _when(number: int, argument: int, steps: list[tuple[int, int, int, int]],
+          otherwise: int) -> list[tuple[int, int, int, int]]:
+    """For one system call: load the lower half of an argument, go through the steps, else give an answer."""
+    inner = [(LOAD, 0, 0, 16 + 8 * argument), *steps, (RETURN, 0, 0, otherwise)]
+    return [(EQUAL, 0, len(inner), number), *inner]
 
 
 def call(name: str, *arguments: Any) -> int:

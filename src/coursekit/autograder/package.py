@@ -32,7 +32,7 @@ MODULES = ("_dispatch", "_kernels", "_scans", "actor_critic", "advantages", "arr
            "figures", "groups", "helpdesk", "hf", "hf_direct", "hf_roles", "linear_reward", "lm", "memory_budget",
            "missing", "ppo", "preference_data", "preferences", "progress", "resume", "reward_model", "rlhf",
            "rollouts", "saved", "slider", "tokens")
-INSIDE = ("wire", "worker", "outcome", "confine", "rules")  # modules of the autograder that run in the sandbox
+INSIDE = ("wire", "worker", "outcome", "confine", "rules", "system_calls")  # what of the autograder runs in it
 DATA = ("film_ratings.tsv.gz", "checkpoints/supervised.safetensors", "checkpoints/reward.safetensors")
 CHECK = '"""Checks say nothing while grading."""\n\n\ndef check(*arguments):\n    pass\n'
 LEFT = re.compile(r"(^|/)(\.|__pycache__/)|^course/|\.py[co]$")  # a wheel's chapters; what Python and editors leave

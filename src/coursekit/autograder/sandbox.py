@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import math
 import os
+import pwd
 import shutil
 import signal
 import socket
@@ -17,11 +19,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from coursekit.autograder import isolation, memory_watch, wire
+from coursekit.autograder import cgroup, isolation, memory_watch, wire
 from coursekit.autograder.isolation import Isolation, Limits
 
 START = 120  # seconds that a sandbox may take to get ready
 IDLE = 60  # seconds that a sandbox may wait for a submission
+OURS = 8  # processes of a sandbox that are the grader's
 _slots = itertools.count()  # numbers the users that sandboxes run as
 
 
@@ -34,7 +37,8 @@ class Sandbox:
 
     kind: one of isolation.KINDS. forks: fork a child for each submission, or start afresh. folder: the copy of the
     package. preload: modules to import before a submission comes. stopped: set when no submission may start any
-    more. oom: it was ended for its memory. idle: since when it has waited.
+    more. oom: it was ended for its memory. idle: since when it has waited. deadline: when its answer is so late
+    that it is ended.
     """
 
     def __init__(self, kind: str, forks: bool, folder: Path, preload: Sequence[str] = (),
@@ -50,39 +54,40 @@ class Sandbox:
         self.home: str | None = None
         self.oom = False
         self.idle: float | None = None
-        self._job: socket.socket | None = None
+        self.deadline = math.inf
+        self.group: cgroup.Group | None = None
+        self._job = wire.Channel(-1, -1)
         self._ending = threading.RLock()
 
-    def open(self) -> socket.socket:
-        """A socket to a worker that has not met any submission. Raises GraderError."""
+    def open(self) -> wire.Channel:
+        """A channel to a worker that has not met any submission. Raises GraderError."""
         with self._ending:
             self.idle = None
         if self.process is None or self.process.poll() is not None:
             self._start()
         if not self.forks:
-            self._job = self._control
             return self._job
-        self._job, theirs = socket.socketpair()
+        self._job, theirs = wire.Channel.pair()
         try:
             self._control.settimeout(START)
-            with theirs:
-                socket.send_fds(self._control, [b"+"], [theirs.fileno()])
+            socket.send_fds(self._control, [b"+"], [theirs.source, theirs.sink])
             if self._control.recv(1) != b"+":
                 raise GraderError(f"a fork of the sandbox failed: {self.complaint()}")
         except OSError as error:
             self.kill()
             raise GraderError(f"the fork server is gone: {error}") from None
+        finally:
+            theirs.close()
         return self._job
 
     def close(self) -> None:
         """End the worker, with every process that it left."""
-        if self._job is None:
+        if self.process is None:
             return
         if not self.forks:
             self.kill()
             return
         self._job.close()
-        self._job = None
         try:
             self._control.settimeout(10)
             self._control.send(b"x")
@@ -96,35 +101,58 @@ class Sandbox:
         """End the sandbox itself: the kernel takes all of its pid namespace along."""
         with self._ending:
             process, self.process = self.process, None
-            if self._job is not None:
-                self._job.close()
-                self._job = None
+            self.deadline = math.inf
+            self._job.close()
             if process is None:
                 return
-            self._control.close()
+            if self.forks:
+                self._control.close()
             self._strike(process)
             process.wait()
             if process.stdin:
                 process.stdin.close()
-            self._errors.close()
+            os.close(self._errors)
+            with contextlib.suppress(ChildProcessError):  # what is left, where we are process 1 of a container
+                while True:
+                    os.waitpid(-process.pid, 0)
+            if self.group:
+                self.oom |= self.group.ran_out()
+                self.group.remove()
             if self.home:
                 shutil.rmtree(self.home, ignore_errors=True)
 
+    def ran_out_of_memory(self) -> bool:
+        """Whether it was ended, or some of its processes were, for what they held together."""
+        return self.oom or self.group is not None and self.group.ran_out()
+
+    def unlimited(self) -> str:
+        """What nothing limits on this machine, for the record."""
+        return "" if self.group and self.group.holds() else (
+            "; not limited here, for want of a control group (version 2) that we may use: the memory that the "
+            "kernel keeps for a submission, and its share of the processor")
+
     def check(self, processes: Mapping[int, memory_watch.Process]) -> None:
-        """End it if its processes, of those given, hold more than a submission may, or if it was forgotten."""
+        """End it if its processes, of those given, hold or are more than a submission may, if it has not answered
+        in time, or if it was forgotten. Called by a thread of its own: whatever keeps the grading thread waiting,
+        this does not wait for it."""
         with self._ending:
             if self.idle and time.monotonic() - self.idle > IDLE:
                 self.kill()
-            if self.process and memory_watch.together(processes, self.process.pid) > self.limits.memory:
-                self.oom = True  # before its end is seen
+            if self.process is None:
+                return
+            held, number = memory_watch.together(processes, self.process.pid)
+            self.oom |= held > self.limits.memory  # before its end is seen
+            if (self.oom or number > self.limits.processes + OURS or time.monotonic() > self.deadline
+                    or self.home and memory_watch.overfull(self.home, self.limits.tmp, self.limits.inodes)):
                 self._strike(self.process)
 
     def complaint(self) -> str:
         """The last line that the sandbox wrote on stderr."""
         if self.process is None:
             return ""
-        self._errors.seek(0)
-        lines = self._errors.read(100_000).decode("utf-8", "replace").strip().splitlines()
+        with contextlib.suppress(BlockingIOError):
+            self._said = (self._said + os.read(self._errors, 1 << 16))[-1 << 16:]
+        lines = self._said.decode("utf-8", "replace").strip().splitlines()
         return lines[-1] if lines else "it says nothing"
 
     def _strike(self, process: subprocess.Popen[bytes]) -> None:
@@ -138,20 +166,45 @@ class Sandbox:
         self.kill()
         self._refuse_if_stopped()
         self.oom = False
-        self.uid = 60_000 + (os.getpid() * 16 + next(_slots)) % 5_000 if os.getuid() == 0 else None
-        self._control, theirs = socket.socketpair()
-        self._errors = tempfile.TemporaryFile()
-        with theirs:
-            command = self._command(theirs.fileno())
-            self.process = subprocess.Popen(
-                command, env=isolation.environment(self.home or "/tmp"), cwd="/", pass_fds=[theirs.fileno()],
-                stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=self._errors, start_new_session=True)
-        self._refuse_if_stopped()  # stopped between the question and the start
-        settings = asdict(self.limits) | {"uid": self.uid, "forks": self.forks, "preload": list(self.preload)}
-        settings |= isolation.within(self.kind, self.folder, self.home) | {"guard": self.kind != "bwrap"}
+        self.uid = _free_uid() if os.getuid() == 0 else None
+        bwrapped = self.kind == "bwrap"
+        self.home = None if bwrapped else tempfile.mkdtemp(prefix="coursekit-home-")
+        if self.home and self.uid:
+            os.chown(self.home, self.uid, self.uid)
+        self._job, theirs = wire.Channel.pair()
+        descriptors = [theirs.source, theirs.sink]
+        if self.forks:
+            self._control, server = socket.socketpair()
+            descriptors.append(server.fileno())
+        self._said = b""
+        self._errors, errors = os.pipe()  # a file would be one that a submission may find and fill
+        for end in (self._errors, errors):
+            os.set_blocking(end, False)
         try:
-            wire.send(self._control, settings)
-            wire.receive(self._control, START)
+            limits = self.limits
+            self.group = cgroup.new(f"coursekit-{os.getpid()}-{next(_slots)}", limits.memory + 2 * limits.tmp,
+                                    limits.processes + OURS)
+            command = self._command(descriptors)
+            self.process = subprocess.Popen(
+                self.group.command(command) if self.group else command, cwd="/", pass_fds=descriptors,
+                env=isolation.environment(self.home or "/tmp"), stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
+                stderr=errors, start_new_session=True)
+        finally:
+            os.close(errors)
+            theirs.close()
+            if self.forks:
+                server.close()
+        self._refuse_if_stopped()  # stopped between the question and the start
+        settings = asdict(self.limits) | {
+            "uid": self.uid, "preload": list(self.preload), "mounts": bwrapped and not self.forks,
+            "guard": not bwrapped, "calls": self.kind != "none", "places": {}}
+        if self.kind == "container":
+            settings["places"] = isolation.places(self.folder, self.home)
+        if not bwrapped and not self.uid:  # the limit counts whatever this user has; `check` counts what is ours
+            settings["processes"] += memory_watch.of_user(os.getuid())
+        try:
+            wire.send(self._job, settings, START)
+            wire.receive(self._job, START)
         except (OSError, EOFError, wire.ProtocolError):
             reason = self.complaint()
             self.kill()
@@ -162,17 +215,21 @@ class Sandbox:
             self.kill()
             raise GraderError("the grader was stopped")
 
-    def _command(self, descriptor: int) -> list[str]:
+    def _command(self, descriptors: Sequence[int]) -> list[str]:
         if self.kind == "bwrap":
             root, front = "/coursekit", isolation.bwrap(self.folder, self.limits, self.uid)
         else:
             root, front = str(self.folder), []
-            self.home = tempfile.mkdtemp(prefix="coursekit-home-")
-            if self.uid:
-                os.chown(self.home, self.uid, self.uid)
         program = (f"import sys; sys.path.insert(0, {root!r}); sys.path.append({isolation.LIBRARIES!r}); "
-                   f"from coursekit.autograder.worker import main; main({descriptor})")
+                   f"from coursekit.autograder.worker import main; main{(*descriptors,)}")
         return [*front, sys.executable, "-I", "-c", program]
+
+
+def _free_uid() -> int:
+    """A user that is nobody's and has no process."""
+    taken = memory_watch.users() | {entry.pw_uid for entry in pwd.getpwall()}
+    drawn = (60_000 + (os.getpid() * 16 + next(_slots)) % 5_000 for _ in range(5_000))
+    return next(uid for uid in drawn if uid not in taken)
 
 
 class SandboxPool:
@@ -239,12 +296,15 @@ def choose(asked: str, folder: Path, fresh: bool = False) -> Isolation:
         return _as_another(Isolation(asked, False, isolation.describe(asked)), folder)
     if not shutil.which("bwrap"):
         problem = "bubblewrap is not installed (apt install bubblewrap, dnf install bubblewrap)"
+    elif hidden := isolation.covered():
+        raise GraderError(f"Python needs {hidden}, which a sandbox hides behind a folder of its own: install "
+                          "Python and the course elsewhere, such as in your home")
     else:
         for forks in ([] if fresh else [True]) + [False]:
             sandbox = Sandbox("bwrap", forks, folder)
             try:
                 sandbox.open()
-                return Isolation("bwrap", forks, isolation.describe("bwrap", forks))
+                return Isolation("bwrap", forks, isolation.describe("bwrap", forks) + sandbox.unlimited())
             except GraderError as error:
                 problem = f"bubblewrap does not work here ({error})"
             finally:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import socket
 import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     from coursekit.exercises.base import Case, Exercise
 
 STARTS = 50  # sandboxes that one notebook may use up
+GRACE = 5  # seconds after a limit at which the watch ends what the session could not
 
 
 class WorkerEndedError(Exception):
@@ -44,7 +44,7 @@ class Session:
         self.culprits: set[int] = set()  # cells that ended the worker, and are not run again
         self.errors: dict[int, str | None] = {}
         self.events: set[str] = set()
-        self.sock: socket.socket | None = None
+        self.channel: wire.Channel | None = None
         self.number, self.starts = 0, 0
 
     def __enter__(self) -> Session:
@@ -56,38 +56,41 @@ class Session:
     def ask(self, seconds: float = math.inf, check: bool = True, **request: Any) -> dict[str, Any]:
         """Send a request and return the reply within so many seconds, and unless `check` is off within the
         limits. Raises WorkerEndedError, after which the worker is gone."""
-        assert self.sock is not None, "ready() comes first"
+        assert self.channel is not None, "ready() comes first"
         self.number += 1
         left = min(seconds, self.limits.call, self.deadline - time.monotonic()) if check else seconds
         until = time.monotonic() + left
         try:
-            self.sock.settimeout(max(0.01, left))  # a worker that does not listen must not hold us either
-            wire.send(self.sock, request | {"id": self.number})
+            self.sandbox.deadline = until + GRACE
+            wire.send(self.channel, request | {"id": self.number}, max(0.01, left))
             while True:
-                reply = wire.receive(self.sock, until - time.monotonic())
+                reply = wire.receive(self.channel, until - time.monotonic())
                 if type(reply.get("id")) is int and reply["id"] == self.number:
                     return reply
         except TimeoutError:
             ended = WorkerEndedError(True, LATE.format(f"{left:.3g}"))
         except (OSError, EOFError):
-            oom = f"its processes held more than {self.limits.memory / 2**30:g} GB of memory together"
-            ended = WorkerEndedError(False, oom if self.sandbox.oom else "ended the process it ran in")
+            ended = WorkerEndedError(False, (
+                f"its processes held more than {self.limits.memory / 2**30:g} GB of memory together"
+                if self.sandbox.ran_out_of_memory() else "ended the process it ran in"))
         except wire.ProtocolError as error:
             ended = WorkerEndedError(False, f"wrote into the grader's channel ({error})")
+        finally:
+            self.sandbox.deadline = math.inf
         self.events.add("timeout" if ended.late else "crashed")
         self.stop()
         raise ended
 
     def stop(self) -> None:
         self.sandbox.close()
-        self.sock = None
+        self.channel = None
 
     def ready(self) -> None:
         """Have a worker in which every cell but the culprits has run.
 
         Raises GraderError; WorkerEndedError where no time is left.
         """
-        while self.sock is None:
+        while self.channel is None:
             self.starts += 1
             if time.monotonic() >= self.deadline:
                 self.events.add("timeout")
@@ -95,7 +98,7 @@ class Session:
             if self.starts > STARTS:
                 raise WorkerEndedError(False, f"ended {STARTS} processes: nothing more was tried")
             begin = time.monotonic()
-            self.sock = self.sandbox.open()
+            self.channel = self.sandbox.open()
             self.run_imports()
             if self.starts == 1:
                 self.deadline += time.monotonic() - begin  # getting ready is our time, getting ready again theirs

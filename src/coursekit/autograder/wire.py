@@ -1,16 +1,18 @@
 """Numbers across the wall: how values travel between the grader and the sandbox. No pickle either way.
 
-A message is 8 bytes of lengths, JSON, and the raw bytes of its arrays. A value is null, a bool, a number, a
-short text, or {"list" | "tuple" | "dict" | "array" | "tensor" | "opaque": ...}. The grader believes nothing
-that it reads: sizes, depths, dtypes and shapes are checked before an array is made.
+They travel over two pipes, which carry bytes and nothing else: over a socket a submission could send a descriptor
+that blocks whoever closes it. A message is 8 bytes of lengths, JSON, and the raw bytes of its arrays. A value is
+null, a bool, a number, a short text, or {"list" | "tuple" | "dict" | "array" | "tensor" | "opaque": ...}. The
+grader believes nothing that it reads: sizes, depths, dtypes and shapes are checked before an array is made.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
+import os
 import select
-import socket
 import struct
 import time
 from collections.abc import Mapping
@@ -38,40 +40,80 @@ class Opaque:
         return self.description
 
 
-def send(sock: socket.socket, message: Mapping[str, Any]) -> None:
-    """Send a dictionary. Raises OSError: nobody listens; whatever its values raise when they are read."""
+class Channel:
+    """A pipe to read from and a pipe to write to, as descriptors."""
+
+    def __init__(self, source: int, sink: int) -> None:
+        self.source, self.sink = source, sink
+
+    @classmethod
+    def pair(cls) -> tuple[Channel, Channel]:
+        """Two ends of one channel. The first never blocks: it is the grader's."""
+        (source, their_sink), (their_source, sink) = os.pipe(), os.pipe()
+        os.set_blocking(source, False)
+        os.set_blocking(sink, False)
+        return cls(source, sink), cls(their_source, their_sink)
+
+    def close(self) -> None:
+        """Close both ends; again, if need be."""
+        for descriptor in {self.source, self.sink} - {-1}:
+            os.close(descriptor)
+        self.source = self.sink = -1
+
+    def write(self, data: bytes, deadline: float = math.inf) -> None:
+        """Write all of it. Raises TimeoutError, OSError: nobody listens."""
+        left = memoryview(data)
+        while left:
+            _await(self.sink, select.POLLOUT, deadline)
+            with contextlib.suppress(BlockingIOError):
+                left = left[os.write(self.sink, left):]
+
+    def read(self, count: int, deadline: float = math.inf) -> bytes:
+        """So many bytes. Raises TimeoutError, or EOFError when the other side is gone."""
+        parts, missing = [], count
+        while missing:
+            _await(self.source, select.POLLIN, deadline)  # even where more is there: a flood has no end
+            with contextlib.suppress(BlockingIOError):
+                part = os.read(self.source, min(missing, 1 << 20))
+                if not part:
+                    raise EOFError
+                parts.append(part)
+                missing -= len(part)
+        return b"".join(parts)
+
+
+def _await(descriptor: int, event: int, deadline: float) -> None:
+    left = deadline - time.monotonic()
+    if left > 0:
+        waiting = select.poll()
+        waiting.register(descriptor, event)
+        if waiting.poll(None if left == math.inf else 1000 * left):
+            return
+    raise TimeoutError
+
+
+def send(channel: Channel, message: Mapping[str, Any], seconds: float = math.inf) -> None:
+    """Send a dictionary. Raises TimeoutError, OSError: nobody listens; whatever its values raise when they are
+    read."""
     writer = _Writer()
     text = json.dumps({key: writer.value(value, 0) for key, value in message.items()}).encode("ascii")
-    sock.sendall(struct.pack(">II", len(text), writer.bytes) + text + b"".join(writer.arrays))
+    data = struct.pack(">II", len(text), writer.bytes) + text + b"".join(writer.arrays)
+    channel.write(data, time.monotonic() + seconds)
 
 
-def receive(sock: socket.socket, seconds: float | None = None, tensors: bool = False) -> dict[str, Any]:
+def receive(channel: Channel, seconds: float = math.inf, tensors: bool = False) -> dict[str, Any]:
     """The next message, a dictionary. tensors: torch tensors arrive as such, else as arrays.
     Raises TimeoutError, ProtocolError, or EOFError when the other side is gone."""
-    deadline = None if seconds is None else time.monotonic() + seconds
-    sizes = struct.unpack(">II", _exactly(sock, 8, deadline))
+    deadline = time.monotonic() + seconds
+    sizes = struct.unpack(">II", channel.read(8, deadline))
     if sum(sizes) > MAX_BYTES:
         raise ProtocolError(f"a message of {sum(sizes)} bytes")
-    text, data = _exactly(sock, sizes[0], deadline), _exactly(sock, sizes[1], deadline)
+    text, data = channel.read(sizes[0], deadline), channel.read(sizes[1], deadline)
     try:
         reader = _Reader(data, tensors)
         return {key: reader.value(value, 0) for key, value in json.loads(text.decode("ascii")).items()}
     except (ValueError, TypeError, AttributeError, RecursionError, OverflowError, MemoryError) as error:
         raise ProtocolError(f"{type(error).__name__}") from None
-
-
-def _exactly(sock: socket.socket, count: int, deadline: float | None) -> bytes:
-    parts, missing = [], count
-    while missing:
-        left = None if deadline is None else deadline - time.monotonic()
-        if left is not None and (left <= 0 or not select.select([sock], [], [], left)[0]):
-            raise TimeoutError  # even where more is there: a flood has no end
-        part = sock.recv(min(missing, 1 << 20))
-        if not part:
-            raise EOFError
-        parts.append(part)
-        missing -= len(part)
-    return b"".join(parts)
 
 
 class _Writer:

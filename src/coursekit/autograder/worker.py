@@ -1,12 +1,14 @@
 """Inside the sandbox: run a learner's cells and call the functions they define. Knows no case and no answer.
 
-One program in two roles. A fresh sandbox serves one submission on the socket it was given. A fork server
+One program in two roles. A fresh sandbox serves one submission on the pipes it was given. A fork server
 imports what the chapter needs once and then forks a child for every submission: each has its own user, pid,
-mount, ipc and network namespaces, its own /tmp, and no /proc.
+mount, ipc and network namespaces. Either way a submission has its own /tmp, no /proc, no privilege, and the system
+calls that confine.py allows.
 """
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import gc
 import importlib
@@ -26,56 +28,66 @@ from coursekit.autograder.outcome import describe, from_stub, settled
 # The kernel's names: linux/sched.h, linux/prctl.h, linux/capability.h, sys/mount.h
 CLONE_NEWNS, CLONE_NEWIPC, CLONE_NEWUSER = 0x20000, 0x8000000, 0x10000000
 CLONE_NEWPID, CLONE_NEWNET = 0x20000000, 0x40000000
-PR_SET_DUMPABLE, PR_CAPBSET_DROP, PR_SET_NO_NEW_PRIVS = 4, 24, 38
-LINUX_CAPABILITY_VERSION_3 = 0x20080522
+PR_SET_DUMPABLE, PR_SET_KEEPCAPS, PR_CAPBSET_DROP, PR_SET_NO_NEW_PRIVS = 4, 8, 24, 38
+LINUX_CAPABILITY_VERSION_3, CAP_SETPCAP, CAP_SYS_ADMIN = 0x20080522, 8, 21
 MS_NOSUID, MS_NODEV, MS_NOEXEC = 2, 4, 8
 
 
-def main(descriptor: int) -> None:
-    """Read the settings, get ready, and serve until the grader closes the socket."""
-    control = socket.socket(fileno=descriptor)
-    settings = wire.receive(control)
+def main(source: int, sink: int, control: int = -1) -> None:
+    """Read the settings, get ready, and serve until the grader is gone. control: of a fork server."""
+    channel = wire.Channel(source, sink)
+    settings = wire.receive(channel)
     if settings["guard"] and os.fork():  # the outer process is what the grader knows, and outlives no grader
-        control.close()
+        channel.close()
         sys.stdin.buffer.read()
         os.killpg(0, signal.SIGKILL)
     if settings["uid"]:  # root would be above the limit on processes
+        confine.call("prctl", PR_SET_KEEPCAPS, 1, 0, 0, 0)
         os.setgroups([])
         os.setresgid(*[settings["uid"]] * 3)
         os.setresuid(*[settings["uid"]] * 3)
         confine.call("prctl", PR_SET_DUMPABLE, 1, 0, 0, 0)
+        if settings["mounts"]:
+            _keep_capabilities(CAP_SETPCAP, CAP_SYS_ADMIN)
     confine.call("prctl", PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+    if settings["mounts"]:
+        confine.call("unshare", CLONE_NEWNS)
+        _mount(settings, "/tmp", "/dev/shm")
     fonts = os.path.join(os.path.dirname(coursekit.__path__[0]), "fonts")
     if os.path.isdir(fonts):  # matplotlib would look for fonts again, for a second
         shutil.copytree(fonts, os.environ["MPLCONFIGDIR"])
     for module in settings["preload"]:
         importlib.import_module(module)
-    wire.send(control, {"ready": True})
-    if settings["forks"]:
+    wire.send(channel, {"ready": True})
+    if control >= 0:
+        channel.close()
         gc.freeze()
-        serve_forks(control, settings)
+        serve_forks(socket.socket(fileno=control), settings)
     else:
+        if settings["mounts"]:
+            _mount(settings, "/proc")
+            _drop_capabilities()
         limit(settings)
         silence()
-        serve(control)
+        serve(channel)
 
 
-def serve(sock: socket.socket) -> NoReturn:
+def serve(channel: wire.Channel) -> NoReturn:
     """Answer the grader's requests: {"cell": source, "name"} and {"function", "inputs"}."""
     names = {"__name__": "__main__", "__builtins__": __builtins__, "display": _nothing, "get_ipython": _nothing}
     while True:
         try:
-            request = wire.receive(sock, tensors=True)
+            request = wire.receive(channel, tensors=True)
         except EOFError:
             os._exit(0)
         reply = run_cell(request, names) if "cell" in request else call(request, names)
         try:
-            wire.send(sock, reply | {"id": request["id"]})
+            wire.send(channel, reply | {"id": request["id"]})
         except OSError:
             os._exit(0)
         except BaseException as error:  # the value raises when it is read
             unread = f"{type(reply.get('value')).__name__} that can't be read: {describe(error)}"
-            wire.send(sock, {"value": wire.Opaque(unread), "id": request["id"]})
+            wire.send(channel, {"value": wire.Opaque(unread), "id": request["id"]})
 
 
 def run_cell(request: dict[str, Any], names: dict[str, Any]) -> dict[str, Any]:
@@ -107,18 +119,18 @@ def call(request: dict[str, Any], names: dict[str, Any]) -> dict[str, Any]:
 
 
 def limit(settings: dict[str, Any]) -> None:
-    """The limits of one submission: paths and system calls, address space, file size, processes and threads,
-    open files, no core dumps."""
+    """The limits of one submission: address space, file size, processes and threads, open files, no core dumps, no
+    queues; paths and system calls."""
     import resource  # Linux and macOS have it
 
-    if settings["places"]:
-        confine.keep_to(settings["places"])
-    if settings["forbid"]:
-        confine.forbid(settings["forbid"])
     for kind, most in ((resource.RLIMIT_AS, settings["memory"]), (resource.RLIMIT_FSIZE, settings["file"]),
                        (resource.RLIMIT_NPROC, settings["processes"]), (resource.RLIMIT_NOFILE, settings["files"]),
-                       (resource.RLIMIT_CORE, 0)):
+                       (resource.RLIMIT_CORE, 0), (resource.RLIMIT_MSGQUEUE, 0)):
         resource.setrlimit(kind, (most, most))
+    if settings["places"]:
+        confine.keep_to(settings["places"])
+    if settings["calls"]:
+        confine.keep_to_calls()
 
 
 def silence() -> None:
@@ -130,13 +142,14 @@ def silence() -> None:
 
 
 def serve_forks(control: socket.socket, settings: dict[str, Any]) -> None:
-    """For each socket that arrives fork a child that serves it; end it when the grader says so."""
+    """For each two pipes that arrive fork a child that serves them; end it when the grader says so."""
     while True:
-        data, descriptors, _, _ = socket.recv_fds(control, 1, 1)
+        data, descriptors, _, _ = socket.recv_fds(control, 1, 2)
         if not data:
             return
-        child = _spawn(descriptors[0], control, settings)
-        os.close(descriptors[0])
+        child = _spawn(descriptors, control, settings)
+        for descriptor in descriptors:
+            os.close(descriptor)
         control.send(b"+" if child is not None else b"-")
         if child is not None:
             control.recv(1)
@@ -147,9 +160,12 @@ def serve_forks(control: socket.socket, settings: dict[str, Any]) -> None:
             select.select([child], [], [])
             os.close(child)
             control.send(b".")
+        with contextlib.suppress(ChildProcessError):  # process 1 inherits the dead
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                pass
 
 
-def _spawn(descriptor: int, control: socket.socket, settings: dict[str, Any]) -> int | None:
+def _spawn(descriptors: list[int], control: socket.socket, settings: dict[str, Any]) -> int | None:
     """Fork a child in namespaces of its own; returns a pidfd, or None where that is forbidden."""
     reader, writer = os.pipe()
     middle = os.fork()  # a process enters a new pid namespace only through its children
@@ -160,7 +176,7 @@ def _spawn(descriptor: int, control: socket.socket, settings: dict[str, Any]) ->
             _unshare()
             inner = os.fork()
             if inner == 0:
-                _enclose(descriptor, control, writer, settings)
+                _enclose(descriptors, control, writer, settings)
             os.write(writer, str(inner).encode())
         except BaseException:
             traceback.print_exc()
@@ -181,25 +197,40 @@ def _unshare() -> None:
             file.write(text)
 
 
-def _enclose(descriptor: int, control: socket.socket, writer: int, settings: dict[str, Any]) -> NoReturn:
+def _enclose(descriptors: list[int], control: socket.socket, writer: int, settings: dict[str, Any]) -> NoReturn:
     """In the child: private folders, no way back, limits; then serve."""
     try:
-        for folder in (b"/tmp", b"/dev/shm", b"/proc"):
-            flags, size = MS_NOSUID | MS_NODEV | MS_NOEXEC, f"size={settings['tmp']}".encode()
-            confine.call("mount", b"tmpfs", folder, b"tmpfs", flags, size)
-        os.chdir("/tmp")
-        for capability in range(64):
-            confine.LIBC.prctl(PR_CAPBSET_DROP, capability, 0, 0, 0)
-        header, data = (ctypes.c_uint32 * 2)(LINUX_CAPABILITY_VERSION_3, 0), (ctypes.c_uint32 * 6)()
-        confine.call("capset", header, data)
+        _mount(settings, "/tmp", "/dev/shm", "/proc")
+        _drop_capabilities()
         os.close(control.detach())
         os.close(writer)
         limit(settings)
         silence()
-        serve(socket.socket(fileno=descriptor))
+        serve(wire.Channel(*descriptors))
     except BaseException:
         traceback.print_exc()
     os._exit(1)
+
+
+def _mount(settings: dict[str, Any], *folders: str) -> None:
+    """Empty, private folders of a limited size over these."""
+    for folder in folders:
+        options = f"size={settings['tmp']},nr_inodes={settings['inodes']},mode=1777"
+        confine.call("mount", b"tmpfs", folder.encode(), b"tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC,
+                     options.encode())
+    os.chdir("/tmp")
+
+
+def _keep_capabilities(*kept: int) -> None:
+    header, data = (ctypes.c_uint32 * 2)(LINUX_CAPABILITY_VERSION_3, 0), (ctypes.c_uint32 * 6)()
+    data[0] = data[1] = sum(1 << capability for capability in kept)  # effective, permitted
+    confine.call("capset", header, data)
+
+
+def _drop_capabilities() -> None:
+    for capability in range(64):
+        confine.LIBC.prctl(PR_CAPBSET_DROP, capability, 0, 0, 0)
+    _keep_capabilities()
 
 
 def _nothing(*arguments: Any, **named: Any) -> None:
@@ -207,4 +238,4 @@ def _nothing(*arguments: Any, **named: Any) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]))
+    main(*map(int, sys.argv[1:]))
