@@ -104,7 +104,7 @@ class Exercises(SphinxDirective):
         total = (f"{len(shown)} exercises, {sum(e.points for e in shown)} points, "
                  f"{sum(len(e.mistakes) for e in shown)} mistakes known by name.\n\n")
         head = ("exercise", "id", "points", "difficulty", "minutes", "known mistakes")
-        return self.parse_text_to_nodes(total + table(head, rows))
+        return [*self.parse_text_to_nodes(total), *framed(self, table(head, rows), "exercises")]
 
 
 class Progress(SphinxDirective):

@@ -24,10 +24,28 @@ function load(name) {
     document.head.append(made);
   });
 }
-// What a reader wrote and solved stays in this browser: {answer, solved} of an exercise.
-function kept(id) {
-  try { return JSON.parse(localStorage.getItem(`coursekit:${id}`)) || {}; } catch { return {}; }
+// What a reader wrote and solved stays in this browser: {answer, others, solved} of an exercise. others: versions of
+// the answer in whose place another tab, a reset or a loaded file has put one; they wait for the reader's choice.
+const KEPT = "coursekit:";
+function cleaned({answer, others, solved}) {
+  const text = (x) => typeof x === "string" ? x : undefined;
+  return {answer: text(answer), others: Array.isArray(others) ? others.filter(text) : [], solved: text(solved)};
 }
+function kept(id) {
+  try { return cleaned(JSON.parse(localStorage.getItem(KEPT + id)) ?? {}); } catch { return cleaned({}); }
+}
+// Returns "", or why nothing was kept: "blocked" or "full".
+function keep(id, changes) {
+  try {
+    const {others, ...record} = {...kept(id), ...changes};
+    localStorage.setItem(KEPT + id, JSON.stringify(others.length ? {...record, others} : record));
+    return "";
+  } catch (error) {
+    return error.name === "QuotaExceededError" ? "full" : "blocked";
+  }
+}
+const unkept = () => keep("", {}) || (localStorage.removeItem(KEPT), ""); // only tried
+const markOf = (id) => kept(id).solved ? "✓ solved" : "";
 function offer(cell) {
   const mark = [...cell.classList].find((word) => word.startsWith("exercise-")); // written by _ext/tryit.py
   const id = mark?.slice("exercise-".length), section = cell.closest("section");
@@ -36,8 +54,9 @@ function offer(cell) {
   const name = section.querySelector("h3").textContent.split(":")[0].toLowerCase(); // "exercise 2.2"
   const button = Object.assign(document.createElement("button"), {type: "button", textContent: "Try it here"});
   button.setAttribute("aria-label", `Try it here: ${name}`);
-  const note = Object.assign(document.createElement("span"), {textContent: kept(id).solved ? "✓ solved" : ""});
+  const note = Object.assign(document.createElement("span"), {className: "ck-mark", textContent: markOf(id)});
   note.setAttribute("role", "status");
+  note.dataset.exercise = id;
   const bar = Object.assign(document.createElement("p"), {className: "ck-offer"});
   bar.dataset.exercise = id;
   bar.append(button, " ", note);
@@ -51,7 +70,33 @@ function offer(cell) {
       () => { note.textContent = "The editor did not load. Reload the page, or solve it in the notebook."; });
   });
 }
+// The table of all exercises has the same marks.
+function listed(row) {
+  const id = row.cells[1]?.textContent.trim(), place = row.querySelector("a");
+  const note = Object.assign(document.createElement("span"), {className: "ck-mark", textContent: markOf(id)});
+  note.dataset.exercise = id;
+  place?.after(" ", note);
+}
+// Solved, loaded or erased in another tab, or while this page lay in the browser's memory.
+function marked() {
+  document.querySelectorAll(".ck-mark").forEach((note) => { note.textContent = markOf(note.dataset.exercise); });
+}
+addEventListener("storage", marked);
+addEventListener("pageshow", (event) => { if (event.persisted) marked(); });
+// Paper shows an answer under its stub.
+addEventListener("beforeprint", () => {
+  document.querySelectorAll(".ck-print").forEach((old) => old.remove());
+  document.querySelectorAll(".ck-offer").forEach((bar) => {
+    const id = bar.dataset.exercise, text = bar.coursekitPanel?.written() ?? kept(id).answer;
+    if (text === undefined) return;
+    const box = Object.assign(document.createElement("div"), {className: "ck-print"});
+    box.append(Object.assign(document.createElement("p"), {textContent: `Your answer ${bar.querySelector(".ck-mark").textContent}`}),
+      Object.assign(document.createElement("pre"), {textContent: text}));
+    bar.before(box);
+  });
+});
 document.addEventListener("DOMContentLoaded", () => {
   document.querySelectorAll("div.cell.tag_check").forEach(offer);
+  document.querySelectorAll(".ck-exercises tbody tr").forEach(listed);
   if (document.getElementById("progress")) load("progress.js");
 });

@@ -1,6 +1,18 @@
 // The panel under an exercise: an editor, a verdict, hints. course.js loads it at the first "Try it here".
 (() => {
   const KEY = /Mac|iPhone|iPad/.test(navigator.platform) ? "⌘" : "Ctrl";
+  const LEAVING = "copy your answer to the notebook before you leave this page";
+  const KEEPS = {
+    "": "What you write stays in this browser.",
+    blocked: `This browser does not let the page keep anything: ${LEAVING}.`,
+    full: `This browser's storage is full, and what you write now is not kept: ${LEAVING}.`,
+  };
+  const VERSIONS = { // what is said of another version, the button that changes to it, the one that drops it
+    reset: ["The stub is back, and your answer is kept.", "Undo the reset", "Discard my answer"],
+    erased: ["In another tab this answer was reset or erased.", "Show the stub", "Keep this answer"],
+    tab: ["Another tab holds another version of this answer.", "Show the other version", "Discard the other version"],
+    kept: ["Another version of this answer is kept.", "Show the other version", "Discard the other version"],
+  };
   const panels = {};
 
   function make(tag, properties, ...children) {
@@ -25,11 +37,6 @@
       i % 2 ? make(part[0] === "`" ? "code" : "em", {textContent: part.slice(1, -1)}) : part);
   }
 
-  // Storage may be full or forbidden: then an answer lasts as long as its page.
-  function keep(id, changes) {
-    try { localStorage.setItem(`coursekit:${id}`, JSON.stringify({...kept(id), ...changes})); } catch { /* no matter */ }
-  }
-
   async function copied(text) {
     try {
       await navigator.clipboard.writeText(text);
@@ -49,17 +56,74 @@
       Object.assign(this, offer, coursekitTry.exercises[offer.id], {turn: 0, shown: 0});
       this.build();
       this.bar.after(this.section);
+      this.bar.coursekitPanel = this; // for what is printed
       this.place = this.bar.parentElement; // the exercise's own section
-      const answer = kept(this.id).answer;
+      this.others = this.kept().others;
+      this.disk = this.last = this.kept().answer; // what this tab knows to be kept; what the editor held last
       this.editor = coursekitEditor(this.section.firstChild, {
-        text: typeof answer === "string" ? answer : this.stub, label: `Your answer to ${this.name}`,
-        help: this.section.children[1].id, onRun: () => this.check(),
-        onChange: () => this.keep()});
+        text: this.last, label: `Your answer to ${this.name}`, help: `ck-help-${this.id}`,
+        onRun: () => this.check(), onChange: () => { this.keep(); this.age(); }});
+      this.tell(unkept());
+      this.compare();
     }
 
-    keep(changes) {
+    kept() {
+      return {...kept(this.id), answer: kept(this.id).answer ?? this.stub};
+    }
+
+    written() {
       const text = this.editor.text();
-      keep(this.id, {answer: text === this.stub ? undefined : text, ...changes});
+      return text === this.stub ? undefined : text;
+    }
+
+    // Keeps what the editor holds. What another tab has written since is not replaced: it becomes a version.
+    keep(changes, versions) {
+      const text = this.editor.text(), {answer, others} = this.kept();
+      const aside = new Set(versions ?? (this.failure ? this.others : others));
+      if (!versions) {
+        if (answer !== this.disk) aside.add(answer);
+        aside.delete(this.last); // the text is that one, edited
+      }
+      for (const none of [text, this.stub]) aside.delete(none);
+      this.others = [...aside];
+      this.last = text;
+      this.tell(keep(this.id, {answer: this.written(), others: this.others, ...changes}));
+      if (!this.failure) this.disk = text;
+      this.compare();
+    }
+
+    tell(failure) {
+      this.failure = failure;
+      this.keeps.textContent = KEEPS[failure];
+    }
+
+    // The versions that the editor does not hold: the other tab's first.
+    versions() {
+      const text = this.editor.text(), {answer, others} = this.kept();
+      return [...(answer === this.disk ? [] : [answer]), ...(this.failure ? this.others : others)]
+        .filter((version) => version !== text);
+    }
+
+    compare() {
+      const versions = this.versions(), {answer} = this.kept();
+      this.rival = answer === this.disk && versions.includes(this.before) ? this.before : versions[0];
+      this.choice.hidden = this.rival === undefined;
+      if (this.choice.hidden) return;
+      const words = this.editor.text() === this.stub && this.rival === this.before ? "reset"
+        : answer === this.disk || answer !== this.rival ? "kept" : answer === this.stub ? "erased" : "tab";
+      [...this.choice.children].forEach((child, i) => { child.textContent = VERSIONS[words][i]; });
+    }
+
+    // Puts another text into the editor, and what was there among the versions.
+    change(to) {
+      const versions = [...this.versions(), this.editor.text()];
+      this.editor.replace(to);
+      this.keep({}, versions);
+    }
+
+    choose(action) {
+      action();
+      (this.choice.hidden ? this.resetter : document.activeElement).focus();
     }
 
     build() {
@@ -67,6 +131,12 @@
       this.halt = button("Stop", () => this.stop());
       this.hinter = button("", () => this.hint());
       this.copier = button("Copy to notebook", () => this.copy());
+      this.resetter = button("Reset", () => this.reset());
+      this.keeps = make("span", {});
+      this.choice = make("div", {className: "ck-choice ck-buttons", hidden: true}, make("p", {role: "status"}),
+        button("", () => this.choose(() => this.change(this.rival))),
+        button("", () => this.choose(() => this.keep({}, this.versions().filter((v) => v !== this.rival)))));
+      this.old = make("p", {className: "ck-old", hidden: true, textContent: "You have changed the answer since this verdict."});
       this.verdict = make("div", {className: "ck-verdict", "aria-live": "polite"});
       this.hintBox = make("div", {className: "ck-hints", "aria-live": "polite"});
       this.said = make("p", {className: "ck-said", role: "status"});
@@ -74,10 +144,10 @@
       this.section = make("section", {className: "ck-try", hidden: true, "aria-label": `Try ${this.name} here`},
         make("div", {className: "ck-editor highlight"}),
         make("p", {className: "ck-help", id: `ck-help-${this.id}`},
-          "Tab indents; to leave the editor press Escape, then Tab. What you write stays in this browser."),
+          "Tab indents; to leave the editor press Escape, then Tab. ", this.keeps),
         make("div", {className: "ck-buttons"}, this.run, this.halt, this.hinter,
-          button("Show the solution", () => this.solve()), this.copier, button("Reset", () => this.reset())),
-        this.said, this.verdict, this.printed, this.hintBox);
+          button("Show the solution", () => this.solve()), this.copier, this.resetter),
+        this.choice, this.said, this.old, this.verdict, this.printed, this.hintBox);
       this.busy(false);
       this.labelHint();
     }
@@ -115,7 +185,7 @@
       const result = await coursekitTry.run(this.id, text);
       if (turn !== this.turn) return; // stopped: what comes now is too late
       this.busy(false);
-      this.show(result);
+      this.show(result, text);
     }
 
     stop() {
@@ -126,7 +196,14 @@
       this.show({status: "stopped", lines: ["Stopped."], printed: ""});
     }
 
-    show({status, lines, printed}) {
+    // A verdict on another text than the editor holds is out of date.
+    age() {
+      this.old.hidden = this.judged === undefined || this.editor.text() === this.judged;
+    }
+
+    show({status, lines, printed}, text) {
+      this.judged = text;
+      this.age();
       this.verdict.dataset.status = status;
       this.verdict.replaceChildren(make("pre", {}, ...lines.map((line) =>
         make("span", {className: line.startsWith("  ") ? "ck-more" : ""}, `${line}\n`))));
@@ -163,17 +240,29 @@
     }
 
     async copy() {
-      const done = await copied(this.editor.text());
+      const text = this.editor.text(), done = await copied(text);
+      if (done) this.copied = text;
       this.copier.focus(); // the old way of copying takes it
       this.say(done ? `Copied. In the notebook, paste it over the cell with "def ${this.function}".`
         : "This browser does not let a page copy. Mark the text in the editor and copy it.");
     }
 
     reset() {
-      this.editor.replace(this.stub);
-      this.say(`The stub is back. To have your answer again, press ${KEY}+Z in the editor.`);
+      this.before = this.editor.text();
+      this.say("");
+      this.change(this.stub);
     }
   }
+
+  function compare() {
+    Object.values(panels).forEach((panel) => panel.compare());
+  }
+  addEventListener("storage", compare);
+  addEventListener("pageshow", compare);
+  addEventListener("beforeunload", (event) => {
+    const lost = (panel) => panel.failure && panel.written() !== undefined && panel.written() !== panel.copied;
+    if (Object.values(panels).some(lost)) event.preventDefault();
+  });
 
   window.coursekitPanel = (offer) => (panels[offer.id] ??= new Panel(offer)).toggle();
 })();

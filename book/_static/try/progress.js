@@ -2,14 +2,14 @@
 (() => {
   const box = document.getElementById("progress"), points = JSON.parse(box.dataset.points);
 
-  function button(text, action) {
-    const made = Object.assign(document.createElement("button"), {type: "button", textContent: text});
+  function button(text, action, className = "") {
+    const made = Object.assign(document.createElement("button"), {type: "button", textContent: text, className});
     made.addEventListener("click", action);
     return made;
   }
 
   function records() {
-    return Object.keys(points).map((id) => [id, kept(id)]).filter(([, r]) => r.solved || r.answer);
+    return Object.keys(points).map((id) => [id, kept(id)]).filter(([, r]) => r.solved || r.answer || r.others.length);
   }
 
   function count() {
@@ -18,15 +18,39 @@
     box.querySelector("label").textContent = `${solved.length} of ${Object.keys(points).length} solved, ` +
       `${sum(solved)} of ${sum(Object.keys(points))} points`;
     box.querySelector("progress").value = solved.length;
-    box.querySelector(".ck-buttons").hidden = !records().length;
+    box.querySelectorAll(".ck-some").forEach((made) => { made.hidden = !records().length; });
+  }
+
+  function say(text) {
+    const said = box.querySelector("[role=status]");
+    said.textContent = text;
+    said.focus();
   }
 
   function save() {
     const text = JSON.stringify(Object.fromEntries(records()), null, 1);
     const link = Object.assign(document.createElement("a"),
       {href: URL.createObjectURL(new Blob([text], {type: "application/json"})), download: "coursekit-answers.json"});
-    link.click();
-    setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+    link.click(); // the address stays good: a browser that asks first reads it later
+  }
+
+  // What a file holds is added to what is here; where both have an answer, the file's becomes a version of it.
+  async function load(file) {
+    const found = await file.text().then(JSON.parse).catch(() => null);
+    const loaded = Object.keys(points).map((id) => [id, cleaned(found?.[id] ?? {})])
+      .filter(([, r]) => r.solved || r.answer || r.others.length);
+    if (!loaded.length) return say(`${file.name} holds no answers. Choose a file that "Save as a file" has made.`);
+    let both = 0, failure = "";
+    for (const [id, r] of loaded) {
+      const here = kept(id), new_ = [r.answer, ...r.others].filter((text) => text && text !== here.answer);
+      const answer = here.answer ?? new_.shift(), others = [...new Set([...here.others, ...new_])];
+      both += others.length > here.others.length;
+      failure ||= keep(id, {answer, others, solved: [here.solved, r.solved].filter(Boolean).sort()[0]});
+    }
+    count();
+    if (failure) return say("Not everything could be kept: this browser's storage is full.");
+    say(`Loaded ${loaded.length} exercise${loaded.length === 1 ? "" : "s"}.` + (both ? ` ${both} had another answer ` +
+      "here: both are kept, and the exercise lets you choose." : ""));
   }
 
   function ask(on) {
@@ -35,26 +59,30 @@
   }
 
   function erase() {
-    Object.keys(localStorage).filter((key) => key.startsWith("coursekit:")).forEach((key) => localStorage.removeItem(key));
+    Object.keys(localStorage).filter((key) => key.startsWith(KEPT)).forEach((key) => localStorage.removeItem(key));
     box.querySelector(".ck-ask").hidden = true;
     count();
-    const said = box.querySelector("[role=status]");
-    said.textContent = "Erased.";
-    said.focus();
+    say("Erased.");
   }
 
   function build() {
     box.innerHTML = `<label for="ck-bar"></label> <progress id="ck-bar" max="${Object.keys(points).length}"></progress>
       <p>Exercises that you solve on the pages are counted here, in this browser and nowhere else.</p>
-      <div class="ck-buttons"></div>
+      <div class="ck-buttons"></div><input type="file" accept=".json,application/json" hidden>
       <div class="ck-ask" hidden><p>Erase every answer and every mark? This can't be undone.</p></div>
       <p role="status" tabindex="-1"></p>`;
-    box.querySelector(".ck-buttons").append(button("Save as a file", save), button("Erase", () => ask(true)));
+    const chooser = box.querySelector("input");
+    chooser.addEventListener("change", () => { load(chooser.files[0]); chooser.value = ""; });
+    box.querySelector(".ck-buttons").append(button("Save as a file", save, "ck-some"),
+      button("Load a file", () => chooser.click()), button("Erase", () => ask(true), "ck-some"));
     box.querySelector(".ck-ask").append(button("Keep them", () => ask(false)), button("Erase all", erase));
-    box.hidden = false;
   }
 
-  try { localStorage.getItem("coursekit"); } catch { return; } // no storage, no progress
+  box.hidden = false;
+  if (unkept() === "blocked") {
+    box.textContent = "This browser does not let the pages keep anything: answers and marks are gone once you leave a page.";
+    return;
+  }
   build();
   count();
   addEventListener("pageshow", count); // back from a chapter
