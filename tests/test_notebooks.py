@@ -165,3 +165,15 @@ def test_text_and_back_keeps_a_notebook(tmp_path):
         copy.write_bytes(path.read_bytes())
         nb.take(nb.jupytext.writes(read(path), fmt=nb.FORMAT), copy)
         assert copy.read_text() == Path(path).read_text()
+
+
+def test_an_editor_may_have_arguments_and_an_empty_task_is_filled(tmp_path, monkeypatch):
+    path = tmp_path / "02_gae.ipynb"
+    notebook = read(BOOK / "02_gae.ipynb")
+    cell = next(c for c in notebook.cells if mark(c) == {"exercise": "gae.weights", "role": "task"})
+    text, cell.source = cell.source, ""
+    nbformat.write(notebook, path)
+    monkeypatch.setenv("EDITOR", "touch -c")
+    nb.edit(path)
+    assert [c.source for c in read(path).cells if mark(c) == mark(cell)] == [text]
+    assert len(read(path).cells) == len(notebook.cells)

@@ -18,6 +18,7 @@ from pathlib import Path
 import jupytext
 import nbformat
 from nbclient import NotebookClient
+from nbformat.v4 import new_markdown_cell
 from traitlets.config import Config
 
 from coursekit.autograder.draft import CELLS, render_task
@@ -63,6 +64,18 @@ def normalise(notebook):
     return notebook
 
 
+def with_tasks(notebook):
+    """The notebook with a task cell for each exercise: an empty one, yet to be filled, is lost in the markdown."""
+    marks = [cell.metadata.get("coursekit", {}) for cell in notebook.cells]
+    there, cells = {mark.get("exercise") for mark in marks if mark.get("role") == "task"}, []
+    for cell, mark in zip(notebook.cells, marks):
+        if mark.get("role") == "stub" and mark["exercise"] not in there:
+            cells.append(new_markdown_cell(metadata={"coursekit": {"exercise": mark["exercise"], "role": "task"}}))
+        cells.append(cell)
+    notebook.cells = cells
+    return notebook
+
+
 def _joined(outputs):
     """Neighbouring pieces of one stream as one: where the kernel cut them is chance."""
     joined = []
@@ -98,7 +111,7 @@ def execute(path):
 
 def take(text, path):
     """Put MyST markdown into the notebook at path, keeping the outputs of unchanged cells."""
-    new = jupytext.reads(text, fmt=FORMAT)
+    new = with_tasks(jupytext.reads(text, fmt=FORMAT))
     if path.exists():
         new = jupytext.combine.combine_inputs_with_outputs(new, nbformat.read(path, 4), fmt={"extension": ".md"})
     new.metadata.coursekit = {"notebook": path.stem}
