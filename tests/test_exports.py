@@ -42,7 +42,7 @@ POSSIBLE = sum(EXERCISES[i].points for i in IDS)
 
 def record(learner, name, right=(), share=0.5, **facts):
     verdicts = {i: Verdict(i, "correct" if i in right else "wrong", 1, 2, EXERCISES[i].points * (i in right),
-                           EXERCISES[i].points, None, (f"{i} …",)) for i in IDS}
+                           EXERCISES[i].points, None, (f"✓ {i}: 2 of 2 cases, 7 points",)) for i in IDS}
     whole = dict(learner=learner, name=name, status="graded", possible=POSSIBLE, isolation="", exercises=verdicts,
                  points=sum(v.points for v in verdicts.values()), shares=dict.fromkeys(IDS, share), files=1)
     return Record(**whole | facts)
@@ -280,6 +280,7 @@ def test_points_by_exercise_and_partial_credit(tmp_path):
     assert marks_of([record("2", "b", share=0.25)])[0].total == 0  # off, unless asked for
     page = learner_page(record("2", "b"), half, found)
     assert "A wrong answer earns the share of the cases that it passes." in page and "(2.5/10)" in page
+    assert "7 points" not in page and "2 of 2 cases" in page
     assert "the share of the cases" not in learner_page(record("2", "b"), half, Course("x"))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import re
 import textwrap
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -52,7 +53,9 @@ def learner_page(record: Record, mark: Mark, course: Course) -> str:
         by_hand = ", set by your instructor" if verdict.exercise in mark.by_hand else ""
         parts.append(f"<h2>{escape(title)} ({'–' if earned is None else number(earned)}/"
                      f"{number(course.worth(verdict.exercise))}{by_hand})</h2>")
-        parts.append(f"<pre>{escape(chr(10).join(verdict.lines))}</pre>")
+        first, *others = verdict.lines or ("",)
+        first = re.sub(r", \d+ points?$", "", first)  # the book's: the heading has what counts
+        parts.append(f"<pre>{escape(chr(10).join([first, *others]))}</pre>")
     if record.flags and not record.reason:
         parts.append("<h2>Notes</h2><ul>" + "".join(f"<li>{escape(f)}</li>" for f in record.flags) + "</ul>")
     return page(f"Feedback for {record.name}", parts)
