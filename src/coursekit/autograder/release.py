@@ -31,7 +31,7 @@ def released(path: Path) -> str:
 def keep_what_differs(texts: Mapping[Path, str]) -> None:
     """Raise ValueError where a file is there and is not what would be written: somebody may have edited it."""
     differs = [path for path, text in texts.items() if path.exists() and (
-        not path.is_file() or path.read_bytes() != text.encode())]
+        not path.is_file() or path.read_text(encoding="utf-8", errors="replace") != text)]
     if differs:
         more = f" and {len(differs) - 1} more" if len(differs) > 1 else ""
         raise ValueError(f"{differs[0]}{more} would be replaced, and differ from what is released (edited, or of "

@@ -5,7 +5,7 @@ import itertools
 import os
 import secrets
 import sys
-from collections import Counter
+from collections import defaultdict
 from pathlib import Path
 
 from coursekit.autograder import classroom, isolation, report, sandbox, submission
@@ -25,7 +25,7 @@ from coursekit.autograder.marks import Marker
 from coursekit.commands.common import SEEDS, add_exercises, at_least, know_exercises, need, seconds, target_folder
 from coursekit.saved import atomic, write_text
 
-SHOWN = 5  # names of files set aside for one reason, in the terminal; the report has all
+SHOWN, REASONS = 5, 20  # names of files set aside for a reason, and reasons, in the terminal; the report has all
 
 
 def add_command(commands):
@@ -137,11 +137,14 @@ def _print_account(records, found, out):
     for note in found.notes:
         print(one_line(note))
     aside = [*found.aside, *(Aside(*a) for record in records for a in record.aside)]
-    reasons = Counter(reason for _, reason in aside)
-    for reason, count in reasons.most_common():
-        names = [one_line(name) for name, why in aside if why == reason][:SHOWN]
-        more = f" and {count - SHOWN} more" if count > SHOWN else ""
-        print(f"set aside: {', '.join(names)}{more}: {one_line(reason)}")
+    reasons = defaultdict(list)
+    for name, reason in aside:
+        reasons[reason].append(one_line(name))
+    for reason, names in list(reasons.items())[:REASONS]:
+        more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+        print(f"set aside: {', '.join(names[:SHOWN])}{more}: {one_line(reason)}")
+    if len(reasons) > REASONS:
+        print(f"set aside: more, for {len(reasons) - REASONS} other reasons, which {out}/index.html names")
     counts = {s: sum(r.status == s for r in records) for s in submission.STATUSES}
     graded = sum(record.files for record in records)
     print(", ".join(f"{n} {status}" for status, n in counts.items() if n) + f"; see {out}/index.html")
@@ -149,7 +152,8 @@ def _print_account(records, found, out):
 
 
 def one_line(text):
-    """A text of a learner's as a terminal can show it: no control characters, no change of direction."""
+    """A text of a learner's as a terminal can show it: no control characters, no change of direction, not too long."""
+    text = text if len(text) <= 200 else f"{text[:99]}…{text[-100:]}"
     return "".join(c if c.isprintable() else "\ufffd" for c in text)
 
 
