@@ -152,7 +152,7 @@ def _print_account(records, found, out):
 
 
 def one_line(text):
-    """A text of a learner's as a terminal can show it: no control characters, no change of direction, not too long."""
+    """A text of a learner's as a terminal can show it: no control characters, no change of direction, short."""
     text = text if len(text) <= 200 else f"{text[:99]}…{text[-100:]}"
     return "".join(c if c.isprintable() else "\ufffd" for c in text)
 
