@@ -133,7 +133,7 @@ def test_every_mistake_and_a_sample_of_pairs_have_the_same_verdict(tried):
         cases = exercise.cases(0)
         for function in [*(m.function for m in exercise.mistakes), *(f for _, _, f in exercise.pairs[::20])]:
             values = [outcome(function, case) for case in cases]
-            runs.append([exercise.id, [dict(type=v[2], text="no") if v[0] == "e" else dict(value=tryit.told(v))
+            runs.append([exercise.id, [dict(type=v[2], text="no") if v[0] == "e" else dict(value=tryit.as_data(v))
                                        for v in values]])
             verdicts.append(judged(exercise, cases, values))
     compared = [same(result, verdict) for result, verdict in zip(tried.evaluate(JUDGE, runs), verdicts)]

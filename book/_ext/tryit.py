@@ -22,11 +22,11 @@ RULES = ("autograder/diagnosis.py", "autograder/relations.py", "autograder/rules
 PRESENT = {"gae", "token_rewards", "token_steps"}  # see small_coursekit.py
 
 
-def told(value, digits=12):
+def as_data(value, digits=12):
     """A value of shown.py in JSON: NaN and the infinities are words."""
     kind, shape, data = value
     if kind in ("t", "l"):
-        return [kind, None, [told(v, digits) for v in data]]
+        return [kind, None, [as_data(v, digits) for v in data]]
     return [kind, list(shape), [short(x, digits) for x in data]] if kind in shown.NUMBERS else [kind, None, data]
 
 
@@ -45,15 +45,15 @@ def argument(value):
 
 
 def of_known(known):
-    """What small_judge.py asks for. Two mistakes together are told by a signature, a single one in full."""
+    """What small_judge.py asks for. Two mistakes together are written as a signature, a single one in full."""
     exercise, cases = known.exercise, range(len(known.cases))
     both = [[outcome(function, case) for case in known.cases] for _, _, function in exercise.pairs]
     return {"id": known.id, "points": known.points, "tolerance": known.tolerance, "labels": known.labels,
-            "calls": known.calls, "mistakes": known.mistakes, "expected": [told(v, 17) for v in known.expected],
-            "inputs": [[(name, told(v)) for name, v in case.items()] for case in known.inputs],
+            "calls": known.calls, "mistakes": known.mistakes, "expected": [as_data(v, 17) for v in known.expected],
+            "inputs": [[(name, as_data(v)) for name, v in case.items()] for case in known.inputs],
             "facts": list(known.facts.items()),
             "places": [(name, [[int(p) for p in row] for row in rows]) for name, rows in known.places.items()],
-            "outcomes": [[told(known.outcome(i, k)) for k in cases] for i in range(len(known.mistakes))],
+            "outcomes": [[as_data(known.outcome(i, k)) for k in cases] for i in range(len(known.mistakes))],
             "pairs": [(i, j) for i, j, _ in exercise.pairs],
             "signatures": [[signature(row[k]) for row in both] for k in cases]}
 

@@ -165,7 +165,7 @@ def _write_chunks(pairs, folder, together, progress):
                 chosen, rejected = (count_words(side) for side in list(zip(*differing))[1:])
                 words += (chosen - rejected).count_nonzero()
                 counts = vstack([chosen, rejected], "csr")
-                # a text counts once: else the words of one that is preferred three times would be told by that
+                # a text counts once: a preferred text that comes three times would make its words look common
                 new = [i for i, key in enumerate(hash(pair[side]) for side in (1, 2) for pair in differing)
                        if not (key in texts or texts.add(key))]
                 texts_with += np.bincount(counts[new].indices, minlength=BUCKETS)

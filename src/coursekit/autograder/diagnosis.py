@@ -53,11 +53,11 @@ def explain(known, got, right):
     whole = [k for k in tried if got[k][0] != "e"]
     if all([got[k][0] in ("e", "x") for k in tried]) or constant([got[k] for k in whole]):
         return None, shared(known, got, right)
-    told = telling(known, got, whole)
+    evidence = telling(known, got, whole)
     for cases, where in ((tried, ""), (whole, "Where it raises no error, ")):
-        if all([right[k] for k in cases]) or where and (cases == tried or told < TELLING):
+        if all([right[k] for k in cases]) or where and (cases == tried or evidence < TELLING):
             continue
-        name, line = named(known, got, sorted(cases, key=lambda k: (right[k], k)), told)
+        name, line = named(known, got, sorted(cases, key=lambda k: (right[k], k)), evidence)
         if name:
             return name, where + line[0].lower() + line[1:] if where else line
     return None, shared(known, got, right)
@@ -84,13 +84,13 @@ def telling(known, got, cases):
     return len(found) + flags // 4
 
 
-def named(known, got, cases, told):
+def named(known, got, cases, evidence):
     """(name, line) of the only explanation that fits on these cases, the simplest first; or (None, None)."""
     fits = [mistake for i, mistake in enumerate(known.mistakes)
             if all(agree(got[k], known.outcome(i, k), known.tolerance) for k in cases)]
     if fits:
         return this_is(fits[0]) if len({name for name, _ in fits}) == 1 else (None, None)
-    if told < TELLING:
+    if evidence < TELLING:
         return None, None
     found = relation(known, [got[k] for k in cases], [known.expected[k] for k in cases], cases)
     if found:

@@ -202,11 +202,11 @@ def scaled(known, gots, wants, cases):
         return None
     for rest, word, sources in ((ratio, "times", factors), (gap, "off by", offsets)):
         found = [rest(g, w, known.tolerance) for g, w in zip(gots, wants)]
-        told = [f for f in found if f != ()]  # (): a case in which every factor fits
-        if not told or any([f is None for f in found]):
+        values = [f for f in found if f != ()]  # (): a case in which every factor fits
+        if not values or any([f is None for f in found]):
             continue
-        if all([abs(f - told[0]) <= 1e-4 * abs(told[0]) for f in told]):
-            return f"the right answer {word} {number(told[0])}", "Where does this number come from?"
+        if all([abs(f - values[0]) <= 1e-4 * abs(values[0]) for f in values]):
+            return f"the right answer {word} {number(values[0])}", "Where does this number come from?"
         fits = [name for name, source in sources(known, cases)
                 if all([f == () or s is not None and abs(f - s) <= 1e-4 * abs(s) for f, s in zip(found, source)])]
         if len(fits) == 1:

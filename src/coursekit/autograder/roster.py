@@ -56,7 +56,7 @@ def normal(text: str) -> str:
 def read_roster(path: Path) -> Roster:
     """The Roster of a file, empty where there is none.
 
-    Columns are told by their headers (IDS, NAMES, TIMES); without headers they are name and id, or the name alone.
+    Headers (IDS, NAMES, TIMES) name the columns; without headers they are name and id, or the name alone.
     Separated by commas, semicolons or tabs; in UTF-8, UTF-16 or Windows' cp1252.
     Raises ValueError that names the file: unreadable, or one id twice.
     """

@@ -114,10 +114,10 @@ def text(value, digits=4, marked=None):
     """value in one line. marked: for each number whether it differs from what was wanted."""
     kind, shape, data = value
     if kind in NUMBERS:
-        told = [number(x, kind, digits) for x in data[:2 * WIDTH]]
+        numbers = [number(x, kind, digits) for x in data[:2 * WIDTH]]
         each = flat(marked)
         differ = each if len(each) == len(data) else [False] * len(data)
-        return nested([("▸" if differ[i] else "") + told[i] for i in range(len(told))], shape)
+        return nested([("▸" if differ[i] else "") + numbers[i] for i in range(len(numbers))], shape)
     if kind in ("t", "l"):
         inside = ", ".join([text(v, digits, marked and marked[i]) for i, v in enumerate(data)])
         return "(" + inside + ("," if len(data) == 1 else "") + ")" if kind == "t" else "[" + inside + "]"
@@ -129,14 +129,14 @@ def flat(marked):
     return [m for part in marked for m in flat(part)] if isinstance(marked, list) else [marked]
 
 
-def nested(told, shape):
+def nested(written, shape):
     if not shape:
-        return told[0]
+        return written[0]
     size = 1
     for n in shape[1:]:
         size *= n
-    return "[" + ", ".join([nested(told[i * size:(i + 1) * size], shape[1:]) for i in range(shape[0])
-                            if i * size < len(told)]) + "]"
+    return "[" + ", ".join([nested(written[i * size:(i + 1) * size], shape[1:]) for i in range(shape[0])
+                            if i * size < len(written)]) + "]"
 
 
 def cut(line):
@@ -187,11 +187,11 @@ def failure(call, got, error, want, tolerance):
     """The three lines on a failing case. call: the learner's call as text; error: what it raised, or None."""
     marked = marks(got, want, tolerance) if error is None else None
     marked = None if all(flat(marked)) else marked  # where everything differs no mark tells anything
-    told, wanted = error or text(got, 4, marked), text(want, 4, marked)
-    if error is None and told.replace("▸", "") == wanted.replace("▸", ""):  # they differ further behind the point
-        told, wanted = text(got, 8, marked), text(want, 8, marked)
+    given, wanted = error or text(got, 4, marked), text(want, 4, marked)
+    if error is None and given.replace("▸", "") == wanted.replace("▸", ""):  # they differ further behind the point
+        given, wanted = text(got, 8, marked), text(want, 8, marked)
     if error is None:
-        told = cut(told) + misfit(got, want)
+        given = cut(given) + misfit(got, want)
         if got[0] == "x" and got[2] == "None":
-            told = "nothing: does the function return its result?"
-    return ["  call     " + call, "  got      " + told, "  expected " + wanted]
+            given = "nothing: does the function return its result?"
+    return ["  call     " + call, "  got      " + given, "  expected " + wanted]

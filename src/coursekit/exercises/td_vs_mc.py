@@ -407,10 +407,10 @@ def _both(name, hint, of):
 
 
 def _parts(g, bias, variance, mse, order):
-    told = [part.of(g.estimates, g.truth) for part in (bias, variance)]
+    computed = [part.of(g.estimates, g.truth) for part in (bias, variance)]
     right = g.estimates.mean() - g.truth, g.estimates.var()
-    used = [mine if part.used else other for part, mine, other in zip((bias, variance), told, right)]
-    return order(*told, mse(g, *used))
+    used = [mine if part.used else other for part, mine, other in zip((bias, variance), computed, right)]
+    return order(*computed, mse(g, *used))
 
 
 _SPREAD, _FAR = "From where does a variance count?", "From where does the MSE count?"
