@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from coursekit.autograder import archives
+from coursekit.autograder import archives, choice
 from coursekit.autograder.book import chapter, chapters
 from coursekit.autograder.choice import choose
 from coursekit.autograder.learners import submissions
@@ -101,6 +101,15 @@ def test_the_homework_is_found_behind_twenty_newer_notebooks(tmp_path):
     others = {f"ada/{n}.ipynb": notebook(f"x = {n}") for n in range(30)}
     used, aside, _ = read(tmp_path, {"ada/homework.ipynb": ANSWERED} | others)
     assert used == {"ada": ["ada/homework.ipynb"]} and len(aside) == 30
+
+
+def test_it_is_found_among_many_newer_files_of_other_kinds_too(tmp_path, monkeypatch):
+    monkeypatch.setattr(choice, "SEEN", 5)
+    others = {f"ada/{n}.pdf": "%PDF" for n in range(30)}
+    assert read(tmp_path, {"ada/homework.ipynb": ANSWERED} | others)[0] == {"ada": ["ada/homework.ipynb"]}
+    many = {f"bob/{n}.ipynb": ANSWERED for n in range(9)}
+    _, aside, _ = read(tmp_path, many)
+    assert sum(reason.startswith("not read after 5 newer files") for reason in aside.values()) == 4
 
 
 def test_the_answered_copy_counts_before_a_fresher_untouched_one(tmp_path):

@@ -12,7 +12,7 @@ from coursekit.autograder.learners import Aside, Handed, Learner
 from coursekit.autograder.reader import Cell, File, UnreadableError, UnreadableFile, definitions, parse
 
 HELPERS, HELPER_BYTES = 20, 200_000  # modules beside a notebook that it may import
-SEEN = 200  # files of one learner that may be notebooks
+SEEN, SEEN_BYTES = 1000, 500 << 20  # files of one learner that may be notebooks, the newest first
 
 
 @dataclass
@@ -26,6 +26,23 @@ class Chosen:
     notes: list[str] = field(default_factory=list)
     cells: dict[str, list[Cell]] = field(default_factory=dict)
     time: float | None = None
+
+
+class _NoNotebookError(UnreadableError):
+    """The file is something else than a notebook."""
+
+
+@dataclass
+class _Budget:
+    """What has been read of one learner."""
+
+    files: int = 0
+    bytes: int = 0
+
+    def spend(self) -> None:
+        self.files += 1
+        if self.files > SEEN or self.bytes > SEEN_BYTES:
+            raise _NoNotebookError(f"not read after {SEEN} newer files, or {SEEN_BYTES >> 20} MB of them")
 
 
 @dataclass
@@ -54,31 +71,22 @@ def choose(person: Learner, chapters: Sequence[Chapter]) -> Chosen:
     unreadable: list[UnreadableFile] = []
     other: list[Aside] = []
     modules = {file.name: file for file in person.handed if file.name.endswith(".py")}
-    for number, file in enumerate(sorted(person.handed, key=lambda f: (-f.time, f.name))):
+    budget = _Budget()
+    for file in sorted(person.handed, key=lambda f: (-f.time, f.name)):
         if modules.get(file.name) is file:
             continue
-        if not file.may_be_a_notebook():
-            found.aside.append(Aside(file.name, "no notebook"))
-            continue
-        if number >= SEEN:
-            found.aside.append(Aside(file.name, f"not read after {SEEN} newer files"))
-            continue
         try:
-            data = file.read()
-            if not file.is_called_notebook() and not _looks_like_notebook(data):
-                found.aside.append(Aside(file.name, "no notebook"))
-                continue
-            cells, names = parse(data)
-            if not names:
-                raise UnreadableError("it holds no exercise of this course")
+            data, cells, names = _look(file, budget)
+        except _NoNotebookError as error:
+            found.aside.append(Aside(file.name, str(error)))
         except UnreadableError as error:
             unreadable.append(UnreadableFile(file.name, str(error)))
-            continue
-        if wanted.keys() & names:
-            candidates.append(_Candidate.of(file, data, cells, names, wanted))
-            _keep_the_best(candidates, taken)
         else:
-            other.append(Aside(file.name, f"for {names[0]}, which is not graded here"))
+            if wanted.keys() & names:
+                candidates.append(_Candidate.of(file, data, cells, names, wanted))
+                _keep_the_best(candidates, taken)
+            else:
+                other.append(Aside(file.name, f"for {names[0]}, which is not graded here"))
     for name in wanted.keys() - taken.keys():
         found.notes += [f"no notebook for {name}, but {a.name} is {a.reason}" for a in other[:1]]
     found.aside += other
@@ -89,6 +97,21 @@ def choose(person: Learner, chapters: Sequence[Chapter]) -> Chosen:
     else:  # the reason why there is nothing to grade
         found.files += [UnreadableFile(*aside) for aside in found.aside[len(person.aside):]][-5:]
     return found
+
+
+def _look(file: Handed, budget: _Budget) -> tuple[bytes, list[Cell], list[str]]:
+    """(bytes, code cells, chapters) of a notebook. Raises _NoNotebookError, or UnreadableError for a broken one."""
+    if not file.may_be_a_notebook():
+        raise _NoNotebookError("no notebook")
+    budget.spend()
+    data = file.read()
+    budget.bytes += len(data)
+    if not file.is_called_notebook() and not _looks_like_notebook(data):
+        raise _NoNotebookError("no notebook")
+    cells, names = parse(data)
+    if not names:
+        raise UnreadableError("it holds no exercise of this course")
+    return data, cells, names
 
 
 def _keep_the_best(candidates: list[_Candidate], taken: dict[str, _Candidate]) -> None:
