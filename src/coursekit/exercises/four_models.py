@@ -616,10 +616,10 @@ DIAGNOSIS = Exercise(
 first, at four in between, and at one of the last five. The measures are `kl` (mean, nats per reply),
 `clip_fraction`, `explained_variance`, `proxy` (mean score) and `length` (tokens); never gold. Return what is
 wrong with the run, one of `"none"`, `"logits off by one"`, `"sign of the KL penalty"`, `"no KL penalty"`,
-`"score in the last column"`. The catalogue above has the fingerprints. The runs used for grading have seeds that
-this chapter does not show, but none is a borderline case: if the KL is ever negative, it falls below −2; the last
-KL is below 3, between 5 and 50, or above 100; and where the KL is inconspicuous, the last explained variance is
-below 0.1 or above 0.2.""",
+`"score in the last column"`. The catalogue and the figure above show the fingerprints. The runs used for grading
+have seeds that this chapter does not show, but none is a borderline case: if the KL is ever negative, it falls
+below −2; the last KL is below 3, between 5 and 50, or above 100; and where the KL is inconspicuous, the last
+explained variance is below 0.1 or above 0.2.""",
     hints=("Which fault makes a mean KL clearly negative? Which two let it grow, and how far does each of them go?",
            "Where the score is lost, the critic has nothing to explain. When in a run can you see that?"),
     cases=_diagnosis_cases, reference=_diagnose, compose=lambda g, rule: rule(g),
