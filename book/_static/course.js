@@ -24,8 +24,8 @@ function load(name) {
     document.head.append(made);
   });
 }
-// What a reader wrote and solved stays in this browser: {answer, others, solved} of an exercise. others: versions of
-// the answer in whose place another tab, a reset or a loaded file has put one; they wait for the reader's choice.
+// What a reader wrote and solved stays in this browser: {answer, others, solved} of an exercise. others: versions
+// in whose place another tab, a reset or a loaded file has put one; see try/answer.js.
 const KEPT = "coursekit:";
 function cleaned({answer, others, solved}) {
   const text = (x) => typeof x === "string" ? x : undefined;
@@ -45,7 +45,8 @@ function keep(id, changes) {
   }
 }
 const unkept = () => keep("", {}) || (localStorage.removeItem(KEPT), ""); // only tried
-const markOf = (id) => kept(id).solved ? "✓ solved" : "";
+const MARK = "✓ solved";
+const markOf = (id) => kept(id).solved ? MARK : "";
 function offer(cell) {
   const mark = [...cell.classList].find((word) => word.startsWith("exercise-")); // written by _ext/tryit.py
   const id = mark?.slice("exercise-".length), section = cell.closest("section");
@@ -62,7 +63,7 @@ function offer(cell) {
   bar.append(button, " ", note);
   stub.after(bar);
   const chapter = location.pathname.split("/").pop().replace(/\.html$/, "");
-  const parts = ["engine.js", "page.css", `exercises/${chapter}.js`, "editor.js", "page.js"];
+  const parts = ["engine.js", "page.css", `exercises/${chapter}.js`, "editor.js", "answer.js", "page.js"];
   button.addEventListener("click", () => {
     load("engine.js").then(() => coursekitTry.warm()).catch(() => {}); // the first check will say why
     Promise.all(parts.map(load)).then(
@@ -87,10 +88,10 @@ addEventListener("pageshow", (event) => { if (event.persisted) marked(); });
 addEventListener("beforeprint", () => {
   document.querySelectorAll(".ck-print").forEach((old) => old.remove());
   document.querySelectorAll(".ck-offer").forEach((bar) => {
-    const id = bar.dataset.exercise, text = bar.coursekitPanel?.written() ?? kept(id).answer;
+    const open = bar.coursekitAnswer, text = open ? open.written() : kept(bar.dataset.exercise).answer;
     if (text === undefined) return;
     const box = Object.assign(document.createElement("div"), {className: "ck-print"});
-    box.append(Object.assign(document.createElement("p"), {textContent: `Your answer ${bar.querySelector(".ck-mark").textContent}`}),
+    box.append(`Your answer ${bar.querySelector(".ck-mark").textContent}`,
       Object.assign(document.createElement("pre"), {textContent: text}));
     bar.before(box);
   });

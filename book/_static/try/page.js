@@ -7,11 +7,12 @@
     blocked: `This browser does not let the page keep anything: ${LEAVING}.`,
     full: `This browser's storage is full, and what you write now is not kept: ${LEAVING}.`,
   };
+  const OTHER = ["Show the other version", "Discard the other version"];
   const VERSIONS = { // what is said of another version, the button that changes to it, the one that drops it
     reset: ["The stub is back, and your answer is kept.", "Undo the reset", "Discard my answer"],
     erased: ["In another tab this answer was reset or erased.", "Show the stub", "Keep this answer"],
-    tab: ["Another tab holds another version of this answer.", "Show the other version", "Discard the other version"],
-    kept: ["Another version of this answer is kept.", "Show the other version", "Discard the other version"],
+    tab: ["Another tab holds another version of this answer.", ...OTHER],
+    kept: ["Another version of this answer is kept.", ...OTHER],
   };
   const panels = {};
 
@@ -56,73 +57,42 @@
       Object.assign(this, offer, coursekitTry.exercises[offer.id], {turn: 0, shown: 0});
       this.build();
       this.bar.after(this.section);
-      this.bar.coursekitPanel = this; // for what is printed
       this.place = this.bar.parentElement; // the exercise's own section
-      this.others = this.kept().others;
-      this.disk = this.last = this.kept().answer; // what this tab knows to be kept; what the editor held last
+      this.answer = this.bar.coursekitAnswer = new CoursekitAnswer(this.id, this.stub);
       this.editor = coursekitEditor(this.section.firstChild, {
-        text: this.last, label: `Your answer to ${this.name}`, help: `ck-help-${this.id}`,
+        text: this.answer.text, label: `Your answer to ${this.name}`, help: `ck-help-${this.id}`,
         onRun: () => this.check(), onChange: () => { this.keep(); this.age(); }});
-      this.tell(unkept());
       this.compare();
     }
 
-    kept() {
-      return {...kept(this.id), answer: kept(this.id).answer ?? this.stub};
-    }
-
-    written() {
-      const text = this.editor.text();
-      return text === this.stub ? undefined : text;
-    }
-
-    // Keeps what the editor holds. What another tab has written since is not replaced: it becomes a version.
+    // Keeps what the editor holds, and says what comes of it.
     keep(changes, versions) {
-      const text = this.editor.text(), {answer, others} = this.kept();
-      const aside = new Set(versions ?? (this.failure ? this.others : others));
-      if (!versions) {
-        if (answer !== this.disk) aside.add(answer);
-        aside.delete(this.last); // the text is that one, edited
-      }
-      for (const none of [text, this.stub]) aside.delete(none);
-      this.others = [...aside];
-      this.last = text;
-      this.tell(keep(this.id, {answer: this.written(), others: this.others, ...changes}));
-      if (!this.failure) this.disk = text;
+      this.answer.keep(this.editor.text(), changes, versions);
       this.compare();
     }
 
-    tell(failure) {
-      this.failure = failure;
-      this.keeps.textContent = KEEPS[failure];
-    }
-
-    // The versions that the editor does not hold: the other tab's first.
-    versions() {
-      const text = this.editor.text(), {answer, others} = this.kept();
-      return [...(answer === this.disk ? [] : [answer]), ...(this.failure ? this.others : others)]
-        .filter((version) => version !== text);
-    }
-
+    // Says whether the answer is kept, and offers another version of it where there is one.
     compare() {
-      const versions = this.versions(), {answer} = this.kept();
-      this.rival = answer === this.disk && versions.includes(this.before) ? this.before : versions[0];
-      this.choice.hidden = this.rival === undefined;
-      if (this.choice.hidden) return;
-      const words = this.editor.text() === this.stub && this.rival === this.before ? "reset"
-        : answer === this.disk || answer !== this.rival ? "kept" : answer === this.stub ? "erased" : "tab";
-      [...this.choice.children].forEach((child, i) => { child.textContent = VERSIONS[words][i]; });
+      const {failure} = this.answer, {rival, from} = this.answer.rival();
+      this.keeps.textContent = KEEPS[failure];
+      this.keeps.className = failure && "ck-lost";
+      this.choice.hidden = rival === undefined;
+      [...this.choice.children].forEach((child, i) => { child.textContent = VERSIONS[from][i]; });
     }
 
     // Puts another text into the editor, and what was there among the versions.
     change(to) {
-      const versions = [...this.versions(), this.editor.text()];
+      const versions = [...this.answer.versions(), this.answer.text];
       this.editor.replace(to);
       this.keep({}, versions);
     }
 
+    discard(version) {
+      this.keep({}, this.answer.versions().filter((other) => other !== version));
+    }
+
     choose(action) {
-      action();
+      this[action](this.answer.rival().rival);
       (this.choice.hidden ? this.resetter : document.activeElement).focus();
     }
 
@@ -132,11 +102,10 @@
       this.hinter = button("", () => this.hint());
       this.copier = button("Copy to notebook", () => this.copy());
       this.resetter = button("Reset", () => this.reset());
-      this.keeps = make("span", {});
+      this.keeps = make("span", {role: "status"});
       this.choice = make("div", {className: "ck-choice ck-buttons", hidden: true}, make("p", {role: "status"}),
-        button("", () => this.choose(() => this.change(this.rival))),
-        button("", () => this.choose(() => this.keep({}, this.versions().filter((v) => v !== this.rival)))));
-      this.old = make("p", {className: "ck-old", hidden: true, textContent: "You have changed the answer since this verdict."});
+        button("", () => this.choose("change")), button("", () => this.choose("discard")));
+      this.old = make("p", {className: "ck-old", hidden: true}, "You have changed the answer since this verdict.");
       this.verdict = make("div", {className: "ck-verdict", "aria-live": "polite"});
       this.hintBox = make("div", {className: "ck-hints", "aria-live": "polite"});
       this.said = make("p", {className: "ck-said", role: "status"});
@@ -208,10 +177,11 @@
       this.verdict.replaceChildren(make("pre", {}, ...lines.map((line) =>
         make("span", {className: line.startsWith("  ") ? "ck-more" : ""}, `${line}\n`))));
       this.printed.hidden = !printed;
-      this.printed.replaceChildren(make("p", {}, "Printed"), make("pre",
-        {textContent: printed, tabIndex: 0, role: "region", "aria-label": `Printed by your answer to ${this.name}`}));
+      const label = `Printed by your answer to ${this.name}`;
+      this.printed.replaceChildren(make("p", {}, "Printed"),
+        make("pre", {textContent: printed, tabIndex: 0, role: "region", "aria-label": label}));
       if (status !== "correct") return;
-      this.note.textContent = "✓ solved";
+      this.note.textContent = MARK;
       this.keep({solved: new Date().toISOString().slice(0, 10)});
     }
 
@@ -248,7 +218,7 @@
     }
 
     reset() {
-      this.before = this.editor.text();
+      this.answer.before = this.answer.text;
       this.say("");
       this.change(this.stub);
     }
@@ -260,7 +230,7 @@
   addEventListener("storage", compare);
   addEventListener("pageshow", compare);
   addEventListener("beforeunload", (event) => {
-    const lost = (panel) => panel.failure && panel.written() !== undefined && panel.written() !== panel.copied;
+    const lost = ({answer, copied}) => answer.failure && ![undefined, copied].includes(answer.written());
     if (Object.values(panels).some(lost)) event.preventDefault();
   });
 

@@ -8,8 +8,10 @@
     return made;
   }
 
-  function records() {
-    return Object.keys(points).map((id) => [id, kept(id)]).filter(([, r]) => r.solved || r.answer || r.others.length);
+  // [id, record] of the exercises of which `find` finds something.
+  function records(find = kept) {
+    const some = ([, {answer, others, solved}]) => answer || others.length || solved;
+    return Object.keys(points).map((id) => [id, find(id)]).filter(some);
   }
 
   function count() {
@@ -29,28 +31,27 @@
 
   function save() {
     const text = JSON.stringify(Object.fromEntries(records()), null, 1);
-    const link = Object.assign(document.createElement("a"),
-      {href: URL.createObjectURL(new Blob([text], {type: "application/json"})), download: "coursekit-answers.json"});
+    const href = URL.createObjectURL(new Blob([text], {type: "application/json"}));
+    const link = Object.assign(document.createElement("a"), {href, download: "coursekit-answers.json"});
     link.click(); // the address stays good: a browser that asks first reads it later
   }
 
   // What a file holds is added to what is here; where both have an answer, the file's becomes a version of it.
   async function load(file) {
     const found = await file.text().then(JSON.parse).catch(() => null);
-    const loaded = Object.keys(points).map((id) => [id, cleaned(found?.[id] ?? {})])
-      .filter(([, r]) => r.solved || r.answer || r.others.length);
+    const loaded = records((id) => cleaned(found?.[id] ?? {}));
     if (!loaded.length) return say(`${file.name} holds no answers. Choose a file that "Save as a file" has made.`);
     let both = 0, failure = "";
     for (const [id, r] of loaded) {
-      const here = kept(id), new_ = [r.answer, ...r.others].filter((text) => text && text !== here.answer);
-      const answer = here.answer ?? new_.shift(), others = [...new Set([...here.others, ...new_])];
+      const here = kept(id), more = [r.answer, ...r.others].filter((text) => text && text !== here.answer);
+      const answer = here.answer ?? more.shift(), others = [...new Set([...here.others, ...more])];
       both += others.length > here.others.length;
       failure ||= keep(id, {answer, others, solved: [here.solved, r.solved].filter(Boolean).sort()[0]});
     }
     count();
     if (failure) return say("Not everything could be kept: this browser's storage is full.");
-    say(`Loaded ${loaded.length} exercise${loaded.length === 1 ? "" : "s"}.` + (both ? ` ${both} had another answer ` +
-      "here: both are kept, and the exercise lets you choose." : ""));
+    const more = both ? ` ${both} had another answer here: both are kept, and the exercise lets you choose.` : "";
+    say(`Loaded ${loaded.length} exercise${loaded.length === 1 ? "" : "s"}.${more}`);
   }
 
   function ask(on) {
@@ -66,7 +67,8 @@
   }
 
   function build() {
-    box.innerHTML = `<label for="ck-bar"></label> <progress id="ck-bar" max="${Object.keys(points).length}"></progress>
+    box.innerHTML = `<label for="ck-bar"></label>
+      <progress id="ck-bar" max="${Object.keys(points).length}"></progress>
       <p>Exercises that you solve on the pages are counted here, in this browser and nowhere else.</p>
       <div class="ck-buttons"></div><input type="file" accept=".json,application/json" hidden>
       <div class="ck-ask" hidden><p>Erase every answer and every mark? This can't be undone.</p></div>
@@ -80,7 +82,8 @@
 
   box.hidden = false;
   if (unkept() === "blocked") {
-    box.textContent = "This browser does not let the pages keep anything: answers and marks are gone once you leave a page.";
+    box.textContent = "This browser does not let the pages keep anything: " +
+      "answers and marks are gone once you leave a page.";
     return;
   }
   build();
