@@ -114,10 +114,20 @@ def test_a_workers_parts_are_the_committed_files(written):
 
 
 def test_what_the_page_says_as_check_does_stands_in_none_of_its_scripts():
-    names = ("engine.js", "words.js", "small_runner.py", "small_judge.py")
+    names = ("engine.js", "words.js", "page.js", "progress.js", "small_runner.py", "small_judge.py")
     text = "".join((TRY / name).read_text() for name in names)
-    for word in (rules.LATE.split("{}")[1], *rules.SIGNS.values(), str(rules.MAX_ITEMS), str(rules.MAX_TEXT)):
+    limits = rules.MAX_ITEMS, rules.MAX_TEXT, rules.MAX_ERROR, rules.PAGE["printed"]
+    for word in (rules.LATE.split("{}")[1], *rules.SIGNS.values(), *map(str, limits)):
         assert not re.search(rf"(?<!\d){re.escape(word)}(?!\d)", text.replace("* 1000", "")), word
+    mark, = re.findall(r'"(\S+) solved"', (TRY.parent / "course.js").read_text())  # before all else is loaded
+    assert mark == rules.SIGNS["correct"]
+
+
+def test_the_pages_scripts_get_their_limits_from_the_rules(written):
+    parts = json.loads((written / "parts.js").read_text().removeprefix("coursekitTry.parts = ").removesuffix(";\n"))
+    scripts = (TRY / "engine.js").read_text() + (TRY / "words.js").read_text()
+    for name, limit in (("error", rules.MAX_ERROR), ("seconds", 10), ("printed", 5000), ("late", rules.LATE)):
+        assert parts[name] == limit and f"coursekitTry.parts.{name}" in scripts, name
 
 
 def test_a_check_cell_tells_the_page_its_exercise():
@@ -159,7 +169,7 @@ def test_a_module_of_another_make_is_refused():
 
 def test_the_scripts_are_plain_and_short():
     """No module, no request, nothing evaluated outside the worker; 250 lines a file."""
-    for name in ("engine.js", "words.js", "worker.js"):
+    for name in ("engine.js", "words.js", "worker.js", "page.js", "answer.js", "progress.js"):
         text = (TRY / name).read_text()
         code = re.sub(r"^\s*//.*|\"[^\"\n]*\"", "", text, flags=re.M)
         assert not re.search(r"(?m)^\s*(import|export)\b|\bimport\(|\beval\(|new Function|\bfetch\(|https?:", code)

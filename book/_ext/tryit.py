@@ -18,6 +18,7 @@ from coursekit.autograder.verdict import Known, outcome
 from coursekit.exercises import EXERCISES
 
 FOLDER, PACKAGE = Path("_static/try"), Path(coursekit.__file__).parent
+LIMITS = {"error": rules.MAX_ERROR, **rules.PAGE}  # as the page's scripts call them
 RULES = ("autograder/diagnosis.py", "autograder/relations.py", "autograder/rules.py", "autograder/shown.py")
 PRESENT = {"gae", "token_rewards", "token_steps"}  # see small_coursekit.py
 
@@ -107,7 +108,7 @@ def write(book, target):
     (target / "exercises").mkdir(parents=True, exist_ok=True)
     for name, path in chapters(book).items():
         (target / "exercises" / f"{name}.js").write_text(f"coursekitTry.add({text(of_chapter(path))});\n")
-    (target / "parts.js").write_text(f"coursekitTry.parts = {text(parts(book / FOLDER))};\n")
+    (target / "parts.js").write_text(f"coursekitTry.parts = {text(parts(book / FOLDER) | LIMITS)};\n")
 
 
 def name_checks(app, doctree):

@@ -4,7 +4,7 @@
 // Plain scripts, no request once all is loaded: it works from a file as well.
 window.coursekitTry = (() => {
   const HERE = new URL("./", document.currentScript.src);
-  const MOST = 5050; // characters: the worker prints 5,000 and that there was more; what goes beyond went round it
+  const MORE = 50; // characters in which the worker says that there was more; what goes beyond went round it
   const START = 20; // seconds until a worker must be ready
   const exercises = {};
   const running = new Set(); // how to stop each
@@ -60,7 +60,7 @@ window.coursekitTry = (() => {
   }
 
   // {defined, outcomes, printed, late}: what the worker told before its end or the limit, as far as it came.
-  function heard(worker, message, seconds) {
+  function heard(worker, message, seconds = coursekitTry.parts.seconds) {
     return new Promise((done) => {
       const told = {outcomes: [], printed: ""};
       const end = (how) => {
@@ -75,7 +75,7 @@ window.coursekitTry = (() => {
       worker.onerror = (event) => { event.preventDefault(); end({broken: event.message}); };
       worker.onmessage = ({data}) => {
         if ("printed" in data) told.printed += data.printed;
-        if (told.printed.length > MOST) end({broken: "too much was printed"});
+        if (told.printed.length > coursekitTry.parts.printed + MORE) end({broken: "too much was printed"});
         if ("defined" in data) told.defined = data.defined;
         if ("outcome" in data) told.outcomes.push(data.outcome);
         if (data.done) end({});
@@ -122,14 +122,15 @@ window.coursekitTry = (() => {
     return coursekitTry.judge(exercise, outcomes, code);
   }
 
-  async function run(id, code, {seconds = 10} = {}) {
+  async function run(id, code, {seconds} = {}) {
     const exercise = exercises[id];
     try {
       const worker = await taken();
       const {function: name, names, refuses} = exercise;
       const told = await heard(worker, {code, name, names, refuses,
         cases: exercise.cases.map((c) => c.arguments)}, seconds);
-      return {...await verdict(exercise, code, told), printed: told.printed.slice(0, MOST)};
+      const most = coursekitTry.parts.printed + MORE;
+      return {...await verdict(exercise, code, told), printed: told.printed.slice(0, most)};
     } catch (error) {
       const line = `The page's Python does not run here (${error.message}). Solve it in the notebook.`;
       return {...refused(exercise, line), printed: ""};

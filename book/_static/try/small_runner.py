@@ -13,12 +13,12 @@ import small_coursekit
 import small_math
 import small_numpy
 import small_reader
-from coursekit.autograder.rules import MAX_DEPTH, MAX_ITEMS, MAX_TEXT
+from coursekit.autograder.rules import MAX_DEPTH, MAX_ITEMS, MAX_TEXT, PAGE
 from small_array import asarray, ndarray
 from small_operations import rounded
 from small_print import float_text
 
-FILE, MAX_PRINTED = "answer.py", 5000
+FILE = "answer.py"
 MODULES = ("copy", "functools", "heapq", "itertools", "json", "operator", "random", "re", "string",
            "time")
 inf, nan = float("inf"), float("nan")
@@ -85,7 +85,7 @@ def printed(value):
 def show_print(*values, sep=" ", end="\n", **options):
     """print: what goes beyond the limit is dropped."""
     text = (" " if sep is None else sep).join([printed(v) for v in values]) + ("\n" if end is None else end)
-    left = MAX_PRINTED - state["printed"]
+    left = PAGE["printed"] - state["printed"]
     state["printed"] += len(text)
     if left >= 0:
         _print(text[:left] + ("\n… (the rest is left out)\n" if len(text) > left else ""), end="")

@@ -61,7 +61,7 @@
     const missing = FLOAT.exec(text);
     if (missing) text += `; on the page a number taken out of an array is a plain ${missing[1]}`;
     text = arity(text, code).replaceAll("'ndarray'", "'numpy.ndarray'");
-    return `${type}: ${text.slice(0, 150)}${line ? ` (your line ${line})` : ""}`;
+    return `${type}: ${text.slice(0, coursekitTry.parts.error)}${line ? ` (your line ${line})` : ""}`;
   }
 
   Object.assign(coursekitTry, {describe});

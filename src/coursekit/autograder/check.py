@@ -7,12 +7,11 @@ import sys
 import threading
 
 from coursekit.autograder.outcome import REFUSAL, Outcome, describe, from_stub, settled
-from coursekit.autograder.rules import LATE
+from coursekit.autograder.rules import LATE, SECONDS
 from coursekit.autograder.verdict import inputs_of, judge
 from coursekit.exercises import get
 
 MIME = "application/vnd.coursekit.check+json"
-SECONDS = 20  # for one call of the learner's function
 
 
 class WrongAnswerError(Exception):

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Iterator, KeysView, ValuesView
 from dataclasses import dataclass
 
-from coursekit.autograder.rules import MAX_DEPTH, MAX_ITEMS
+from coursekit.autograder.rules import MAX_DEPTH, MAX_ERROR, MAX_ITEMS
 
 REFUSAL = "coursekit.{} does not answer here, since it is the answer: write it yourself"
 
@@ -53,7 +53,7 @@ def describe(error):
         text = " ".join(str(error).split()).encode("utf-8", "replace").decode()
     except Exception:
         text = "(its text can't be shown)"
-    return f"{type(error).__name__}: {text[:150]}{where}"
+    return f"{type(error).__name__}: {text[:MAX_ERROR]}{where}"
 
 
 def from_stub(error, function):
