@@ -143,7 +143,9 @@ def normalise(model, prompts, replies):
 def ensemble(scores, how="mean"):
     """Combine the scores of M models, (M, N), to (N,): "mean", "min", or "lower" (mean − standard deviation).
 
-    The models disagree on answers about which the training pairs say little. Source: Coste et al. 2024.
+    Standardise each model's scores first: their units differ. Models that learned from the same comparisons share
+    blind spots, so they cannot outvote one another there, and they need not disagree (chapter 3 measures both).
+    Source: Coste et al. 2024.
     """
     scores = np.asarray(scores, float)
     if scores.ndim != 2 or not scores.size:
