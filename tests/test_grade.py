@@ -261,6 +261,14 @@ def test_the_last_lines_account_for_every_file(folder, capsys):
     assert files == "4 files found: 3 graded, 1 set aside"
 
 
+def test_two_runs_do_not_write_to_one_folder(folder, capsys):
+    import fcntl
+    (folder.parent / "grades").mkdir()
+    with open(folder.parent / "grades" / ".running", "w") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        assert grade(folder) == 2 and "another run is writing to --out" in capsys.readouterr().err
+
+
 def test_who_handed_in_nothing_has_a_row(folder):
     (folder / "students.csv").write_text("name,id\neve,e1\n")
     grade(folder)

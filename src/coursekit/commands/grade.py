@@ -1,5 +1,6 @@
 """`coursekit grade SUBMISSIONS --out GRADES`: a class, from files to grades and feedback."""
 
+import contextlib
 import functools
 import itertools
 import os
@@ -58,18 +59,36 @@ def add_command(commands):
 
 def run(options):
     """Grade and report. Returns 0 even where learners failed, 1 where an instructor must decide whose a file is."""
-    try:
-        return _grade(options)
-    except sandbox.GraderError as error:
-        raise ValueError(str(error)) from None
-
-
-def _grade(options):
     know_exercises(options)
     found = submissions(options.submissions)
     if options.out.resolve().is_relative_to(options.submissions.resolve()):
         raise ValueError(f"--out {options.out} is among the submissions; name a folder beside them")
     target_folder("--out", options.out)
+    try:
+        with _alone(options.out):
+            return _grade(options, found)
+    except sandbox.GraderError as error:
+        raise ValueError(str(error)) from None
+
+
+@contextlib.contextmanager
+def _alone(out):
+    """While it lasts, no other run writes to this folder: two would mix their grades."""
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        yield
+        return
+    out.mkdir(parents=True, exist_ok=True)
+    with open(out / ".running", "w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ValueError(f"another run is writing to --out {out}; wait for it, or name another") from None
+        yield
+
+
+def _grade(options, found):
     if options.cluster:
         options.extra = "cluster"
         need("distributed")
