@@ -2,6 +2,8 @@
 
 import importlib.util
 import re
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import nbformat
@@ -177,3 +179,16 @@ def test_an_editor_may_have_arguments_and_an_empty_task_is_filled(tmp_path, monk
     nb.edit(path)
     assert [c.source for c in read(path).cells if mark(c) == mark(cell)] == [text]
     assert len(read(path).cells) == len(notebook.cells)
+
+
+def test_one_exercise_more_is_counted_where_the_minutes_stand(tmp_path, monkeypatch):
+    path, before = tmp_path / "02_gae.ipynb", nb.exercise_minutes("02_gae")
+    for name in (path.name, "index.md"):
+        shutil.copy(BOOK / name, tmp_path)
+    monkeypatch.setitem(EXERCISES, "gae.more", replace(EXERCISES["gae.weights"], id="gae.more", minutes=10))
+    text = "".join(c.source for c in nb.normalise(read(path)).cells)
+    assert f"minutes, and {before + 10} more for the exercises" in text
+    nb.tell_index(path)
+    count = sum(e.notebook == "02_gae" for e in EXERCISES.values())
+    (row,) = (line for line in (tmp_path / "index.md").read_text().splitlines() if "](02_gae.ipynb) |" in line)
+    assert row.endswith(f"+ {before + 10} | {count} |")

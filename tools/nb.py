@@ -35,7 +35,10 @@ def normalise(notebook):
         {"kernelspec": KERNEL, "coursekit": {"notebook": notebook.metadata.get("coursekit", {}).get("notebook")}})
     notebook.nbformat, notebook.nbformat_minor = 4, 5
     section, count, run = "top", 0, 0
+    minutes = exercise_minutes(notebook.metadata.coursekit["notebook"])
     for cell in notebook.cells:
+        if cell.cell_type == "markdown" and minutes:
+            cell.source = re.sub(r"(\*\*Time\*\* \d+ minutes, and )\d+", rf"\g<1>{minutes}", cell.source)
         if cell.cell_type == "code" and not cell.metadata.get("coursekit", {}).get("exercise"):
             cell.metadata.coursekit = {"role": "chapter" if run else "imports"}
         mark = cell.metadata.get("coursekit", {})
@@ -62,6 +65,22 @@ def normalise(notebook):
         cell.metadata = nbformat.from_dict({k: v for k, v in sorted(cell.metadata.items())
                                             if k in ("coursekit", "jupyter", "mystnb", "tags")})
     return notebook
+
+
+def exercise_minutes(name):
+    """Minutes for the exercises of a chapter, in steps of five; 0 without any."""
+    minutes = sum(e.minutes for e in EXERCISES.values() if e.notebook == name)
+    return -(-minutes // 5) * 5
+
+
+def tell_index(path):
+    """Write the minutes and the number of a chapter's exercises into the table of the first page."""
+    index, name = path.parent / "index.md", path.stem
+    count = sum(e.notebook == name for e in EXERCISES.values())
+    if count and index.exists():
+        row = re.compile(rf"(\]\({re.escape(path.name)}\) \|.*\| \d+ \+ )\d+ \| \d+ \|")
+        text = index.read_text(encoding="utf-8")
+        index.write_text(row.sub(rf"\g<1>{exercise_minutes(name)} | {count} |", text), encoding="utf-8")
 
 
 def with_tasks(notebook):
@@ -159,6 +178,7 @@ def main(command, *arguments):
         for path in paths:
             print(f"running {path}", flush=True)
             nbformat.write(normalise(execute(path)), path)
+            tell_index(path)
     elif command == "check":
         found = [problem for path in paths for problem in problems(path)]
         print("\n".join(found) or "all normalised")
