@@ -53,6 +53,7 @@ class Sandbox:
         self.uid: int | None = None
         self.home: str | None = None
         self.oom = False
+        self._said, self._errors = b"", -1  # what it wrote on stderr, and where more is to be read
         self.idle: float | None = None
         self.deadline = math.inf
         self.group: cgroup.Group | None = None
@@ -198,7 +199,7 @@ class Sandbox:
         settings = asdict(self.limits) | {
             "uid": self.uid, "preload": list(self.preload), "mounts": bwrapped and not self.forks,
             "guard": not bwrapped, "calls": self.kind != "none", "places": {}}
-        if self.kind == "container":
+        if self.kind == "container" and self.home:
             settings["places"] = isolation.places(self.folder, self.home)
         if not bwrapped and not self.uid:  # the limit counts whatever this user has; `check` counts what is ours
             settings["processes"] += memory_watch.of_user(os.getuid())
