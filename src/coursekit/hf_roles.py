@@ -1,6 +1,7 @@
 """Transformers models in the four roles of PPO. Needs the extra `hf`, see `hf`."""
 
 import copy
+import inspect
 from pathlib import Path
 
 import torch
@@ -33,6 +34,8 @@ class Transformer(nn.Module):
         super().__init__()
         self.trunk = model.eval().base_model
         self.outer = (model,)  # a tuple hides it from Module, which would list its weights once more
+        takes = inspect.signature(self.trunk.forward).parameters
+        self.cache_name = "cache" if "cache" in takes else "past_key_values"  # before transformers 5.24
         width = model.config.get_text_config().hidden_size
         head = model.get_output_embeddings()
         tied = head is not None and head.weight is model.get_input_embeddings().weight
@@ -62,9 +65,9 @@ class Transformer(nn.Module):
             raise ValueError(f"tokens must be at most {limit} long, got {keys}; cut them")
         caching = cache is not None or (read is None and not torch.is_grad_enabled())
         found = self.trunk(
-            input_ids=tokens, attention_mask=attention_mask.long(), past_key_values=cache, use_cache=caching,
-            position_ids=positions(attention_mask)[:, keys - steps:])
-        return found.last_hidden_state, found.past_key_values if caching else None
+            input_ids=tokens, attention_mask=attention_mask.long(), use_cache=caching,
+            position_ids=positions(attention_mask)[:, keys - steps:], **{self.cache_name: cache})
+        return found.last_hidden_state, getattr(found, self.cache_name) if caching else None
 
     def logits(self, hidden):
         """(…, width) hidden states to (…, vocabulary) float32 logits of the next token."""
