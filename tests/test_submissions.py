@@ -13,7 +13,7 @@ from coursekit.autograder import archives, choice
 from coursekit.autograder.book import chapter, chapters
 from coursekit.autograder.choice import choose
 from coursekit.autograder.learners import submissions
-from coursekit.autograder.reader import File
+from coursekit.autograder.reader import File, UnreadableError
 from coursekit.exercises import EXERCISES
 from fuzz import make_folder
 
@@ -262,6 +262,13 @@ def test_a_bad_zip_is_set_aside_and_not_unpacked(make, tmp_path):
     used, aside, _ = read(tmp_path, {"ada.ipynb": ANSWERED})
     assert used == {"ada": ["ada.ipynb"], "eve": []} and list(aside) == ["eve.zip"] and aside["eve.zip"]
     assert time.monotonic() - begin < 5
+
+
+def test_a_huge_list_of_members_is_refused_before_it_is_read(tmp_path, monkeypatch):
+    zip_of(tmp_path / "eve.zip", **{f"m{n}": "" for n in range(13_000)})
+    monkeypatch.setattr(archives.zipfile, "ZipFile", None)
+    with pytest.raises(UnreadableError, match="a zip of more than 1000 files"):
+        archives.members(tmp_path / "eve.zip")
 
 
 def test_members_of_a_zip_that_lie_outside_are_links_or_are_locked_are_only_names(tmp_path):
