@@ -11,7 +11,7 @@ import pytest
 
 from coursekit.autograder import shown
 from coursekit.autograder.check import grade
-from coursekit.autograder.verdict import Known, agree, inputs_of, outcome, plain
+from coursekit.autograder.verdict import Known, agree, call_text, inputs_of, outcome, plain
 from coursekit.exercises import EXERCISES, get
 from notebooks import BOOK
 
@@ -60,6 +60,19 @@ def test_the_reference_answers_the_cases_of_400_seeds(exercise):
         warnings.simplefilter("error")
         for case in (case for seed in range(400) for case in exercise.cases(seed)):
             exercise.reference(*inputs_of(case))
+
+
+@pytest.mark.parametrize("exercise", ALL, ids=lambda e: e.id)
+def test_the_public_cases_by_heart_and_a_mistake_do_not_pass_the_hidden_ones(exercise):
+    """Cases that a table answers, since `check` shows them, and a known mistake for the others: on every seed it
+    fails. An edge that each seed draws alike is no edge of the hidden cases: see `varied`."""
+    shown_cases = {call_text(exercise, case) for case in exercise.cases(0)}
+    for seed in (1, 2, 3, 4):
+        hidden = Known(exercise, exercise.cases(seed))
+        new = [k for k, call in enumerate(hidden.calls) if call not in shown_cases]
+        for number, mistake in enumerate(exercise.mistakes):
+            assert not all(shown.agree(hidden.outcome(number, k), hidden.expected[k], exercise.tolerance)
+                           for k in new), (seed, mistake.name)
 
 
 @pytest.mark.parametrize("exercise", COMPOSED, ids=lambda e: e.id)

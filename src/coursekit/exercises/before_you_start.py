@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from coursekit.exercises.base import Case, Choice, Exercise, Misconception, Slot
+from coursekit.exercises.base import Case, Choice, Exercise, Misconception, Slot, varied
 from coursekit.exercises.slots import BOUNDED, PESSIMISM
 
 NOTEBOOK = "00_before_you_start"
@@ -283,7 +283,8 @@ def _clip_cases(seed):
              ("a bad action that has become four times as likely", [4.0, 0.9, 0.1], [-1.0, 0.5, -0.4], 0.2),
              ("an advantage of 0", [1.7, 0.4, 1.0], [0.0, 0.6, -0.3], 0.3),
              ("one sample", [1.45], [1.2], 0.3)]
-    return [*(Case(label, dict(ratios=np.array(ratios), advantages=np.array(advantages), clip=clip))
+    times = varied(seed)[0]
+    return [*(Case(label, dict(ratios=np.array(ratios), advantages=times * np.array(advantages), clip=clip))
               for label, ratios, advantages, clip in given), drawn("drawn", 0.3), drawn("drawn", 0.15)]
 
 

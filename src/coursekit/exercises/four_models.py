@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from coursekit.advantages import gae
-from coursekit.exercises.base import Case, Choice, Exercise, Misconception, Slot
+from coursekit.exercises.base import Case, Choice, Exercise, Misconception, Slot, varied
 from coursekit.exercises.slots import (
     BOUNDED,
     CENTRE,
@@ -248,8 +248,9 @@ def _value_cases(seed):
     rng = np.random.default_rng(seed)
 
     def case(label, values, old_values, returns, clip):
-        return Case(label, dict(values=np.array(values), old_values=np.array(old_values), returns=np.array(returns),
-                                clip=clip))
+        times = varied(seed)[0]
+        return Case(label, dict(values=times * np.array(values), old_values=times * np.array(old_values),
+                                returns=times * np.array(returns), clip=times * clip))
 
     cases = [case("moves within and beyond ε, towards the target and away from it", [1.7, 0.6, -0.8, 1.3],
                   [1.0, 1.5, 0.9, 1.1], [3.0, 2.0, -2.0, 0.4], 0.3),
@@ -338,7 +339,7 @@ def _beta_cases(seed):
         target = round(rng.uniform(2, 9), 1)
         given.append(("drawn", round(rng.uniform(0.05, 1), 2), round(target * rng.uniform(*bounds), 2), target,
                       int(rng.integers(20, 300)), float(rng.integers(2, 9) * 100)))
-    return [Case(label, dict(zip(names, numbers))) for label, *numbers in given]
+    return [Case(label, dict(zip(names, (beta * varied(seed)[0], *numbers)))) for label, beta, *numbers in given]
 
 
 _NEXT, _RELATIVE = "What is the next β where the KL is on its target?", "In which units is the error?"

@@ -12,6 +12,7 @@ from coursekit.exercises.base import (
     draw_gamma,
     draw_lam,
     rollout_cases,
+    varied,
 )
 from coursekit.exercises.slots import BOOTSTRAP, DECAY, DELTA, FLAGS, NEXT_ROW, STOP, sum_back
 
@@ -24,9 +25,10 @@ def _with_last(weights, last):
 
 def _weight_cases(seed):
     rng = np.random.default_rng(seed)
-    drawn = (round(rng.uniform(0.2, 0.9), 2), int(rng.integers(2, 7)))
+    drawn, (share, more) = (round(rng.uniform(0.2, 0.9), 2), int(rng.integers(2, 7))), varied(seed)
     return [Case(f"λ = {lam}, {steps} steps", dict(lam=lam, steps=steps))
-            for lam, steps in ((0.8, 4), (0.3, 5), drawn, (0.0, 3), (1.0, 3), (0.6, 1))]
+            for lam, steps in ((round(0.5 * share + 0.3 * (not seed), 3), 3 + more), (0.3, 5), drawn,
+                               (0.0, 2 + more), (1.0, 2 + more), (round(0.6 * share, 3), 1))]
 
 
 def _mixture(g, lam, share, powers, rest):
@@ -268,7 +270,8 @@ def _constant_cases(seed):
     given = ((2.0, 4, 0.9, 0.8), (-3.0, 3, 0.8, 0.3), drawn, (2.0, 3, 0.9, 0.0), (2.0, 3, 0.9, 1.0),
              (1.5, 1, 0.95, 0.7), (1.0, 3, 1.0, 1.0), (2.0, 3, 1.0, 0.6))
     return [Case(f"γ = {gamma}, λ = {lam}, {steps} step{'s' * (steps > 1)}",
-                 dict(error=error, steps=steps, gamma=gamma, lam=lam)) for error, steps, gamma, lam in given]
+                 dict(error=error * varied(seed)[0], steps=steps, gamma=gamma, lam=lam))
+            for error, steps, gamma, lam in given]
 
 
 def _bias(g, inner, last, decay):

@@ -38,7 +38,7 @@ def _valid_cases(seed):
               (_BEFORE, _AFTER)),
              ("a single row", [[True], [False], [False]], [[False], [False], [True]], [False, True, False],
               (_BEFORE, _AFTER))]
-    for last in ((0, 1, 3), (3, 0, 2)):
+    for last in ((0, 1, 3), (3, 0, 2), *(((0, 2, 3), (1, 3, 0)) * 2 if seed else ())):
         dead = rng.permutation([True, False, False])
         given.append(("drawn", *_played(rng, 5, dead, rng.permutation(last)), dead, (_BEFORE, _AFTER)))
     return [Case(label, dict(zip(("terminated", "truncated", "dead"), map(np.array, inputs))), facts)

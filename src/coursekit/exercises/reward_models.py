@@ -7,7 +7,7 @@ from operator import itemgetter
 import numpy as np
 
 from coursekit import preferences as library
-from coursekit.exercises.base import Case, Choice, Exercise, Misconception, Slot
+from coursekit.exercises.base import Case, Choice, Exercise, Misconception, Slot, varied
 
 NOTEBOOK = "03_reward_models"
 _MANY = "How many numbers are wanted?"
@@ -20,6 +20,7 @@ def _sigmoid(x):
 def _score_cases(seed, first="chosen_scores", second="rejected_scores", far=30.0):
     """Pairs of scores, none alike but in one pair; far: the largest size of a score."""
     rng = np.random.default_rng(seed)
+    far *= varied(seed)[0] + 0.5 * bool(seed)  # no less far
     given = [("four pairs", [1.4, -0.6, 0.3, 2.2], [0.5, 0.9, -1.1, 2.5]),
              ("one pair", [0.4], [-0.3]),
              ("a tie and two others", [0.8, -1.3, 0.1], [0.8, -0.2, 1.7])]
@@ -339,7 +340,7 @@ def _mask_cases(seed):
 
     first = [[2.3, 1.2, 0.2, 1.8, -2.6], [-2.5, -1.5, 1.5, -0.1, -1.2], [0.6, 0.3, 2.4, -0.2, -2.7]]
     some = [[0.5, -1.4, 2.1, 0.9], [1.6, 0.7, np.nan, np.nan]]
-    zero = [[1.1, -0.4, 0.0, 0.8], [-1.2, 0.0, 0.3, -0.7]]
+    zero = varied(seed)[0] * np.array([[1.1, -0.4, 0.0, 0.8], [-1.2, 0.0, 0.3, -0.7]])
     return [case("replies of 3, 4 and 2 tokens", [3, 4, 2], 5, scores=first),
             case("NaN at the padding", [3, 1], 4, NAN, ONE, scores=some),
             case("NaN at all of the padding", [2, 1, 3], 4, NAN, ONE, padding=np.nan),
@@ -504,13 +505,17 @@ def _ece_cases(seed):
         return Case(label, dict(probabilities=np.array(probabilities), outcomes=np.array(outcomes), bins=bins),
                     facts)
 
+    some = round(0.52 + 0.28 * rng.random(), 2) if seed else 0.6
     cases = [case("six pairs in three bins, one of them empty", [0.1, 0.25, 0.9, 0.95, 0.7, 0.75],
                   [False, True, True, True, False, True], 3, "with an empty bin"),
-             case("certainties", [1.0, 1.0, 0.0, 0.6, 0.8], [True, False, False, True, True], 2),
+             case("certainties", [1.0, 1.0, 0.0, some, 0.8], [True, False, False, True, True], 2),
              case("all bins filled", [0.2, 0.4, 0.5, 0.8], [True, False, False, True], 3),
-             case("pairs on the edge of a bin", [0.5, 0.25, 0.75, 0.3, 0.5], [True, False, True, True, False], 4,
-                  "with a probability on an edge", "with an empty bin")]
-    for bins in (4, 5, 10):
+             case("pairs on the edge of a bin", [0.5, 0.25, 0.75, some / 2, 0.5], [True, False, True, True, False],
+                  4, "with a probability on an edge", "with an empty bin")]
+    if seed:
+        cases.append(case("certainties, and an edge", [1.0, 0.0, 1.0, 0.4, some, 0.96], [False, False, True, True] +
+                          [False, True], 5, "with a probability on an edge"))
+    for bins in (4, 5, 10, *((3, 7) if seed else ())):
         probabilities = (rng.integers(0, bins, 7) + rng.uniform(0.1, 0.9, 7)) / bins  # none near an edge
         cases.append(case(f"seven pairs in {bins} bins", probabilities.round(3), rng.random(7) < 0.5, bins))
     return cases
@@ -804,7 +809,7 @@ def _shift_cases(seed):
         said, rounds = np.array(said), np.array(rounds)
         if (said * 8 % 1 != 0).any():
             said = (said + (said != 0.5) * rng.choice([-0.01, 0.0, 0.01], len(said))).round(2)
-        rounds = rounds + int(rng.integers(0, 3)) * (rounds > 0)
+        rounds = rounds + int(rng.integers(3, 90) if seed else rng.integers(0, 3)) * (rounds > 0)
         cases.append(Case(label, dict(said=said, rounds=rounds, tolerance=tolerance), facts))
     return cases
 

@@ -4,7 +4,7 @@ import numpy as np
 
 from coursekit.arrays import whiten
 from coursekit.credit import shape
-from coursekit.exercises.base import Case, Choice, Exercise, Misconception, Slot
+from coursekit.exercises.base import Case, Choice, Exercise, Misconception, Slot, varied
 from coursekit.exercises.slots import (
     CENTRE,
     COUNTED,
@@ -263,7 +263,7 @@ def _whiten_cases(seed):
     cases = [Case(label, dict(advantages=arrays["a"] + 0.8, mask=mask), facts)
              for label, facts, mask, arrays in batches(seed, "a")]
     close = np.array([[5.1, 4.9, 5.0, 0.0], [5.2, 4.8, 5.1, 4.9]]) + rng.integers(0, 3)
-    zero = np.array([[0.0, round(rng.uniform(0.5, 2), 1), -0.4], [0.9, 1.4, 0.0]])
+    zero = np.array([[0.0, round(rng.uniform(0.5, 2), 1), -0.4], [0.9, 1.4, 0.0]]) * varied(seed)[0]
     two = np.array([[round(rng.uniform(1, 2), 1), 7.0], [round(rng.uniform(-2, -1), 1), 7.0]])
     return cases + [
         Case("advantages that lie close together", dict(advantages=close, mask=close > 0.5 + close[0, 3]), (CUT,)),
@@ -406,7 +406,12 @@ def _culprit_cases(seed):
         steps[rng.integers(0, 6)] = sign * rng.choice([2.0, 2.6])
         path = (rng.choice([-1.3, 0.4, 1.1]) + np.append(0.0, np.cumsum(steps))).round(1)
         given.append(("drawn", float(path[-1]), path[:-1], ()))
-    return [Case(label, dict(score=score, values=np.array(values)), facts) for label, score, values, facts in given]
+    times = varied(seed)[1]  # whole, so that ties and ints stay what they are
+    cases = [Case(label, dict(score=round(score * times, 1), values=(np.array(values) * times).round(1)), facts)
+             for label, score, values, facts in given]
+    if seed:
+        cases.append(Case(given[8][0], dict(score=times + 7.5, values=times + np.array(given[8][2])), given[8][3]))
+    return cases
 
 
 def _culprit(g, after, change, size, pick):

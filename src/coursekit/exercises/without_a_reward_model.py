@@ -3,7 +3,7 @@ reward model (several of them, a program that checks), old replies, and how to p
 
 import numpy as np
 
-from coursekit.exercises.base import Case, Choice, Exercise, Slot
+from coursekit.exercises.base import Case, Choice, Exercise, Slot, varied
 from coursekit.exercises.slots import MULTIPLIED
 
 NOTEBOOK = "07_without_a_reward_model"
@@ -111,8 +111,8 @@ def _pair_cases(seed, unit="beta", far=True):
              case("a policy that equals its reference", [-20.0, -31.0], [-25.0, -18.0], [-20.0, -31.0],
                   [-25.0, -18.0], 0.5)]
     if far:
-        cases.append(case("log-ratios of a thousand nats", [-900.0, -20.0], [-30.0, -2000.0], [-35.0, -22.0],
-                          [-30.5, -18.0], 2.0, "with log-ratios far apart"))
+        cases.append(case("log-ratios of a thousand nats", [-900.0, -20.0 * varied(seed)[0]], [-30.0, -2000.0],
+                          [-35.0, -22.0], [-30.5, -18.0], 2.0, "with log-ratios far apart"))
     return cases
 
 
@@ -369,6 +369,7 @@ def _promises(reply, prefix=False, anywhere=False):
 
 def _reply_cases(seed):
     rng = np.random.default_rng(seed)
+    times = np.random.default_rng([seed, 1]).permutation(TIMES) if seed else ["today", "tomorrow"]
     hello, sorry, bye = "hello anna", "we are sorry your phone was late", "best wishes"
     texts = {"the right promise among other sentences": f"{hello} . {sorry} . RIGHT . {bye}",
              "another remedy promised": f"{sorry} . WRONG . {bye}",
@@ -383,7 +384,7 @@ def _reply_cases(seed):
              "a promise of something else": f"{sorry} . we will right phone soon",
              "five words that are no promise": f"you will right it today . {bye}",
              "five other words that are no promise": f"we are right it tomorrow . {bye}",
-             "the right promise made twice": "we will right it today . we will right it tomorrow",
+             "the right promise made twice": f"we will right it {times[0]} . we will right it {times[1]}",
              "the right promise, and one that breaks off": "RIGHT . we will wrong",
              "the right promise alone": "RIGHT"}
     cases = []
