@@ -7,6 +7,7 @@ import importlib
 import inspect
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -480,6 +481,123 @@ def _answers(function, exercise, take=np.asarray):
         if not right:
             return False
     return True
+
+
+def test_what_was_stopped_while_others_took_the_processors_is_graded_again_alone(folder, monkeypatch):
+    """The better grade counts, and the record says nothing of it."""
+    real, runs = submission.grade_submission, []
+
+    def starved(files, settings, pool):
+        found = real(files, settings, pool)
+        runs.append(found.points)
+        if len(runs) == 1:
+            found.starved, found.points, found.exercises = True, 0, {}
+        elif len(runs) == 2:
+            found.starved = True
+        elif len(runs) > 4:
+            found.points, found.exercises = 0, {}
+        return found
+    monkeypatch.setattr(submission, "grade_submission", starved)
+    grade(folder, "-j", "1")
+    assert len(runs) == 5 and record(folder, "ada")["points"] == POINTS and record(folder, "bob")["points"] == 3
+    assert not any(record(folder, name)["starved"] for name in ("ada", "bob", "cy"))
+
+
+def test_a_call_that_is_late_in_a_crowd_is_noted(monkeypatch):
+    source = notebook({"gae.recursion": "def gae_recursion(*a):\n    import time\n    time.sleep(9)"})
+    for crowd in (False, True):
+        monkeypatch.setattr(sandbox.memory_watch, "crowded", lambda crowd=crowd: crowd)
+        found = settings(isolation=Isolation("bwrap", True, ""), limits=sandbox.Limits(call=1.5))
+        with found.pool() as pool:
+            assert submission.grade_submission([File("a.ipynb", source.encode())], found, pool).starved == crowd
+
+
+def test_a_package_that_a_sandbox_hides_stops_the_run_before_any_submission(monkeypatch, tmp_path):
+    """As where Python lies below /tmp: right answers that need it would be wrong in silence."""
+    (tmp_path / "a_package_of_this_machine.py").write_text("")
+    monkeypatch.setattr(submission, "LIBRARIES", str(tmp_path))
+    settings = submission.Settings((chapter(CHAPTER),), 7, Isolation("bwrap", True, ""), sandbox.Limits(),
+                                   submission.version())
+    with settings.pool() as pool, pytest.raises(sandbox.GraderError, match="a_package_of_this_machine.*elsewhere"):
+        submission.check_instructor(settings, pool)
+
+
+@pytest.mark.parametrize("place", ["/tmp/course/.venv/lib", "/dev/shm/python", "/proc/self/root/usr"])
+def test_a_python_that_a_sandbox_covers_is_seen_at_once(place, monkeypatch):
+    monkeypatch.setattr(isolation, "readable", lambda: ["/usr/lib", place])
+    with pytest.raises(sandbox.GraderError, match=f"Python needs {place}, which a sandbox hides.*elsewhere"):
+        sandbox.choose("bwrap", package.copy(frozenset()))
+
+
+def test_what_every_submission_could_read_is_no_place_for_submissions(folder, monkeypatch, capsys):
+    monkeypatch.setattr(isolation, "readable", lambda: [str(folder.parent)])
+    monkeypatch.setattr(isolation, "covered", lambda: None)
+    monkeypatch.setattr(submission, "choose", lambda *_: Isolation("bwrap", True, ""))
+    assert grade(folder) == 2
+    assert f"every submission could read {folder}" in capsys.readouterr().err
+    monkeypatch.setattr(isolation, "packages", lambda: [str(folder.parent)])
+    assert isolation.open_to_all([folder]) is None  # the copy of the course lies over it
+
+
+def test_every_coursekit_that_a_sandbox_shows_is_hidden(monkeypatch, tmp_path):
+    """That of a base Python, and one beside Python's packages: with its answers, and the book of a wheel."""
+    places = [tmp_path / "lib/python3.11/site-packages/coursekit", tmp_path / "site-packages/coursekit"]
+    for place in places:
+        (place / "course/book").mkdir(parents=True)
+    (tmp_path / "site-packages/other").mkdir()
+    monkeypatch.setattr(isolation, "readable", lambda: [str(tmp_path / "lib"), str(tmp_path / "site-packages")])
+    assert isolation.packages() == sorted(map(str, places))
+    command = isolation.bwrap(tmp_path, sandbox.Limits(), None)
+    for place in places:
+        k = command.index(str(place))
+        assert command[k - 2:k] == ["--ro-bind", f"{tmp_path}/coursekit"]
+    shown = isolation.places(tmp_path / "copy", "/home/x")
+    assert str(tmp_path / "site-packages/other") in shown and not any(str(place) in shown for place in places)
+
+
+def one_cell(source):
+    return json.dumps({"cells": [{"cell_type": "code", "metadata": {}, "source": source}]})
+
+
+@pytest.mark.parametrize("data, reason", [
+    (one_cell("\n" * 2_000_000), "its code is 2.0 million"),
+    (one_cell(["\n"] * 1_500_000), "its code is 1.5 million"),
+    ('{"cells": [' + "{}," * 1_100_000 + "{}]}", "more parts than any notebook"),
+    ('{"cells": [], "n": [' + "1," * 10_500_000 + "1]}", "more parts than any notebook")],
+    ids=["newlines", "lines", "cells", "numbers"])
+def test_what_would_take_the_grader_long_to_read_is_refused_at_once(data, reason):
+    begin = time.process_time()
+    with pytest.raises(UnreadableError, match=reason):
+        parse(data.encode())
+    assert time.process_time() - begin < 2
+
+
+def test_a_notebook_with_22_mb_of_outputs_is_read():
+    text = json.loads(FULL)
+    text["cells"][0]["outputs"] = [{"output_type": "stream", "name": "stdout", "text": "x" * (22 << 20)}]
+    assert parse(json.dumps(text).encode())[1] == ["02_gae"]
+
+
+def test_an_answer_of_millions_of_numbers_is_described_not_shown():
+    begin = time.process_time()
+    found = checked(get("gae.recursion"), lambda *a: np.zeros(4_000_000))
+    assert found.lines[2].strip().startswith("got      an array of shape (4000000,)")
+    assert time.process_time() - begin < 2
+
+
+def test_what_learners_write_drives_no_terminal_page_or_table(folder):
+    """Escape sequences, control characters of both kinds, marks that turn the direction; a formula after ";"."""
+    bad = "\x1b]0;owned\x07 \x9b31m \u202e\u2066\u200f \x00 end"
+    source = f"def gae_recursion(*a):\n    raise ValueError({bad!r})\ndef targets(*a):\n    return {bad!r}"
+    (folder / "x;=1+1.ipynb").write_text(notebook({"gae.recursion": source}))
+    grade(folder)
+    out = folder.parent / "grades"
+    for path in [p for p in out.rglob("*") if p.suffix in (".csv", ".html", ".json")]:
+        text = path.read_text(encoding="utf-8-sig")
+        assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]", text), path
+    assert ";=" not in (out / "grades.csv").read_text(encoding="utf-8-sig")
+    wrong = checked(get("gae.targets"), lambda *a: bad)
+    assert all(line.isprintable() for line in wrong.lines)
 
 
 def test_a_refusing_function_says_why(folder):

@@ -38,10 +38,22 @@ wire.send = lambda s, m: send(s, {**m, "verdict": "correct", "points": 99, "corr
 result = "patched" """,
     "patches the worker": """
 import sys
-worker = sys.modules["coursekit.autograder.worker"]
-real = worker.call
-worker.call = lambda r, n: {"status": "correct", "points": 3} if r["function"] == "gae_recursion" else real(r, n)
+kernel = sys.modules["coursekit.autograder.kernel"].Notebook
+real = kernel.call
+kernel.call = lambda self, function, *a, **k: (
+    {"status": "correct", "points": 3} if function == "gae_recursion" else real(self, function, *a, **k))
 result = "patched" """,
+    "gives its check another function": """
+from coursekit.autograder import check
+check("gae.recursion", gae)
+check("gae.lambda_return", lambda_returns)
+check("gae.weights", None)
+check(["gae.weights"], print)
+result = "given" """,
+    "checks what it has forged": """
+from coursekit.autograder import outcome
+outcome.CHECKED |= {f"gae.{k}": print for k in range(10**5)} | {"gae.recursion": lambda r, *a: np.zeros(len(r))}
+result = "forged" """,
     "sends a forged exercise id": """
 from coursekit.autograder import wire
 send = wire.send

@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from coursekit.autograder.outcome import readable
 from coursekit.autograder.reader import UnreadableError, read_file
 from coursekit.saved import write_text
 
 CORRECTIONS, GRADES, WRITTEN = "corrections.csv", "grades.csv", ".grades.csv"  # the last: grades.csv as written
 HEAD = ["learner", "exercise", "points", "comment"]
+AFTER_SEMICOLON = re.compile(r";(?=[=+\-@])")
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -157,7 +160,11 @@ def table(rows: Iterable[Sequence[object]], escape: bool = True) -> str:
 
 
 def safe(cell: Any) -> Any:
-    return f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULA) else cell
+    if not isinstance(cell, str):
+        return cell
+    text = "\n".join(map(readable, cell.split("\n")))
+    text = AFTER_SEMICOLON.sub("; ", text)  # where ";" separates cells, one may begin in the middle of a text
+    return f"'{text}" if text.startswith(FORMULA) else text
 
 
 def unsafe(cell: str) -> str:

@@ -69,6 +69,14 @@ def _share(pid: int, most: int) -> int:
         return most
 
 
+def crowded() -> bool:
+    """Whether now so many want the processors that one alone has to wait a third of its time, or more."""
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        running = int(Path("/proc/loadavg").read_text().split()[3].partition("/")[0])
+        return running > 1.5 * (os.cpu_count() or 1)
+    return False
+
+
 def users() -> set[int]:
     """Those who have a process."""
     return {process.uid for process in processes().values()}

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from coursekit.autograder.rules import MAX_DEPTH, MAX_ERROR, MAX_ITEMS
 
+CHECKED: dict[str, object] = {}  # in a sandbox: what the checks of a cell were given, by exercise
 REFUSAL = "coursekit.{} does not answer here, since it is the answer: write it yourself"
 
 
@@ -39,6 +40,12 @@ def settled(value, depth=0):
     if type(value) in (list, tuple) and depth < MAX_DEPTH and len(value) < MAX_ITEMS:
         return type(value)(settled(v, depth + 1) for v in value)
     return value
+
+
+def readable(text):
+    """A text of a learner's in one line that no terminal, page or table obeys: without control characters, and
+    without those that turn the direction of writing."""
+    return "".join(c if c.isprintable() else " " if c.isspace() else "\ufffd" for c in text)
 
 
 def describe(error):

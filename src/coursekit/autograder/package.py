@@ -32,9 +32,18 @@ MODULES = ("_dispatch", "_kernels", "_scans", "actor_critic", "advantages", "arr
            "figures", "groups", "helpdesk", "hf", "hf_direct", "hf_roles", "linear_reward", "lm", "memory_budget",
            "missing", "ppo", "preference_data", "preferences", "progress", "resume", "reward_model", "rlhf",
            "rollouts", "saved", "slider", "tokens")
-INSIDE = ("wire", "worker", "outcome", "confine", "rules", "system_calls")  # what of the autograder runs in it
+INSIDE = ("wire", "worker", "outcome", "confine", "rules", "system_calls", "kernel")  # these run in it
 DATA = ("film_ratings.tsv.gz", "checkpoints/supervised.safetensors", "checkpoints/reward.safetensors")
-CHECK = '"""Checks say nothing while grading."""\n\n\ndef check(*arguments):\n    pass\n'
+CHECK = '''"""While grading, a check only notes what it was given; the grader asks for it after the cell."""
+
+from coursekit.autograder.outcome import CHECKED
+
+
+def check(exercise=None, function=None, *_, **__):
+    """Say nothing."""
+    if isinstance(exercise, str):
+        CHECKED[exercise] = function
+'''
 LEFT = re.compile(r"(^|/)(\.|__pycache__/)|^course/|\.py[co]$")  # a wheel's chapters; what Python and editors leave
 
 
@@ -74,6 +83,37 @@ def needed_imports(source: str, texts: Iterable[str]) -> str:
         if getattr(node, "names", True):
             kept.append(ast.unparse(node))
     return "\n".join(kept)
+
+
+def offered(source: str, words: Collection[str]) -> str:
+    """What a cell of the chapter gives to others, as far as these words use it: imports, and names for numbers and
+    texts."""
+    kept = []
+    for node in _parsed(source):
+        bound: list[str] = []
+        if isinstance(node, (ast.Import, ast.ImportFrom)):
+            bound = [(alias.asname or alias.name).split(".")[0] for alias in node.names]
+        elif isinstance(node, ast.Assign) and _literal(node.value):
+            bound = [name.id for target in node.targets for name in ast.walk(target) if isinstance(name, ast.Name)]
+        if any(name in words for name in bound):
+            kept.append(ast.unparse(node))
+    return "\n".join(kept)
+
+
+@functools.lru_cache(2000)
+def _parsed(source: str) -> list[ast.stmt]:
+    try:
+        return ast.parse(source).body
+    except SyntaxError:  # a magic
+        return []
+
+
+def _literal(node: ast.AST) -> bool:
+    try:
+        ast.literal_eval(node)  # type: ignore[arg-type]
+    except (ValueError, TypeError):
+        return False
+    return True
 
 
 @functools.cache

@@ -13,7 +13,9 @@ from typing import Any
 from coursekit.autograder.rules import CHECK
 from coursekit.exercises import EXERCISES
 
-MAX_BYTES, MAX_CELLS = 20 << 20, 2000
+MAX_BYTES, MAX_CELLS = 50 << 20, 2000
+MAX_CODE = 1 << 20  # characters of code in a notebook
+MAX_PARTS, MAX_COMMAS = 1_000_000, 10_000_000  # of its JSON: each is many bytes more once it is read
 SAFELY = sum(getattr(os, flag, 0) for flag in ("O_NOFOLLOW", "O_NONBLOCK", "O_BINARY"))  # Windows has the last one
 
 
@@ -50,7 +52,7 @@ class Cell:
 
 
 def read_file(path: str | os.PathLike[str]) -> bytes:
-    """The bytes of a regular file of at most 20 MB. Raises UnreadableError; never follows a link, never blocks."""
+    """The bytes of a regular file of at most 50 MB. Raises UnreadableError; never follows a link, never blocks."""
     try:
         descriptor = os.open(path, os.O_RDONLY | SAFELY)
         try:
@@ -73,6 +75,8 @@ def parse(data: bytes) -> tuple[list[Cell], list[str]]:
     file."""
     if not data.strip():
         raise UnreadableError("the file is empty")
+    if data.count(b"{") + data.count(b"[") > MAX_PARTS or data.count(b",") > MAX_COMMAS:
+        raise UnreadableError("it holds more parts than any notebook: clear its outputs, and save it again")
     try:
         notebook = json.loads(data.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
@@ -89,6 +93,9 @@ def parse(data: bytes) -> tuple[list[Cell], list[str]]:
     if not isinstance(found, list) or len(found) > MAX_CELLS:
         raise UnreadableError("it has no list of cells" if not isinstance(found, list) else "it has too many cells")
     cells = [cell for number, raw in enumerate(found, 1) if (cell := _cell(raw, number))]
+    if (code := sum(len(cell.source) for cell in cells)) > MAX_CODE:
+        most = f"more than the {MAX_CODE / 1e6:.1f} allowed"
+        raise UnreadableError(f"its code is {code / 1e6:.1f} million characters, {most}")
     return cells, _chapters(notebook, cells)
 
 

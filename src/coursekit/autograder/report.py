@@ -16,6 +16,7 @@ import numpy as np
 from coursekit.autograder.gradebook import number
 from coursekit.autograder.learners import Aside, file_names
 from coursekit.autograder.likeness import alike, equal_answers
+from coursekit.autograder.outcome import readable
 from coursekit.autograder.rules import SIGNS
 from coursekit.autograder.submission import FAULT, Record
 from coursekit.exercises import EXERCISES
@@ -176,4 +177,8 @@ def _picture(records: Sequence[Record]) -> str:
 def page(title: str, parts: Iterable[str]) -> str:
     return (f'<!doctype html><html lang="en"><meta charset="utf-8">'
             f'<meta name="viewport" content="width=device-width,initial-scale=1"><title>{escape(title)}</title>'
-            f"<style>{STYLE}</style><h1>{escape(title)}</h1>{''.join(parts)}</html>\n")
+            f"<style>{STYLE}</style><h1>{escape(title)}</h1>{_readable(''.join(parts))}</html>\n")
+
+
+def _readable(text: str) -> str:
+    return "\n".join(map(readable, text.split("\n")))

@@ -6,7 +6,6 @@ import contextlib
 import itertools
 import math
 import os
-import pwd
 import shutil
 import signal
 import socket
@@ -56,6 +55,7 @@ class Sandbox:
         self._said, self._errors = b"", -1  # what it wrote on stderr, and where more is to be read
         self.idle: float | None = None
         self.deadline = math.inf
+        self._looks = [0, 0]
         self.group: cgroup.Group | None = None
         self._job = wire.Channel(-1, -1)
         self._ending = threading.RLock()
@@ -126,6 +126,15 @@ class Sandbox:
         """Whether it was ended, or some of its processes were, for what they held together."""
         return self.oom or self.group is not None and self.group.ran_out()
 
+    def expect(self, deadline: float) -> None:
+        """An answer is expected until then; after that the watch ends the sandbox."""
+        self.deadline, self._looks = deadline, [0, 0]
+
+    def was_crowded(self) -> bool:
+        """Whether, since an answer is expected, more wanted the processors than there are, most of the time."""
+        looks, crowded = self._looks
+        return crowded > looks / 3
+
     def unlimited(self) -> str:
         """What nothing limits on this machine, for the record."""
         return "" if self.group and self.group.holds() else (
@@ -136,6 +145,8 @@ class Sandbox:
         """End it if its processes, of those given, hold or are more than a submission may, if it has not answered
         in time, or if it was forgotten. Called by a thread of its own: whatever keeps the grading thread waiting,
         this does not wait for it."""
+        self._looks[0] += 1
+        self._looks[1] += memory_watch.crowded()
         with self._ending:
             if self.idle and time.monotonic() - self.idle > IDLE:
                 self.kill()
@@ -228,6 +239,8 @@ class Sandbox:
 
 def _free_uid() -> int:
     """A user that is nobody's and has no process."""
+    import pwd  # not on Windows, where grading isn't either
+
     taken = memory_watch.users() | {entry.pw_uid for entry in pwd.getpwall()}
     drawn = (60_000 + (os.getpid() * 16 + next(_slots)) % 5_000 for _ in range(5_000))
     return next(uid for uid in drawn if uid not in taken)

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import pkgutil
+import random
 import re
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from coursekit.autograder import package, sandbox
 from coursekit.autograder.book import Chapter
-from coursekit.autograder.isolation import Isolation
+from coursekit.autograder.isolation import LIBRARIES, Isolation
 from coursekit.autograder.outcome import REFUSAL
 from coursekit.autograder.reader import Cell, File, UnreadableError, UnreadableFile, definitions, parse
 from coursekit.autograder.rules import SIGNS
-from coursekit.autograder.sandbox import GraderError, Limits, SandboxPool
+from coursekit.autograder.sandbox import START, GraderError, Limits, SandboxPool
 from coursekit.autograder.session import Session
 from coursekit.autograder.verdict import Verdict, judge
 from coursekit.exercises import OWN
@@ -65,7 +67,8 @@ class Record:
     reason: why nothing could be graded. points: None where the grader failed. exercises: by id, as are shares (of
     the cases that an answer passes) and prints (of its code, see likeness.py). flags: what an instructor should
     know of the grading; notes: of how the files were found. files: how many were graded; time: when the newest of
-    them was changed; aside: (name, reason) of the others. hash: the key of the submission and the settings.
+    them was changed; aside: (name, reason) of the others. starved: something was stopped while the
+    machine had too much to do. hash: the key of the submission and the settings.
     """
 
     learner: str = ""
@@ -84,6 +87,7 @@ class Record:
     time: float | None = None
     aside: list[list[str]] = field(default_factory=list)
     seconds: float = 0.0
+    starved: bool = False
     isolation: str
 
     @classmethod
@@ -118,6 +122,7 @@ class NotebookGrade(NamedTuple):
     flags: list[str]
     events: list[str]
     shares: dict[str, float]
+    starved: bool = False
 
 
 def grade_submission(files: Sequence[File | UnreadableFile], settings: Settings, pool: SandboxPool) -> Record:
@@ -164,6 +169,7 @@ def _grade(files: Sequence[File | UnreadableFile], settings: Settings, pool: San
         record.flags += grade.flags
         record.exercises |= {verdict.exercise: verdict for verdict in grade.verdicts}
         record.shares |= grade.shares
+        record.starved |= grade.starved
     record.points = sum(verdict.points for verdict in record.exercises.values())
     record.status = max(events, key=STATUSES.index) if events else "unreadable"
     if "graded" not in events:
@@ -190,43 +196,66 @@ def _modules(modules: Sequence[tuple[str, str]]) -> list[Cell]:
 
 
 def grade_notebook(cells: Sequence[Cell], chapter: Chapter, seed: int, pool: SandboxPool) -> NotebookGrade:
-    """Grade the cells of one notebook on the public cases and the hidden ones of this seed."""
+    """Grade the cells of one notebook on the public cases and on hidden ones, which are its own: they come of this
+    seed and of the cells."""
     modules = package.imported_modules(chapter.imports) if pool.forks else ["numpy"]
     verdicts: list[Verdict] = []
     flags: list[str] = []
     shares: dict[str, float] = {}
+    public = {e.id: e.cases(PUBLIC) for e in chapter.exercises}
+    hidden = {e.id: hidden_cases(e, seed, cells) for e in chapter.exercises}
+    cases = {i: public[i] + hidden[i] for i in public}
 
     @contextlib.contextmanager
-    def opened(refuses: Collection[str]) -> Iterator[Session]:
+    def opened(refuses: Collection[str], wanted: Mapping[str, list[Case]]) -> Iterator[Session]:
         folder = package.copy(frozenset(refuses), fonts=True)
-        with pool.lend(folder, modules) as sandbox, Session(sandbox, chapter, cells) as session:
+        with pool.lend(folder, modules) as sandbox, Session(sandbox, chapter, cells, wanted) as session:
             yield session
 
-    with opened(package.refused(chapter)) as session:
-        text = "\n".join(c.source for c in session.cells)
+    with opened(package.refused(chapter), cases) as session:
         for exercise in chapter.exercises:
-            public, hidden = exercise.cases(PUBLIC), exercise.cases(seed)
-            outcomes = calls(session, exercise, public + hidden, opened)
-            verdict, shares[exercise.id] = _verdict(exercise, public, hidden, outcomes)
+            found: list[tuple[Verdict, float]] = []
+            for outcomes in attempts(session, exercise, opened):
+                found.append(_verdict(exercise, public[exercise.id], hidden[exercise.id], outcomes))
+                if found[-1][0].status == "correct":
+                    break
+            verdict, shares[exercise.id] = max(found, key=_rank)
             verdicts.append(verdict)
-            if (times := definitions(exercise.function, text)) > 1:
-                flags.append(f"{exercise.function} is defined {times} times: the last one counts")
-        broken = [f"a cell {error}" for error in dict.fromkeys(session.errors.values()) if error]
+            if (times := definitions(exercise.function, session.text)) > 1:
+                flags.append(f"{exercise.function} is defined {times} times: the better one of what its check was "
+                             "given and the last counts")
+        broken = [f"a cell {error}" for error in dict.fromkeys(
+            error for number, error in session.errors.items() if session.steps[number].own) if error]
         flags += broken[:5] + [f"and {len(broken) - 5} cells more"] * (len(broken) > 5)
-    return NotebookGrade(verdicts, flags, sorted(session.events), shares)
+    return NotebookGrade(verdicts, flags, sorted(session.events), shares, session.starved)
 
 
-def calls(session: Session, exercise: Exercise, cases: list[Case],
-          again: Callable[[Collection[str]], AbstractContextManager[Session]]) -> list[Outcome] | None:
+def hidden_cases(exercise: Exercise, seed: int, cells: Sequence[Cell]) -> list[Case]:
+    """Cases that nobody has seen, in an order that nobody knows: whoever hands in again what an answer gave away
+    gets others."""
+    sources = "\0".join(cell.source for cell in cells)
+    drawn = int(_hash(f"{seed} {exercise.id} {sources}".encode("utf-8", "replace"))[:8], 16) >> 1
+    return random.Random(drawn).sample(found := exercise.cases(1 + drawn), len(found))
+
+
+def _rank(found: tuple[Verdict, float]) -> tuple[bool, bool, float]:
+    verdict, share = found
+    return verdict.status == "correct", verdict.status == "wrong", share
+
+
+def attempts(session: Session, exercise: Exercise,
+             again: Callable[..., AbstractContextManager[Session]]) -> Iterator[list[Outcome] | None]:
     """The outcomes of an exercise. A library function that is the answer of another exercise of the chapter may be
     used in this one: where it refused, the exercise is tried `again`, in a session in which only its own answers
     refuse."""
-    outcomes = session.call(exercise, cases)
-    said = " ".join(o.error for o in outcomes or () if o.error)
-    if set(re.findall(REFUSAL.format(r"([\w.]+)"), said)) <= set(exercise.refuses):
-        return outcomes
-    with again(exercise.refuses) as alone:
-        return alone.call(exercise, cases)
+    refused: set[str] = set()
+    for outcomes in session.attempts(exercise):
+        yield outcomes
+        said = " ".join(o.error for o in outcomes or () if o.error)
+        refused |= set(re.findall(REFUSAL.format(r"([\w.]+)"), said))
+    if not refused <= set(exercise.refuses):
+        with again(exercise.refuses, {exercise.id: session.cases[exercise.id]}) as alone:
+            yield from alone.attempts(exercise)
 
 
 def _verdict(exercise: Exercise, public: list[Case], hidden: list[Case],
@@ -237,7 +266,7 @@ def _verdict(exercise: Exercise, public: list[Case], hidden: list[Case],
     shown = judge(exercise, public, outcomes[:len(public)])
     if shown.status != "correct":
         return shown, shown.passed / shown.cases
-    unseen = judge(exercise, hidden, outcomes[len(public):])
+    unseen = judge(exercise, hidden, outcomes[len(public):], keep=False)
     if unseen.status == "correct":
         return shown, 1.0
     lines = (f"{SIGNS['wrong']} {exercise.id}: right on every case that `check` shows, wrong on others",
@@ -257,10 +286,38 @@ def _check_version(settings: Settings) -> None:
                           "COURSEKIT_EXERCISES names")
 
 
+REACH = """\
+import importlib.util, os
+lost = []
+for name in {names!r}:
+    try: found = importlib.util.find_spec(name)
+    except (ImportError, ValueError): found = None
+    if found is None or found.has_location and not os.path.exists(found.origin): lost.append(name)
+if lost: raise LookupError(' '.join(lost[:3]))
+"""
+
+
+def check_reach(settings: Settings, pool: SandboxPool) -> None:
+    """Raises GraderError where a package that is installed here is hidden from a submission: an answer that needs
+    it would be wrong in silence."""
+    names = sorted(module.name for module in pkgutil.iter_modules([LIBRARIES]) if module.name != "coursekit")
+    chapter = settings.chapters[0]
+    modules = package.imported_modules(chapter.imports) if pool.forks else ["numpy"]
+    folder = package.copy(package.refused(chapter), fonts=True)
+    with pool.lend(folder, modules) as sandbox, Session(sandbox, chapter, [], {}) as session:
+        session.ready()
+        lost = session.ask(START, False, cell=REACH.format(names=names), name="reach").get("error")
+    if lost:
+        raise GraderError(f"a submission could not import what is installed here ({lost}): a sandbox hides "
+                          f"{LIBRARIES}, or a part of it. Install Python and the course elsewhere, such as in your "
+                          "home")
+
+
 def check_instructor(settings: Settings, pool: SandboxPool) -> None:
     """Grade the instructor's own answers. Raises GraderError unless they get full marks: then no grade would be
     fair."""
     _check_version(settings)
+    check_reach(settings, pool)
     for chapter in settings.chapters:
         solved = [Cell(source, None, None) for _, source in chapter.answers]
         for verdict in grade_notebook(solved, chapter, settings.seed, pool).verdicts:

@@ -4,13 +4,14 @@ This side knows numpy; the rules are in diagnosis.py and shown.py, which the pag
 """
 
 import warnings
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 
 import numpy as np
 
 from coursekit.autograder import diagnosis, facts, shown
-from coursekit.autograder.rules import MAX_DEPTH, MAX_TEXT, SIGNS
+from coursekit.autograder.outcome import readable
+from coursekit.autograder.rules import MAX_DEPTH, MAX_ITEMS, MAX_TEXT, SIGNS
 
 INPUTS = "call"  # starts the line that shows a failing case
 
@@ -29,6 +30,9 @@ class Verdict:
     misconception: str | None
     lines: tuple[str, ...]
 
+    def __post_init__(self):
+        object.__setattr__(self, "lines", tuple(map(readable, self.lines)))
+
     @classmethod
     def absent(cls, exercise, reason=None):
         """The verdict where no case was tried: not attempted, or wrong for the reason given."""
@@ -45,6 +49,19 @@ class Verdict:
         """The Verdict that `payload` gave."""
         return cls(**payload | {"lines": tuple(payload["lines"])})
 
+    @classmethod
+    def believed(cls, exercise, payload):
+        """The Verdict of a payload that a learner's own process sent: what it says of points is not believed. None
+        where it is no verdict on this exercise."""
+        try:
+            found = cls.from_payload(payload)
+            if found.exercise != exercise.id or found.status not in SIGNS or type(found.passed) is not int:
+                return None
+        except (TypeError, KeyError, AttributeError):
+            return None
+        points = exercise.points * (found.status == "correct")
+        return replace(found, points=points, possible=exercise.points, lines=found.lines[:6])
+
 
 def tally(results):
     """'exercises: 2 correct, 1 wrong, 4 not attempted, 5/14 points'"""
@@ -53,13 +70,14 @@ def tally(results):
     return f"exercises: {', '.join(count)}, {points}"
 
 
-def judge(exercise, cases, outcomes):
+def judge(exercise, cases, outcomes, keep=True):
     """Compare outcomes with the reference and say what the difference shows.
 
-    Args: exercise: Exercise; cases: its list of Case; outcomes: one Outcome for each.
+    Args: exercise: Exercise; cases: its list of Case; outcomes: one Outcome for each. keep: these cases will come
+        again, so what is computed of them is kept.
     Returns: Verdict, at most six lines.
     """
-    found = diagnosis.judge(known(exercise, cases), [
+    found = diagnosis.judge(known(exercise, cases) if keep else Known(exercise, cases), [
         dict(value=plain(o.value), error=o.error, stub=o.not_attempted, late=o.late) for o in outcomes])
     points = exercise.points * (found["status"] == "correct")
     return Verdict(exercise.id, possible=exercise.points, points=points, **found | {"lines": tuple(found["lines"])})
@@ -171,6 +189,8 @@ def plain(value):
     if isinstance(value, tuple) and depth(value) < MAX_DEPTH:
         return ("t", None, [plain(v) for v in value])
     array = numbers(value)
+    if array is not None and array.size > MAX_ITEMS:  # no answer has so many: only its shape is of interest
+        return ("x", None, f"an array of shape {array.shape}")
     if array is not None:
         kind = {"f2": "h", "f4": "g"}.get(array.dtype.str[1:], array.dtype.kind.replace("u", "i"))
         return (kind, array.shape, array.astype(float).ravel().tolist())

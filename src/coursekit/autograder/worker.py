@@ -23,7 +23,8 @@ from typing import Any, NoReturn
 
 import coursekit
 from coursekit.autograder import confine, wire
-from coursekit.autograder.outcome import describe, from_stub, settled
+from coursekit.autograder.kernel import Notebook
+from coursekit.autograder.outcome import describe
 
 # The kernel's names: linux/sched.h, linux/prctl.h, linux/capability.h, sys/mount.h
 CLONE_NEWNS, CLONE_NEWIPC, CLONE_NEWUSER = 0x20000, 0x8000000, 0x10000000
@@ -73,14 +74,15 @@ def main(source: int, sink: int, control: int = -1) -> None:
 
 
 def serve(channel: wire.Channel) -> NoReturn:
-    """Answer the grader's requests: {"cell": source, "name"} and {"function", "inputs"}."""
-    names = {"__name__": "__main__", "__builtins__": __builtins__, "display": _nothing, "get_ipython": _nothing}
+    """Answer the grader's requests: {"cell": source, "name", "keep"} and {"function", "exercise", "inputs"}."""
+    notebook = Notebook()
     while True:
         try:
             request = wire.receive(channel, tensors=True)
         except EOFError:
             os._exit(0)
-        reply = run_cell(request, names) if "cell" in request else call(request, names)
+        reply = notebook.run_cell(**_named(request, "cell", "name", "keep")) if "cell" in request else (
+            notebook.call(**_named(request, "function", "exercise", "inputs")))
         try:
             wire.send(channel, reply | {"id": request["id"]})
         except OSError:
@@ -90,32 +92,8 @@ def serve(channel: wire.Channel) -> NoReturn:
             wire.send(channel, {"value": wire.Opaque(unread), "id": request["id"]})
 
 
-def run_cell(request: dict[str, Any], names: dict[str, Any]) -> dict[str, Any]:
-    """Execute a cell; what it prints goes nowhere. Returns {"error": text or None}."""
-    source = request["cell"]
-    try:
-        try:
-            code = compile(source, f"<ipython cell {request['name']}>", "exec")
-        except SyntaxError:  # magics: %matplotlib inline, !pip install
-            lines = [("pass" if line.lstrip()[:1] in ("%", "!") else line) for line in source.split("\n")]
-            code = compile("\n".join(lines), f"<ipython cell {request['name']}>", "exec")
-        exec(code, names)
-    except SyntaxError as error:
-        return {"error": f"{type(error).__name__}: {error.msg} (line {error.lineno})"}
-    except BaseException as error:
-        return {"error": describe(error)}
-    return {"error": None}
-
-
-def call(request: dict[str, Any], names: dict[str, Any]) -> dict[str, Any]:
-    """Call a function by its name. Returns {"value"} or {"error", "not_attempted"} or {"missing"}."""
-    function = names.get(request["function"])
-    if not callable(function):
-        return {"missing": True}
-    try:
-        return {"value": settled(function(*request["inputs"]))}
-    except BaseException as error:
-        return {"error": describe(error), "not_attempted": from_stub(error, function)}
+def _named(request: dict[str, Any], *names: str) -> dict[str, Any]:
+    return {name: request[name] for name in names if name in request}
 
 
 def limit(settings: dict[str, Any]) -> None:
@@ -231,10 +209,6 @@ def _drop_capabilities() -> None:
     for capability in range(64):
         confine.LIBC.prctl(PR_CAPBSET_DROP, capability, 0, 0, 0)
     _keep_capabilities()
-
-
-def _nothing(*arguments: Any, **named: Any) -> None:
-    """Stands in for what only a notebook has."""
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ from coursekit.autograder.gradebook import (
 from coursekit.autograder.grades_csv import FORMATS, canvas_text, grades_text, moodle_text, moodle_zip, no_numbers
 from coursekit.autograder.learners import Aside, submissions
 from coursekit.autograder.marks import Marker
+from coursekit.autograder.outcome import readable
 from coursekit.commands.common import SEEDS, add_exercises, at_least, know_exercises, need, seconds, target_folder
 from coursekit.saved import atomic, write_text
 
@@ -100,6 +101,10 @@ def _grade(options, found):
     marker = Marker(course, books, corrections, found.learners)
     settings = _settings(options, books)
     print(f"sandbox: {settings.isolation.description}", file=sys.stderr)
+    seen = isolation.open_to_all([options.submissions, options.out, *paths.values()])
+    if seen and settings.isolation.kind != "none" and not options.cluster:
+        raise ValueError(f"every submission could read {seen}, since it lies among the programs and packages that "
+                         "a sandbox shows; move it elsewhere, such as into your home")
     with _backend(options, settings) as backend:
         records = classroom.grade_class(found.learners, settings, options.out, backend, marker, options.regrade)
     records = sorted(records + before, key=lambda record: record.learner)
@@ -173,7 +178,7 @@ def _print_account(records, found, out):
 def one_line(text):
     """A text of a learner's as a terminal can show it: no control characters, no change of direction, short."""
     text = text if len(text) <= 200 else f"{text[:99]}…{text[-100:]}"
-    return "".join(c if c.isprintable() else "\ufffd" for c in text)
+    return readable(text)
 
 
 def _settings(options, books):
