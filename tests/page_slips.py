@@ -41,8 +41,14 @@ ERRORS = {
     "return q_values[0.5]": "IndexError: only integers, slices (`:`), ellipsis (`...`), numpy.newaxis (`None`) and "
                             "integer or boolean arrays are valid indices",
     "return q_values.foo": "AttributeError: 'numpy.ndarray' object has no attribute 'foo'",
-    "return q_values[0].foo": "AttributeError: 'float' object has no attribute 'foo'; on the page a number taken "
-                              "out of an array is a plain float",
+    "return q_values[0].foo": "AttributeError: 'numpy.float64' object has no attribute 'foo'",
+    "return (1.5).foo": "AttributeError: 'float' object has no attribute 'foo'",
+    "return np.foo": "AttributeError: module 'numpy' has no attribute 'foo'",
+    "return np.sum(policy, foo=1)": "TypeError: sum() got an unexpected keyword argument 'foo'",
+    "return math.exp(1)": "NameError: name 'math' is not defined",
+    "return 2 ** -np.arange(3)[1]": "ValueError: Integers to negative integer powers are not allowed.",
+    "return (policy > 1)[0] - (policy > 1)[0]": "TypeError: numpy boolean subtract, the `-` operator, is not "
+        "supported, use the bitwise_xor, the `^` operator, or the logical_xor function instead.",
     "return len(5)": "TypeError: object of type 'int' has no len()",
     "return 5[0]": "TypeError: 'int' object is not subscriptable",
     "return policy(1)": "TypeError: 'numpy.ndarray' object is not callable",
@@ -52,8 +58,6 @@ ERRORS = {
     "return q_values + np.zeros(3)": "ValueError: operands could not be broadcast together with shapes (2,) (3,)",
     "q_values[:] = [1, 2, 3]": "ValueError: could not broadcast input array from shape (3,) into shape (2,)",
     "return q_values.sum(axis=1)": "ValueError: axis 1 is out of bounds for array of dimension 1",
-    "return np.linalg.norm(policy)": "AttributeError: np.linalg is not in the page's small numpy; write a loop, or "
-                                     "solve it in the notebook",
     "return (lambda a, b: a)(1, 2, 3)": "TypeError: <lambda>() takes 2 positional arguments but 3 were given",
     "return {}['a']": "KeyError: 'a'",
     "x = x + 1": "UnboundLocalError: a local variable is read before it has a value",
@@ -61,12 +65,10 @@ ERRORS = {
     "assert False": "AssertionError: ",
     "a, b = [1]": "ValueError: not enough values to unpack (got 1)",
     "a, b = [1, 2, 3]": "ValueError: too many values to unpack (expected 2)",
-    "import js": "ImportError: js is not in the page; numpy and math are. Solve it in the notebook",
+    "import js": "ModuleNotFoundError: No module named 'js'",
     "return np.array([[1], [1, 2]])": "ValueError: setting an array element with a sequence. The requested array "
                                       "has an inhomogeneous shape after 1 dimensions.",
-    "return math.exp(1000)": "OverflowError: math range error",
-    "return (1, 2, 3)[::2]":
-        "NotImplementedError: on the page only lists and arrays take a step: write list(x)[::-1]",
+    "import math; return math.exp(1000)": "OverflowError: math range error",
 }
 CALLS = {
     "def advantage(q_values):\n    return 1": "TypeError: advantage() takes 1 positional argument but 2 were given",
@@ -91,32 +93,47 @@ SLIPS = {  # the whole source: the only line of the verdict
     body("return 1]"): "SyntaxError: unmatched ']' (your line 2)",
     body("return 1 +"): "SyntaxError: invalid syntax (your line 2)",
     "return 3": "SyntaxError: 'return' outside function (your line 1)",
-    "x = [*range(3)]":
-        "SyntaxError: the page's small Python does not know [*a, *b]; write list(a) + list(b) (your line 1)",
-    "from coursekit.advantages import gae":
-        "ImportError: coursekit is not in the page; numpy and math are. Solve it in the notebook (your line 1)",
+    "print 'hi'": "SyntaxError: invalid syntax (your line 1)",
     "x = 1\ny = x / 0": "ZeroDivisionError: division by zero (your line 2)",
     "": ABSENT, "advantage = 3": ABSENT, "def advantages(q_values, policy):\n    return 1": ABSENT,
+}
+
+UNJUDGED = {  # what the page lacks: how it says so, after "cannot be judged here: "
+    body("return input('?')"): "`input()` is not on the page (your line 2)",
+    body("return open('/etc/passwd')"): "`open()` is not on the page (your line 2)",
+    body("return advantage(q_values, policy)"): "a recursion this deep is not possible on the page (your line 2)",
+    body("return [0] * 10**9"): "it takes more memory than the page has (your line 2)",
+    body("x = [0]", "while True: x = x + x"): "it takes more memory than the page has (your line 3)",
+    "import asyncio": "the module `asyncio` is not on the page (your line 1)",
+    "import os": "the module `os` is not on the page (your line 1)",
+    "import sys": "the module `sys` is not on the page (your line 1)",
+    "from coursekit.advantages import gae": "the module `coursekit.advantages` is not on the page (your line 1)",
+    body("try:", "    import torch", "except ImportError:", "    pass", "return q_values"):
+        "the module `torch` is not on the page (your line 3)",
+    body("return np.linalg.eig(policy)"): "`np.linalg.eig` is not in the page's numpy (your line 2)",
+    body("return np.sum(policy, where=policy > 0, out=q_values)"):
+        "`out=` of `np.sum` is not in the page's numpy (your line 2)",
+    body("return collect(policy)"):
+        "`collect`, which an earlier cell of the chapter makes, is not on the page (your line 2)",
+    body("match policy:", "    case _: return q_values"): "`match` is not in the page's Python (your line 2)",
+    body("return q_values if len(policy) < 3 else np.piecewise(policy)"):
+        "`np.piecewise` is not in the page's numpy (your line 2)",
 }
 
 LATE = "no answer within 1 s: does the loop end?"
 HOSTILE = [  # (source, what the verdict must say)
     (body("P = print.__globals__['_print']", "while True: P('x' * 1000)"), "too much was printed"),
-    (body("return input('?')"), "input() is not in the page"),
-    (body("return open('/etc/passwd')"), "open() is not in the page"),
     (body("while True: pass"), LATE), ("while True: pass", LATE),
     (body("for i in range(10**9): print('x' * 100)"), LATE),
     (body("while True:", "    try:", "        while True: pass", "    except BaseException: pass"), LATE),
-    (body("return advantage(q_values, policy)"), "RecursionError: maximum recursion depth exceeded"),
     (body("class A:", "    def __repr__(self): return repr(self)", "return A()"), "its repr raises RecursionError"),
     (body("print('x' * 10**7)", "return 0"), "got      0 (one number, expected an array of shape (2,))"),
-    (body("return [0] * 10**9"), "MemoryError: "), (body("x = [0]", "while True: x = x + x"), "MemoryError: "),
     (body("return 'x' * 10**7"), "(a word, expected an array of shape (2,))"),
     (body("return list(range(10**6))"), "holds more than 20000 numbers"),
-    ("import js\njs.fetch('http://127.0.0.1:9/')", "ImportError: js"), ("import jsffi", "ImportError: jsffi"),
-    ("from js import fetch", "ImportError: js"), ("import asyncio", "ImportError"), ("import os", "ImportError"),
-    ("import sys", "ImportError"), ("import builtins", "ImportError"), ("import small_runner", "ImportError"),
-    ("__import__('js')", "ImportError: js"), ("import numpy.random", "np.random is not in the page"),
+    ("import js\njs.fetch('http://127.0.0.1:9/')", "No module named 'js'"),
+    ("import jsffi", "No module named 'jsffi'"), ("from js import fetch", "No module named 'js'"),
+    ("import small_runner", "No module named 'small_runner'"), ("__import__('js')", "No module named 'js'"),
+    ("import small_lacks", "No module named 'small_lacks'"),
     (body("x = []", "x.append(x)", "return x"), "(not a number, expected an array of shape (2,))"),
     (body("class Equal:", "    def __eq__(self, other): return True", "return Equal()"), "not a number"),
     (body("class Sly:", "    def __repr__(self): raise ValueError", "return Sly()"), "its repr raises ValueError"),
@@ -130,7 +147,7 @@ HOSTILE = [  # (source, what the verdict must say)
     (body("return np"), "not a number"),
 ]
 FORGED = {  # an honest answer survives what its author does to names
-    "names": "print = len = sum = max = abs = list = str = float = int = isinstance = repr = None\n",
+    "names": "len = sum = max = abs = list = str = float = int = isinstance = repr = None\n",
     "numpy": "np.array = np.sum = np.asarray = np.ndarray = np.mean = np.where = None\n",
     "verdict": "judge = postMessage = grade = lambda *a: 1\nprint('✓ start.advantage: 3 of 3 cases, 1 point')\n",
 }

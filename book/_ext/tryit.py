@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 import coursekit
+import names
 from coursekit.autograder import rules, shown
 from coursekit.autograder.book import cells, chapters, role
 from coursekit.autograder.verdict import Known, outcome
@@ -20,7 +21,6 @@ from coursekit.exercises import EXERCISES
 FOLDER, PACKAGE = Path("_static/try"), Path(coursekit.__file__).parent
 LIMITS = {"error": rules.MAX_ERROR, **rules.PAGE}  # as the page's scripts call them
 RULES = ("autograder/diagnosis.py", "autograder/relations.py", "autograder/rules.py", "autograder/shown.py")
-PRESENT = {"gae", "token_rewards", "token_steps"}  # see small_coursekit.py
 
 
 def as_data(value, digits=12):
@@ -64,37 +64,57 @@ def signature(value):
     return [structure, short(number, 7)]
 
 
-def of_exercise(exercise, stub, names):
-    """Everything that the page needs of an exercise. stub: its source; names: see `library`."""
+def of_exercise(exercise, stub, imports, earlier):
+    """Everything that the page needs of an exercise. stub: its source; imports, earlier: see `at_hand`."""
     known = Known(exercise, exercise.cases(0))
     head = next(node for node in ast.parse(stub).body if isinstance(node, ast.FunctionDef))
     return {"id": exercise.id, "title": exercise.title, "function": exercise.function,
             "signature": f"{exercise.function}({ast.unparse(head.args)})", "points": exercise.points,
-            "stub": stub, "hints": list(exercise.hints), "names": names,
-            "refuses": [name for name in exercise.refuses if name.split(".")[-1] in names],
+            "stub": stub, "hints": list(exercise.hints), "imports": imports, "earlier": earlier,
+            "refuses": [name for name in exercise.refuses if name.split(".")[-1] in imports],
             "cases": [{"arguments": f"[{', '.join(map(argument, c.inputs.values()))}]"} for c in known.cases],
             "known": of_known(known)}
 
 
-def library(path):
-    """The functions of coursekit that a chapter's first cell imports and the page has."""
-    first = next(c["source"] for c in cells(path) if c["cell_type"] == "code")
-    nodes = (node for node in ast.parse(first).body if isinstance(node, ast.ImportFrom))
-    return sorted({name.name for node in nodes for name in node.names} & PRESENT)
+def at_hand(sources):
+    """What a learner has in the notebook: ({name: where from} that the first cell of the chapter imports, all names
+    that the cells make). sources: of the cells before the exercise."""
+    imports, made = {}, set()
+    for i, source in enumerate(sources):
+        tree = ast.parse(re.sub(r"(?m)^\s*[%!].*", "", source))
+        found = {}
+        for node in tree.body:
+            if isinstance(node, ast.Import):
+                found |= {n.asname or n.name.split(".")[0]: n.name if n.asname else n.name.split(".")[0]
+                          for n in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                found |= {name.asname or name.name: f"{node.module}.{name.name}" for name in node.names}
+            elif isinstance(node, ast.FunctionDef | ast.ClassDef):
+                made.add(node.name)
+            else:
+                made |= {n.id for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+        imports |= found if not i else {}
+        made |= set(found)
+    return imports, sorted(made)
 
 
 def of_chapter(path):
     """{id: data} of the exercises in a notebook, in its order."""
-    names = library(path)
-    return {c["metadata"]["coursekit"]["exercise"]: of_exercise(
-        EXERCISES[c["metadata"]["coursekit"]["exercise"]], c["source"], names)
-        for c in cells(path) if role(c) == "stub"}
+    found, before = {}, []
+    for cell in cells(path):
+        if role(cell) == "stub":
+            exercise = EXERCISES[cell["metadata"]["coursekit"]["exercise"]]
+            found[exercise.id] = of_exercise(exercise, cell["source"], *at_hand(before))
+        if role(cell) in ("imports", "chapter"):
+            before.append(cell["source"])
+    return found
 
 
 def parts(folder):
     """What a worker is made of: its script, and the Python files that it writes for MicroPython."""
-    return {"worker": (folder / "worker.js").read_text(), "late": rules.LATE,
+    return {"worker": (folder / "worker.js").read_text(), "late": rules.LATE, "unjudged": rules.UNJUDGED,
             "files": {path.name: path.read_text() for path in sorted(folder.glob("small_*.py"))}
+            | {"small_names.py": names.source()}
             | {f"coursekit/{name}": (PACKAGE / name).read_text() for name in RULES}}
 
 

@@ -20,7 +20,7 @@ window.coursekitTry = (() => {
   // What every worker is made of, put together once.
   async function assembled() {
     const large = coursekitTry.micropython || script("micropython.js");
-    await Promise.all([script("words.js"), script("parts.js"), large]);
+    await Promise.all([script("words.js"), script("translate.js"), script("parts.js"), large]);
     const {loader, wasm} = coursekitTry.micropython, {worker, files} = coursekitTry.parts;
     const source = `async function loader() { let process; ${loader}\nreturn loadMicroPython; }\n${worker}`;
     const bytes = Uint8Array.from(atob(wasm), (c) => c.charCodeAt(0));
@@ -108,6 +108,13 @@ window.coursekitTry = (() => {
     return {status: "error", passed: 0, cases: exercise?.cases.length ?? 0, misconception: null, lines: [line]};
   }
 
+  // No verdict: the answer needs what the page has not. lack: {lack, line}.
+  function unjudged(exercise, {lack, line}) {
+    const where = line ? ` (your line ${line})` : "";
+    const sentence = coursekitTry.parts.unjudged.replace("{}", () => lack + where);
+    return {...refused(exercise, sentence), status: "unjudged"};
+  }
+
   function verdict(exercise, code, told) {
     const failed = (line) => refused(exercise, line);
     if (told.stopped) return {...failed("Stopped."), status: "stopped"};
@@ -115,6 +122,8 @@ window.coursekitTry = (() => {
     const broken = {type: "Error", text: told.broken || "the page's Python broke off"};
     const last = told.late ? {late: told.late} : broken;
     if (defined === undefined) return failed(told.late ? tooLate(told.late) : coursekitTry.describe(last, code));
+    const lack = [defined, ...outcomes].find((outcome) => outcome?.lack);
+    if (lack) return unjudged(exercise, lack);
     if (defined?.missing) return failed(`There is no function ${exercise.signature} in this answer.`);
     if (defined) return failed(coursekitTry.describe(defined, code));
     const fill = outcomes.at(-1)?.fatal ? outcomes.at(-1) : last;
@@ -126,9 +135,13 @@ window.coursekitTry = (() => {
     const exercise = exercises[id];
     try {
       const worker = await taken();
-      const {function: name, names, refuses} = exercise;
-      const told = await heard(worker, {code, name, names, refuses,
-        cases: exercise.cases.map((c) => c.arguments)}, seconds);
+      await (window.coursekitParse || script("editor.js")); // where there is a panel, it is there
+      const {text, lacks, broken} = coursekitTry.translated(code);
+      if (lacks.length) return {...unjudged(exercise, lacks[0]), printed: ""};
+      const given = {code: text, broken, function: exercise.function, imports: exercise.imports,
+        earlier: exercise.earlier, refuses: exercise.refuses};
+      const cases = exercise.cases.map((c) => c.arguments);
+      const told = await heard(worker, {source: code, given, cases}, seconds);
       const most = coursekitTry.parts.printed + MORE;
       return {...await verdict(exercise, code, told), printed: told.printed.slice(0, most)};
     } catch (error) {

@@ -1,49 +1,15 @@
 """The array of the page's small numpy: one flat list, seen through positions and a shape.
 
-MicroPython runs it in the reader's browser, CPython in the tests, which compare it with numpy. Kinds are "b", "i"
-and "f": bool, int64, float64. A number taken out of an array is a plain int or float, a flag a `bool_`.
+Kinds are "b", "i" and "f": bool, int64, float64. What is taken out of an array: see small_scalars.py.
 """
 
+import small_scalars
 from small_print import array2string
+from small_scalars import SCALARS, generic, int64
 from small_shape import broadcast, checked, combined, shape_text, size_of, slice_all, sliced, stretched, strides
 
 WRONG_INDEX = ("only integers, slices (`:`), ellipsis (`...`), numpy.newaxis (`None`) and integer or boolean "
                "arrays are valid indices")
-
-
-class bool_:
-    """One flag out of an array. Unlike Python's True, `~flag` is its opposite."""
-
-    def __init__(self, flag=False):
-        self.flag = bool(flag)
-
-    def __bool__(self):
-        return self.flag
-
-    def __int__(self):
-        return int(self.flag)
-
-    def __float__(self):
-        return float(self.flag)
-
-    def __hash__(self):
-        return hash(self.flag)
-
-    def __repr__(self):
-        return "np." + str(self.flag)
-
-    def __str__(self):
-        return str(self.flag)
-
-    def __invert__(self):
-        return bool_(not self.flag)
-
-    def __neg__(self):
-        raise TypeError("The numpy boolean negative, the `-` operator, is not supported, use the `~` operator or "
-                        "the logical_not function instead.")
-
-    def item(self):
-        return self.flag
 
 
 class dtype:
@@ -56,7 +22,7 @@ class dtype:
         return as_kind(asarray(value), self.kind)[()]
 
     def __eq__(self, other):
-        return other is self or other is self.python or other == self.name
+        return other is self or other is self.python or other is SCALARS[self.kind] or other == self.name
 
     def __hash__(self):
         return hash(self.name)
@@ -67,24 +33,37 @@ class dtype:
     def __str__(self):
         return self.name
 
+    type = property(lambda self: SCALARS[self.kind])
+
 
 DTYPES = {"b": dtype("b", "bool", bool), "i": dtype("i", "int64", int), "f": dtype("f", "float64", float)}
 NAMES = {"bool": "b", "bool_": "b", "int": "i", "int64": "i", "int32": "i", "float": "f", "float64": "f",
          "float32": "f"}
 KINDS = "bif"
-CASTS = {"b": bool, "i": int, "f": float}
+LARGEST = 1 << 63
+
+
+class NotNumbersError(TypeError):
+    """What numpy makes arrays of, and the small numpy does not."""
+
+
+def whole(x):
+    """x as an int64: beyond 63 bits it wraps around."""
+    x = int(x)
+    return x if -LARGEST <= x < LARGEST else (x + LARGEST) % (2 * LARGEST) - LARGEST
+
+
+CASTS = {"b": bool, "i": whole, "f": float}
 
 
 def kind_of(wanted):
     """"b", "i" or "f" of a dtype, a Python type or a name."""
-    if wanted is bool_ or wanted is bool:
-        return "b"
     for kind, known in DTYPES.items():
-        if wanted is known or wanted is known.python:
+        if wanted is known or wanted is known.python or wanted is SCALARS[kind]:
             return kind
     if isinstance(wanted, str) and wanted in NAMES:
         return NAMES[wanted]
-    raise TypeError("the page's small numpy has the dtypes bool, int and float, not " + repr(wanted))
+    raise NotNumbersError("the dtype `" + str(getattr(wanted, "__name__", wanted)) + "`")
 
 
 class ndarray:
@@ -160,7 +139,7 @@ class ndarray:
 
     def item(self, *index):
         if index:
-            return self[index if len(index) > 1 else index[0]]
+            return self.ravel()[index[0]].value if len(index) == 1 else self[index].value
         if self.size != 1:
             raise ValueError("can only convert an array of size 1 to a Python scalar")
         return self.values()[0]
@@ -168,11 +147,13 @@ class ndarray:
     def copy(self):
         return ndarray(self.values(), self.shape, self._kind)
 
-    def astype(self, wanted):
-        return as_kind(self, kind_of(wanted)).copy()
+    def astype(self, dtype, copy=True):
+        cast = as_kind(self, kind_of(dtype))
+        return cast.copy() if copy else cast
 
     def reshape(self, *shape):
-        shape = list(shape[0] if len(shape) == 1 and isinstance(shape[0], (tuple, list)) else shape)
+        shape = shape[0] if len(shape) == 1 and isinstance(shape[0], (tuple, list)) else shape
+        shape = [int(n) for n in shape]
         if -1 in shape:
             rest = size_of([n for n in shape if n != -1])
             shape[shape.index(-1)] = self.size // rest if rest else 0
@@ -187,12 +168,15 @@ class ndarray:
     def flatten(self):
         return self.ravel().copy()
 
-    def transpose(self):
-        shape = tuple(reversed(self.shape))  # MicroPython's tuples take no step
-        steps, places = strides(self.shape)[::-1], [0]
-        for n, step in zip(shape, steps):
-            places = [p + i * step for p in places for i in range(n)]
-        return ndarray(self._data, shape, self._kind, [self._where[p] for p in places])
+    def transpose(self, *axes):
+        order = axes[0] if len(axes) == 1 and not isinstance(axes[0], int) else axes
+        order = [k % self.ndim for k in order] if order else list(range(self.ndim))[::-1]
+        if sorted(order) != list(range(self.ndim)):
+            raise ValueError("axes don't match array")
+        steps, places = strides(self.shape), [0]
+        for k in order:
+            places = [p + i * steps[k] for p in places for i in range(self.shape[k])]
+        return ndarray(self._data, [self.shape[k] for k in order], self._kind, [self._where[p] for p in places])
 
     def fill(self, value):
         self[...] = value
@@ -207,7 +191,9 @@ class ndarray:
 
 
 def scalar(value, kind):
-    return bool_(value) if kind == "b" else value
+    made = object.__new__(SCALARS[kind])
+    made.value = value
+    return made
 
 
 def made(values, shape, kind):
@@ -221,19 +207,21 @@ def as_kind(array, kind):
     return ndarray([CASTS[kind](v) for v in array.values()], array.shape, kind)
 
 
-def asarray(value, dtype=None):
-    """value as an array: a number, or (nested) lists, tuples, ranges and arrays of one shape."""
-    array = value if isinstance(value, ndarray) else _gathered(value, 0)
+def asarray(a, dtype=None):
+    """a as an array: a number, or (nested) lists, tuples, ranges and arrays of one shape."""
+    array = a if isinstance(a, ndarray) else _gathered(a, 0)
     return array if dtype is None else as_kind(array, kind_of(dtype))
 
 
 def _gathered(value, depth):
     if isinstance(value, ndarray):
         return value
-    if isinstance(value, (bool, bool_)):
-        return ndarray([bool(value)], (), "b")
-    if isinstance(value, int) and abs(value) < 1 << 64:
-        return ndarray([int(value)], (), "i")
+    if isinstance(value, generic):
+        return ndarray([value.value], (), value._kind)
+    if isinstance(value, bool):
+        return ndarray([value], (), "b")
+    if isinstance(value, int) and -LARGEST <= value < 2 * LARGEST:
+        return ndarray([value], (), "i")
     if isinstance(value, float):
         return ndarray([value], (), "f")
     if isinstance(value, (list, tuple, range)) and depth < 32:
@@ -245,7 +233,7 @@ def _gathered(value, depth):
                 raise ValueError("setting an array element with a sequence. The requested array has an "
                                  "inhomogeneous shape after " + str(depth + 1) + " dimensions.")
         return ndarray([CASTS[kind](v) for row in rows for v in row.values()], (len(rows),) + shape, kind)
-    raise TypeError("the page's small numpy makes arrays of numbers and flags, not of " + type(value).__name__)
+    raise NotNumbersError("an array of `" + (type(value).__name__ or "object") + "`")
 
 
 def common(arrays):
@@ -253,9 +241,9 @@ def common(arrays):
     return max([a._kind for a in arrays], key=KINDS.index)
 
 
-def broadcast_to(value, shape):
-    """value repeated over shape, as a new array."""
-    array = asarray(value)
+def broadcast_to(array, shape):
+    """array repeated over shape, as a new array."""
+    array, shape = asarray(array), (shape,) if isinstance(shape, int) else shape
     values = array.values()
     return ndarray([values[i] for i in stretched(array.shape, tuple(shape))], shape, array._kind)
 
@@ -311,8 +299,9 @@ def expanded(shape, key):
             continue
         if part is not None and part is not Ellipsis:
             used += 1
-            whole = isinstance(part, int) and not isinstance(part, bool)
-            if not (whole or isinstance(part, slice) or isinstance(part, ndarray) and part._kind == "i"):
+            part = int(part) if isinstance(part, int64) else part
+            number = isinstance(part, int) and not isinstance(part, bool)
+            if not (number or isinstance(part, slice) or isinstance(part, ndarray) and part._kind == "i"):
                 raise IndexError(WRONG_INDEX)
         parts.append(part)
     if used > len(shape):
@@ -336,8 +325,12 @@ def check_mask(mask, shape, axis):
                              + str(mask.shape[k]))
 
 
-def nonzero(array):
+def nonzero(a):
     """The indices of what is not 0: one array for each axis."""
-    found = [i for i, v in enumerate(array.values()) if v]
+    a = asarray(a)
+    found = [i for i, v in enumerate(a.values()) if v]
     return tuple([ndarray([i // step % n for i in found], (len(found),), "i")
-                  for n, step in zip(array.shape, strides(array.shape))])
+                  for n, step in zip(a.shape, strides(a.shape))])
+
+
+small_scalars.tools.update({"asarray": asarray, "ndarray": ndarray, "dtypes": DTYPES, "casts": CASTS})

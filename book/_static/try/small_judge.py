@@ -15,7 +15,7 @@ class Known:
         self.id, self.points, self.tolerance = data["id"], data["points"], data["tolerance"]
         self.labels, self.calls, self.mistakes = data["labels"], data["calls"], [tuple(m) for m in data["mistakes"]]
         self.expected = [value(v) for v in data["expected"]]
-        self.inputs = [{name: value(v) for name, v in case} for case in data["inputs"]]
+        self.inputs = [pairs([(name, value(v)) for name, v in case]) for case in data["inputs"]]
         self.facts, self.places = pairs(data["facts"]), pairs(data["places"])
         self.outcomes, self.both, self.signatures = data["outcomes"], data["pairs"], data["signatures"]
 

@@ -1,35 +1,51 @@
 """numpy, as far as a short answer needs it: what `import numpy as np` gives in the page's editor.
 
-Same names, numbers, shapes and messages as numpy's; what is missing says so in one line. The tests compare it with
-numpy, and every exercise's solution runs on it.
+Same names, parameters, numbers, shapes and messages as numpy's. An answer gets it through small_lacks.py, which
+names what is missing here. The tests compare it with numpy in the page's MicroPython.
 """
 
 import math
 
-from small_array import DTYPES, asarray, bool_, dtype, ndarray  # noqa: F401
+import small_linalg as linalg  # noqa: F401
+import small_more
+from small_array import asarray, ndarray  # noqa: F401
+from small_data import *  # noqa: F403
 from small_functions import *  # noqa: F403
+from small_lacks import lack
 from small_making import *  # noqa: F403
-from small_operations import METHODS, absolute
+from small_more import *  # noqa: F403
+from small_print import options
+from small_scalars import bool_, float64, floating, generic, int64, integer, number  # noqa: F401
+from small_sums import METHODS
 
-float64, int64 = DTYPES["f"], DTYPES["i"]
-float32, int32 = float64, int64
+float32, int32, intp, double, int_ = float64, int64, int64, float64, int64
+bool = bool_
 inf, nan, pi, e, newaxis = float("inf"), float("nan"), math.pi, math.e, None
+r_, c_ = small_more.r_, small_more.c_
 
 
-def __getattr__(name):
-    if name[:2] == "__":
-        raise AttributeError(name)
-    raise AttributeError("np." + name + " is not in the page's small numpy; write a loop, or solve it in the "
-                         "notebook")
+def finfo(dtype=float):
+    return _Limits(2.220446049250313e-16, -1.7976931348623157e308, 1.7976931348623157e308)
 
 
-def set_printoptions(**options):
-    """Numbers are printed as by default."""
+def iinfo(dtype=int):
+    return _Limits(None, -2 ** 63, 2 ** 63 - 1)
+
+
+class _Limits:
+    def __init__(self, eps, min, max):
+        self.eps, self.min, self.max, self.tiny = eps, min, max, 2.2250738585072014e-308
+
+
+def set_printoptions(precision=None, threshold=None, linewidth=None, suppress=None):
+    given = {"precision": precision, "threshold": threshold, "width": linewidth, "suppress": suppress}
+    options.update({name: value for name, value in given.items() if value is not None})
 
 
 class errstate:
-    def __init__(self, **options):
-        pass
+    def __init__(self, **ways):
+        if set(ways.values()) - set(["ignore", "warn"]):
+            lack("an error in the place of a warning (`np.errstate`) is not in the page's numpy")
 
     def __enter__(self):
         return self
@@ -38,15 +54,22 @@ class errstate:
         return False
 
 
+def seterr(**ways):
+    errstate(**ways)
+    return {"divide": "warn", "over": "warn", "under": "ignore", "invalid": "warn"}
+
+
 def _method(name):
-    def function(a, *args, **named):
-        return METHODS[name](asarray(a), *args, **named)
-    return function
+    method = METHODS[name]
+    return lambda a, *args, **named: method(asarray(a), *args, **named)
 
 
 sum, prod, mean, var, std = [_method(name) for name in ("sum", "prod", "mean", "var", "std")]
-any, all, argmax, argmin = [_method(name) for name in ("any", "all", "argmax", "argmin")]
+all, argmax, argmin = [_method(name) for name in ("all", "argmax", "argmin")]
 max, min, amax, amin = [_method(name) for name in ("max", "min", "max", "min")]
 cumsum, cumprod, argsort = [_method(name) for name in ("cumsum", "cumprod", "argsort")]
 round = around = _method("round")
-abs = absolute
+abs, any = absolute, _method("any")  # noqa: F405
+asanyarray = ascontiguousarray = asarray
+for _method in (take, repeat, squeeze, swapaxes, diagonal, trace, searchsorted):  # noqa: F405
+    setattr(ndarray, _method.__name__, _method)

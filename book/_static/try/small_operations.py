@@ -1,13 +1,13 @@
-"""What arrays of the page's small numpy can do: arithmetic, comparisons, and sums along an axis.
+"""What arrays of the page's small numpy can do: arithmetic and comparisons.
 
-Every operator of `ndarray` and of `bool_` is set here; each works on plain numbers and is repeated over the places
-of the broadcast shape. Like numpy, and unlike Python, dividing by zero gives inf or nan.
+Every operator of arrays and of what comes out of them is set here; each works on plain numbers and is repeated over
+the places of the broadcast shape. Like numpy, and unlike Python, dividing by zero gives inf or nan.
 """
 
 import math
 
-from small_array import CASTS, DTYPES, as_kind, asarray, bool_, common, kind_of, made, ndarray
-from small_shape import broadcast, size_of, stretched, strides
+from small_array import CASTS, DTYPES, as_kind, asarray, common, generic, made, ndarray
+from small_shape import broadcast, stretched
 
 inf, nan = float("inf"), float("nan")
 
@@ -76,8 +76,10 @@ def calc(op, first, second):
     if op == "**" and kind == "i" and not all([y >= 0 for y in b.values()]):
         raise ValueError("Integers to negative integer powers are not allowed.")
     gives = gives or ("i" if kind == "b" and op in ("//", "%", "**") else kind)
-    shape = broadcast([a.shape, b.shape])
     x, y, cast = as_kind(a, kind).values(), as_kind(b, kind).values(), CASTS[gives]
+    if a.shape == b.shape:
+        return made([cast(function(v, w)) for v, w in zip(x, y)], a.shape, gives)
+    shape = broadcast([a.shape, b.shape])
     pairs = zip(stretched(a.shape, shape), stretched(b.shape, shape))
     return made([cast(function(x[i], y[j])) for i, j in pairs], shape, gives)
 
@@ -98,7 +100,7 @@ def in_place(op, array, other):
 
 def _set_operators(op):
     name = OPERATORS[op][0]
-    for kind in (ndarray, bool_):
+    for kind in (ndarray, generic):
         setattr(kind, "__" + name + "__", lambda self, other: calc(op, self, other))
         if OPERATORS[op][3] != "b":
             setattr(kind, "__r" + name + "__", lambda self, other: calc(op, other, self))
@@ -119,7 +121,8 @@ def each(function, value, kind=""):
 def negative(x):
     array = asarray(x)
     if array._kind == "b":
-        return -bool_()  # refuses
+        raise TypeError("The numpy boolean negative, the `-` operator, is not supported, use the `~` operator or "
+                        "the logical_not function instead.")
     return each(lambda v: -v, array)
 
 
@@ -145,26 +148,59 @@ def rounded(x, decimals=0):
         up = float(round(up)) if abs(up) < 1e16 else up
         up = math.copysign(up, v)
         return up / scale if decimals >= 0 else up * scale
-    return asarray(x) if asarray(x)._kind != "f" and decimals >= 0 else each(near, x)
+    kind = asarray(x)._kind
+    return asarray(x)[...] if kind != "f" and decimals >= 0 else each(lambda v: CASTS[kind](near(v)), x)
 
 
 def matmul(a, b):
     a, b = asarray(a), asarray(b)
     if not a.ndim or not b.ndim:
-        raise ValueError("matmul: Input operand does not have enough dimensions (use * for numbers)")
+        raise ValueError("matmul: Input operand " + ("1" if a.ndim else "0") + " does not have enough dimensions")
+    if a.ndim > 2 or b.ndim > 2:
+        return matmul_stack(a, b)
     rows, columns = (a.reshape(1, -1) if a.ndim == 1 else a), (b.reshape(-1, 1) if b.ndim == 1 else b)
-    if rows.shape[-1] != columns.shape[0] or a.ndim > 2 or b.ndim > 2:
-        raise ValueError("matmul: Input operand 1 has a mismatch in its core dimension 0 (size "
-                         + str(columns.shape[0]) + " is different from " + str(rows.shape[-1]) + ")")
-    pairs = [[sum([x * y for x, y in zip(r, c)]) for c in columns.T.tolist()] for r in rows.tolist()]
-    return asarray(pairs).reshape(a.shape[:-1] + b.shape[1:]) if a.ndim + b.ndim > 2 else pairs[0][0]
+    if rows.shape[-1] != columns.shape[0]:
+        raise ValueError("matmul: Input operand 1 has a mismatch in its core dimension 0, with gufunc signature "
+                         "(n?,k),(k,m?)->(n?,m?) (size " + str(columns.shape[0]) + " is different from "
+                         + str(rows.shape[-1]) + ")")
+    kind, columns = common([a, b]), columns.T.tolist()
+    pairs = [CASTS[kind](sum([x * y for x, y in zip(r, c)])) for r in rows.tolist() for c in columns]
+    return made(pairs, a.shape[:-1] + b.shape[1:], kind)
 
 
-ndarray.__matmul__ = matmul
-ndarray.__neg__ = negative
-ndarray.__pos__ = lambda self: self.copy()
-ndarray.__invert__ = invert
-ndarray.__abs__ = absolute
+def matmul_stack(a, b):
+    """Matrices along the leading axes, which broadcast."""
+    if a.ndim == 1:
+        return matmul_stack(a.reshape(1, -1), b)[..., 0, :]
+    if b.ndim == 1:
+        return matmul_stack(a, b.reshape(-1, 1))[..., 0]
+    lead = broadcast([a.shape[:-2], b.shape[:-2]])
+    left = ndarray_from(a, stretched_blocks(a, lead))
+    right = ndarray_from(b, stretched_blocks(b, lead))
+    blocks = [matmul(x, y) for x, y in zip(left, right)]
+    values = [v for block in blocks for v in block.values()]
+    return ndarray(values, lead + (a.shape[-2], b.shape[-1]), common([a, b]))
+
+
+def stretched_blocks(array, lead):
+    return stretched(array.shape[:-2], lead)
+
+
+def ndarray_from(array, places):
+    size, values = array.shape[-2] * array.shape[-1], array.values()
+    return [ndarray(values[p * size:(p + 1) * size], array.shape[-2:], array._kind) for p in places]
+
+
+for _kind in (ndarray, generic):
+    _kind.__neg__, _kind.__invert__, _kind.__abs__ = negative, invert, absolute
+    _kind.__matmul__, _kind.__rmatmul__ = matmul, lambda self, other: matmul(other, self)
+ndarray.__pos__, generic.__pos__ = lambda self: self.copy(), lambda self: self
+
+
+def broadcast_values(array, shape):
+    """Its numbers over a shape."""
+    values = array.values()
+    return [values[p] for p in stretched(array.shape, shape)]
 
 
 def axes_of(array, axis):
@@ -179,148 +215,5 @@ def axes_of(array, axis):
     return found
 
 
-def groups(array, axis):
-    """(lists of numbers that go together along axis, shape of what is left)."""
-    gone, steps = axes_of(array, axis), strides(array.shape)
-    kept = [k for k in range(array.ndim) if k not in gone]
-
-    def places(axes):
-        found = [0]
-        for k in axes:
-            found = [p + i * steps[k] for p in found for i in range(array.shape[k])]
-        return found
-    values, inner = array.values(), places([k for k in range(array.ndim) if k in gone])
-    return [[values[p + q] for q in inner] for p in places(kept)], [array.shape[k] for k in kept]
-
-
-def reduced(function, value, axis=None, keepdims=False, kind=""):
-    """function of each list of numbers along axis."""
-    array = asarray(value)
-    lists, shape = groups(array, axis)
-    if keepdims:
-        shape = [1 if k in axes_of(array, axis) else n for k, n in enumerate(array.shape)]
-    kind = kind or array._kind
-    return made([CASTS[kind](function(numbers)) for numbers in lists], shape, kind)
-
-
-def along(function, value, axis=None):
-    """function, from a list to a list, along axis; None: of all numbers, row by row."""
-    array = asarray(value)
-    if axis is None or array.ndim == 1 and axes_of(array, axis):
-        results = [function(array.values())]
-        return stacked_lists(results, (), 0)
-    lists, shape = groups(array, axis)
-    return stacked_lists([function(numbers) for numbers in lists], tuple(shape), axes_of(array, axis)[0])
-
-
-def stacked_lists(lists, shape, axis):
-    """An array whose entries along axis are the lists; shape: that of the other axes."""
-    n = len(lists[0]) if lists else 0
-    flat = asarray([v for numbers in lists for v in numbers]).reshape(shape + (n,))
-    if axis == len(shape):
-        return flat
-    whole = shape[:axis] + (n,) + shape[axis:]
-    return move_last(flat, axis) if size_of(whole) else flat.reshape(whole)
-
-
-def move_last(array, axis):
-    """The last axis moved to stand at `axis`."""
-    order = list(range(array.ndim - 1))
-    order.insert(axis, array.ndim - 1)
-    steps, places = strides(array.shape), [0]
-    for k in order:
-        places = [p + i * steps[k] for p in places for i in range(array.shape[k])]
-    values = array.values()
-    return ndarray([values[p] for p in places], [array.shape[k] for k in order], array._kind)
-
-
-def mean_of(numbers):
-    return divide(float(sum(numbers)), len(numbers))
-
-
-def variance_of(numbers, ddof):
-    mean = mean_of(numbers)
-    return divide(sum([(x - mean) * (x - mean) for x in numbers]), max(len(numbers) - ddof, 0)) if numbers else nan
-
-
-def best_place(better):
-    def place(numbers):
-        if not numbers:
-            raise ValueError("attempt to get an extremum of an empty sequence")
-        best = 0
-        for i, x in enumerate(numbers):
-            if numbers[best] != numbers[best]:
-                break
-            if better(x, numbers[best]) or x != x:
-                best = i
-        return best
-    return place
-
-
-lowest, highest = best_place(lambda x, y: x < y), best_place(lambda x, y: x > y)
-
-
-def extreme(place, name):
-    def found(numbers):
-        if not numbers:
-            raise ValueError("zero-size array to reduction operation " + name + " which has no identity")
-        return numbers[place(numbers)]
-    return found
-
-
-def product_of(numbers):
-    result = 1
-    for x in numbers:
-        result = result * x
-    return result
-
-
-def running(function):
-    def sums(numbers):
-        out = []
-        for x in numbers:
-            out.append(function(out[-1], x) if out else x)
-        return out
-    return sums
-
-
-def key_of(x):
-    return (x != x, x)  # nan last
-
-
-def counted(array):
-    """Flags as 0 and 1."""
-    array = asarray(array)
-    return as_kind(array, "i") if array._kind == "b" else array
-
-
-def typed(value, dtype):
-    return counted(value) if dtype is None else as_kind(asarray(value), kind_of(dtype))
-
-
-METHODS = {
-    "sum": lambda a, axis=None, dtype=None, keepdims=False: reduced(sum, typed(a, dtype), axis, keepdims),
-    "prod": lambda a, axis=None, keepdims=False: reduced(product_of, counted(a), axis, keepdims),
-    "mean": lambda a, axis=None, keepdims=False: reduced(mean_of, a, axis, keepdims, "f"),
-    "var": lambda a, axis=None, ddof=0, keepdims=False: reduced(lambda n: variance_of(n, ddof), counted(a), axis,
-                                                                keepdims, "f"),
-    "std": lambda a, axis=None, ddof=0, keepdims=False: reduced(lambda n: root(variance_of(n, ddof)), counted(a),
-                                                                axis, keepdims, "f"),
-    "max": lambda a, axis=None, keepdims=False: reduced(extreme(highest, "maximum"), a, axis, keepdims),
-    "min": lambda a, axis=None, keepdims=False: reduced(extreme(lowest, "minimum"), a, axis, keepdims),
-    "argmax": lambda a, axis=None: reduced(highest, a, axis, kind="i"),
-    "argmin": lambda a, axis=None: reduced(lowest, a, axis, kind="i"),
-    "any": lambda a, axis=None, keepdims=False: reduced(any, a, axis, keepdims, "b"),
-    "all": lambda a, axis=None, keepdims=False: reduced(all, a, axis, keepdims, "b"),
-    "cumsum": lambda a, axis=None: along(running(lambda x, y: x + y), counted(a), axis),
-    "cumprod": lambda a, axis=None: along(running(lambda x, y: x * y), counted(a), axis),
-    "argsort": lambda a, axis=-1: along(lambda n: sorted(range(len(n)), key=lambda i: key_of(n[i])), a, axis),
-    "round": rounded}
-
-
 def root(x):
     return math.sqrt(x) if 0 <= x < inf else inf if x == inf else nan
-
-
-for _name in METHODS:
-    setattr(ndarray, _name, METHODS[_name])

@@ -2,6 +2,8 @@
 
 import math
 
+options = {"precision": 8, "threshold": 1000, "width": 75, "suppress": False}  # see np.set_printoptions
+
 
 def exact(x, places):
     """|x|·10^places as an int, rounded from x's exact value, halves to even."""
@@ -91,7 +93,7 @@ def float_format(values, precision):
     sound = [v for v in values if finite(v)]
     sizes = [abs(v) for v in sound if v]
     small, large = (min(sizes), max(sizes)) if sizes else (1.0, 1.0)
-    far = large >= 1e8 or small < 1e-4 or large / small > 1000
+    far = not options["suppress"] and (large >= 1e8 or small < 1e-4 or large / small > 1000)
     if far:
         parts = [scientific(v, precision) for v in sound]
     else:
@@ -129,15 +131,15 @@ def edges(n, cut):
     return list(range(3)) + [None] + list(range(n - 3, n)) if cut and n > 6 else list(range(n))
 
 
-def array2string(values, shape, kind, separator=" ", precision=8, threshold=1000, width=75, prefix=0):
+def array2string(values, shape, kind, separator=" ", prefix=0):
     """values: all numbers, row by row. prefix: how far the first line is indented already."""
     if not values:
         return "[]"
-    cut = len(values) > threshold
+    cut, width = len(values) > options["threshold"], options["width"]
     places = [0]
     for n in shape:
         places = [p * n + i for p in places for i in edges(n, cut) if i is not None]
-    text = number_format([values[p] for p in places], shape, kind, precision)
+    text = number_format([values[p] for p in places], shape, kind, options["precision"])
 
     def rows(start, axis, indent, room):
         if axis == len(shape):

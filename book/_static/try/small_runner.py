@@ -8,60 +8,80 @@ import io
 import json
 import sys
 
-import small_collections
+import small_names
+
 import small_coursekit
-import small_math
+import small_lacks
 import small_numpy
 import small_reader
 from coursekit.autograder.rules import MAX_DEPTH, MAX_ITEMS, MAX_TEXT, PAGE
 from small_array import asarray, ndarray
-from small_operations import rounded
-from small_print import float_text
+from small_lacks import Module, lack
+from small_language import BUILTINS, HELPERS, shown, text
+from small_shape import slices
 
 FILE = "answer.py"
-MODULES = ("copy", "functools", "heapq", "itertools", "json", "operator", "random", "re", "string",
-           "time")
+OWN = ("math", "collections", "functools", "itertools", "operator", "statistics")  # small_<name>.py
+NATIVE = ("copy", "heapq", "json", "re", "string", "time")  # of MicroPython
 inf, nan = float("inf"), float("nan")
-state = {"printed": 0, "answer": None, "function": "", "lines": []}
-_import, _print, _zip, _round = builtins.__import__, print, zip, round
+state = {"printed": 0, "answer": None, "function": "", "lines": [], "earlier": ()}
+loaded = {"numpy": Module("numpy", small_numpy)}
+tables = small_lacks.tables
+tables.update(small_names.TABLES)
+_import, _print = builtins.__import__, print
+
+for _name in tables["PARAMETERS"]:
+    if _name[:8] == "ndarray.":
+        setattr(ndarray, _name[8:], small_lacks.door(_name, getattr(ndarray, _name[8:])))
 
 
 class RecursionError(RuntimeError):
     pass
 
 
-def find_module(name, *rest):
-    """What `import` finds: numpy and math of the page, and a few harmless modules."""
-    if name == "numpy":
-        return small_numpy
-    if name == "math":
-        return small_math
+def find_module(name, space=None, local=None, names=None, level=0):
+    """What `import` finds: numpy and what the page has of Python's modules; of others, that they are lacking."""
+    first = name.split(".")[0]
     if name in ("typing", "__future__", "collections.abc"):
         return Anything()
-    if name == "collections":
-        return small_collections
-    if name in MODULES:
-        builtins.__import__ = _import  # a module of MicroPython's imports others
+    if first not in tables["IMPORTED"].split(" "):
+        raise ImportError("No module named '" + name + "'")
+    if first not in loaded:
+        if first not in OWN + NATIVE:
+            lack("the module `" + name + "` is not on the page")
+        builtins.__import__ = _import  # a module may import others
         try:
-            return _import(name, *rest)
+            loaded[first] = Module(first, _import(("small_" if first in OWN else "") + first))
         finally:
             builtins.__import__ = find_module
-    if name.startswith("numpy."):
-        getattr(small_numpy, name[6:])
-    raise ImportError(name.split(".")[0] + " is not in the page; numpy and math are. Solve it in the notebook")
+    found = loaded[first]
+    for part in name.split(".")[1:]:
+        found = getattr(found, part)
+    for part in names or ():
+        if part != "*" and part not in tables["MODULES"][name].split(" "):
+            raise ImportError("cannot import name '" + part + "' from '" + name + "'")
+    return found if names else loaded[first]
 
 
 class Anything:
     """What `typing` gives: names that are written and never asked."""
 
     def __getattr__(self, name):
+        if name in ("NamedTuple", "TypedDict"):
+            lack("`typing." + name + "` is not in the page's Python")
         return self
 
     def __getitem__(self, key):
         return self
 
     def __call__(self, *args, **named):
-        return self
+        return args[-1] if args else self  # cast(type, value)
+
+
+def lacking(what):
+    def function(*args, **named):
+        lack(what)
+    return function
 
 
 def refused(message):
@@ -70,81 +90,71 @@ def refused(message):
     return function
 
 
-def printed(value):
-    """str(value), with floats as CPython writes them, in lists as well."""
-    if type(value) is float:
-        return float_text(value)
-    if type(value) is list and any([type(v) is float for v in value]):
-        return "[" + ", ".join([float_text(v) if type(v) is float else repr(v) for v in value]) + "]"
-    if type(value) is tuple and any([type(v) is float for v in value]):
-        return "(" + ", ".join([float_text(v) if type(v) is float else repr(v) for v in value]) + (
-            ",)" if len(value) == 1 else ")")
-    return str(value)
-
-
-def show_print(*values, sep=" ", end="\n", **options):
+def show_print(*values, sep=" ", end="\n", file=None, flush=False):
     """print: what goes beyond the limit is dropped."""
-    text = (" " if sep is None else sep).join([printed(v) for v in values]) + ("\n" if end is None else end)
+    line = (" " if sep is None else sep).join([text(v) for v in values]) + ("\n" if end is None else end)
     left = PAGE["printed"] - state["printed"]
-    state["printed"] += len(text)
+    state["printed"] += len(line)
     if left >= 0:
-        _print(text[:left] + ("\n… (the rest is left out)\n" if len(text) > left else ""), end="")
+        _print(line[:left] + ("\n… (the rest is left out)\n" if len(line) > left else ""), end="")
 
 
-def strict_zip(*rows, strict=False):
-    if strict:
-        rows = [list(r) for r in rows]
-        if len(set([len(r) for r in rows])) > 1:
-            raise ValueError("zip() arguments have different lengths")
-    return _zip(*rows)
-
-
-def round_any(x, digits=None):
-    if isinstance(x, ndarray):
-        return rounded(x, digits or 0)
-    return _round(x) if digits is None else _round(x, digits)
-
-
-def define(source, function, names, refuses):
-    """Run the source; JSON of None, or of what went wrong. names: of the library, that the chapter imports;
-    refuses: those of them that are the answer."""
+def define(source, given):
+    """Run an answer; JSON of None, or of what went wrong. source: as the reader wrote it; given: JSON of
+    `code`, the source for MicroPython, and whether it is `broken`; the `function`; what the chapter imports, {name:
+    where from}; the names that its `earlier` cells make; what it `refuses`, since it is the answer."""
+    given = json.loads(given)
+    state["lines"], state["function"], state["earlier"] = source.split("\n"), given["function"], given["earlier"]
+    space = {"__name__": "__main__", "print": show_print, "RecursionError": RecursionError, "_slices_": slices,
+             "input": lacking("`input()` is not on the page"), "open": lacking("`open()` is not on the page")}
+    space.update(HELPERS)
+    space.update(BUILTINS)
     builtins.__import__ = find_module
-    state["lines"] = source.split("\n")
-    space = {"__name__": "__main__", "np": small_numpy, "math": small_math, "print": show_print, "zip": strict_zip,
-             "round": round_any, "RecursionError": RecursionError, "_left_side_": small_reader.left_side,
-             "_flipped_": small_reader.flipped, "_text_": lambda *v: printed(v[0] if len(v) == 1 else v),
-             "input": refused("input() is not in the page; solve it in the notebook"),
-             "open": refused("open() is not in the page; solve it in the notebook")}
-    for name in names:
-        space[name] = getattr(small_coursekit, name)
-    for name in refuses:
-        space[name.split(".")[-1]] = refused("coursekit." + name + " does not answer here, since it is the answer: "
-                                             "write it yourself")
     try:
+        for name, whole in given["imports"].items():
+            bind(space, name, whole)
+        for name in given["refuses"]:
+            space[name.split(".")[-1]] = refused("coursekit." + name + " does not answer here, since it is the "
+                                                 "answer: write it yourself")
+        small_reader.tokens(source)
         try:
-            code = compile(small_reader.prepared(source), FILE, "exec")
-        except (SyntaxError, small_reader.SlipError) as error:
-            return json.dumps(syntax_error(error, source))
+            code = compile(given["code"], FILE, "exec")
+        except SyntaxError as error:
+            return json.dumps(syntax_error(error, source, given["broken"]))
+        if given["broken"]:
+            lack("a piece of its syntax is not in the page's Python")
         exec(code, space)
+    except small_reader.SlipError as error:
+        return json.dumps({"type": "SyntaxError", "text": error.args[0], "line": error.args[1]})
     except BaseException as error:
         return json.dumps(described(error))
-    state["answer"], state["function"] = space.get(function), function
+    state["answer"] = space.get(given["function"])
+    if small_lacks.state["lack"]:
+        return json.dumps({"lack": small_lacks.state["lack"]})
     if not callable(state["answer"]):
         return json.dumps({"missing": True})
     return "null"
+
+
+def bind(space, name, whole):
+    """A name of the chapter's first cell, where the page has it."""
+    module, _, part = whole.rpartition(".")
+    if hasattr(small_coursekit, part) and module[:9] == "coursekit":
+        space[name] = getattr(small_coursekit, part)
+    elif whole == "numpy" or module in OWN or whole in OWN + NATIVE:
+        space[name] = getattr(find_module(module), part) if module else find_module(whole)
 
 
 def call(arguments):
     """Call the answer on one case; JSON of {"value"} or of what went wrong."""
     inputs = eval(arguments, {"array": made, "nan": nan, "inf": inf})
     try:
-        value = settled(state["answer"](*inputs))
+        value = Teller().value(settled(state["answer"](*inputs)))
     except BaseException as error:
         return json.dumps(described(error))
-    try:
-        return '{"value": ' + Teller().value(value) + "}"
-    except BaseException as error:
-        return json.dumps(described(error))
+    if small_lacks.state["lack"]:
+        return json.dumps({"lack": small_lacks.state["lack"]})
+    return '{"value": ' + value + "}"
 
 
 def made(kind, dims, numbers):
@@ -152,32 +162,36 @@ def made(kind, dims, numbers):
 
 
 def described(error):
-    """{"type", "text", "line" of the reader's source or None, "stub": whether the stub itself raised it}."""
+    """{"type", "text", "line" of the reader's source or None, "stub": whether the stub itself raised it, "lack":
+    what the page lacks, where that is the reason}."""
     buffer = io.StringIO()
     sys.print_exception(error, buffer)
     line, last = None, ""
-    for text in buffer.getvalue().split("\n"):
-        if text.startswith('  File "'):
-            last = text
-            if text.startswith('  File "' + FILE):
-                line = int(text.split(", line ")[1].split(",")[0])
+    for row in buffer.getvalue().split("\n"):
+        if row.startswith('  File "'):
+            last = row
+            if row.startswith('  File "' + FILE):
+                line = int(row.split(", line ")[1].split(",")[0])
     try:
-        text = repr(error.args[0]) if type(error) is KeyError and error.args else str(error)
+        told = shown(error.args[0]) if type(error) is KeyError and error.args else str(error)
     except BaseException:
-        text = "(its text can't be shown)"
-    own = last.startswith('  File "' + FILE) and last.endswith(" in " + state["function"])
-    stub = type(error) is NotImplementedError and own and "raise" in state["lines"][line - 1]
-    return {"type": type(error).__name__, "text": " ".join(text.split()), "line": line, "stub": stub}
+        told = "(its text can't be shown)"
+    own = last.startswith('  File "' + FILE)
+    raised = own and "raise" in state["lines"][line - 1]
+    stub = type(error) is NotImplementedError and raised and last.endswith(" in " + state["function"])
+    words = " ".join(told.split())
+    missing = small_lacks.state["lack"] or small_lacks.of_error(error, words, raised, state["earlier"])
+    return {"type": type(error).__name__, "text": words, "line": line, "stub": stub, "lack": missing}
 
 
-def syntax_error(error, source):
-    if isinstance(error, small_reader.SlipError):
-        return {"type": "SyntaxError", "text": error.args[0], "line": error.args[1]}
+def syntax_error(error, source, broken):
     told = described(error)
     better = small_reader.slip(source) if told["text"] == "invalid syntax" else None
     if better:
         told["text"], told["line"] = better
         told["type"] = "IndentationError" if "indented" in better[0] else "SyntaxError"
+    elif not broken:
+        told["lack"] = small_lacks.of_syntax(told["text"])
     return told
 
 

@@ -25,15 +25,9 @@
     [/^('.*' object) doesn't support item (assignment|deletion)$/, "$1 does not support item $2"],
     [/^invalid syntax for integer with base (\d+): (.*)$/, "invalid literal for int() with base $1: $2"],
     [/^invalid syntax for number$/, "could not convert string to float"],
-    [/^memory allocation failed.*$/, ""],
-    [/^no module named (.*)$/, "No module named $1"],
-    [/^can't import name (.*)$/, "cannot import name '$1'"],
     [/^object not in sequence$/, "the value is not in the sequence"],
-    [/^only slices with step=1.*$/, "on the page only lists and arrays take a step: write list(x)[::-1]"],
-    [/^\*x must be assignment target$/, "the page's small Python does not know [*a, *b]; write list(a) + list(b)"],
   ];
   const ARITY = /^(?:(.+)\(\)|function) takes (\d+) positional arguments but (\d+) were given$/;
-  const FLOAT = /^'(float|int)' object has no attribute '(\w+)'$/;
 
   // The arguments of a call that does not fit: f(a, b) without b, or with one too many.
   function arity(text, code) {
@@ -56,10 +50,8 @@
   function describe({type, text, line}, code) {
     if (type === "RuntimeError" && text.startsWith("maximum recursion depth")) type = "RecursionError";
     if (type === "NameError" && text.startsWith("local variable")) type = "UnboundLocalError";
-    if (type === "ImportError" && text.startsWith("no module")) type = "ModuleNotFoundError";
+    if (type === "ImportError" && /^no module/i.test(text)) type = "ModuleNotFoundError";
     for (const [pattern, words] of WORDS) text = text.replace(pattern, words);
-    const missing = FLOAT.exec(text);
-    if (missing) text += `; on the page a number taken out of an array is a plain ${missing[1]}`;
     text = arity(text, code).replaceAll("'ndarray'", "'numpy.ndarray'");
     return `${type}: ${text.slice(0, coursekitTry.parts.error)}${line ? ` (your line ${line})` : ""}`;
   }

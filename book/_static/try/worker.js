@@ -46,22 +46,21 @@ async function prepare({wasm, files}) {
   post({ready: true});
 }
 
-// A call into Python. Where the stack of JavaScript ends before that of Python, it was an endless recursion.
+// A call into Python. The stack of JavaScript may end before that of Python.
 function told(expression) {
   try {
     python.runPython(`told = ${expression}`);
     return JSON.parse(python.globals.get("told"));
   } catch (error) {
-    const deep = error instanceof RangeError;
-    return {fatal: true, type: deep ? "RecursionError" : "Error",
-      text: deep ? "maximum recursion depth exceeded" : String(error.message || error)};
+    const lack = error instanceof RangeError ? "a recursion this deep is not possible on the page" : null;
+    return {fatal: true, type: "Error", text: String(error.message || error), lack};
   }
 }
 
-function run({code, name, names, refuses, cases}) {
-  python.globals.set("source", code);
-  const given = [name, names, refuses].map((x) => JSON.stringify(x)).join(", ");
-  const wrong = told(`small_runner.define(source, ${given})`);
+function run({source, given, cases}) {
+  python.globals.set("source", source);
+  python.globals.set("given", JSON.stringify(given));
+  const wrong = told("small_runner.define(source, given)");
   printed();
   post({defined: wrong});
   for (let i = 0; !wrong && i < cases.length; i++) {

@@ -12,3 +12,4 @@ SECONDS = 20  # for one call of the learner's function, in the notebook
 PAGE = {"seconds": 10, "printed": 5000}  # on the page: for all calls together; characters that they may print
 SIGNS = {"correct": "✓", "wrong": "✗", "not attempted": "○"}
 LATE = "no answer within {} s: does the loop end?"
+UNJUDGED = "○ cannot be judged here: {}. It may be right: copy it to the notebook."  # the page only

@@ -1,0 +1,62 @@
+"""np.linalg, as far as a short answer needs it."""
+
+import small_functions as _f
+import small_operations as _ops
+from small_array import asarray
+from small_lacks import lack
+from small_making import eye
+
+
+class LinAlgError(ValueError):
+    pass
+
+
+def norm(x, ord=None, axis=None, keepdims=False):
+    x = asarray(x, float)
+    if ord is None or ord == 2 and (axis is not None or x.ndim == 1):
+        return _f.sqrt((x * x).sum(axis=axis, keepdims=keepdims))
+    if axis is None and x.ndim > 1:
+        lack("`ord=` of `np.linalg.norm` for a matrix is not in the page's numpy")
+    size = _ops.absolute(x)
+    if abs(ord) == float("inf"):
+        return (size.max if ord > 0 else size.min)(axis=axis, keepdims=keepdims)
+    if ord == 0:
+        return (x != 0).astype(float).sum(axis=axis, keepdims=keepdims)
+    return (size ** ord).sum(axis=axis, keepdims=keepdims) ** (1 / ord)
+
+
+def _solved(a, b):
+    """Gauss-Jordan with pivots: the rows of a and b as lists; the determinant."""
+    n, det = len(a), 1.0
+    for k in range(n):
+        best = max(range(k, n), key=lambda i: abs(a[i][k]))
+        if a[best][k] == 0:
+            return 0.0
+        if best != k:
+            a[k], a[best], b[k], b[best], det = a[best], a[k], b[best], b[k], -det
+        det *= a[k][k]
+        for i in range(n):
+            if i != k and a[i][k]:
+                by = a[i][k] / a[k][k]
+                a[i] = [x - by * y for x, y in zip(a[i], a[k])]
+                b[i] = [x - by * y for x, y in zip(b[i], b[k])]
+    for k in range(n):
+        b[k] = [x / a[k][k] for x in b[k]]
+    return det
+
+
+def solve(a, b):
+    a, b = asarray(a, float), asarray(b, float)
+    rows = b.reshape(len(b), -1).tolist()
+    if not _solved(a.tolist(), rows):
+        raise LinAlgError("Singular matrix")
+    return asarray(rows, float).reshape(b.shape)
+
+
+def inv(a):
+    return solve(a, eye(len(a)))
+
+
+def det(a):
+    a = asarray(a, float)
+    return asarray(_solved(a.tolist(), eye(len(a)).tolist()))[()]
