@@ -92,9 +92,12 @@ class Notebook:
 
     def _run(self, statement: ast.stmt, file: str) -> Any:
         """Execute one statement; the value, where it is an expression."""
-        expression = isinstance(statement, ast.Expr)
-        tree: Any = ast.Expression(statement.value) if expression else ast.Module([statement], [])
-        code = compile(tree, file, "eval" if expression else "exec", self.flags | AWAIT, dont_inherit=True)
+        if isinstance(statement, ast.Expr):
+            tree: ast.Expression | ast.Module = ast.Expression(statement.value)
+        else:
+            tree = ast.Module([statement], [])
+        mode = "eval" if isinstance(tree, ast.Expression) else "exec"
+        code = compile(tree, file, mode, self.flags | AWAIT, dont_inherit=True)
         self.flags |= code.co_flags & FUTURES
         value = eval(code, self.names)
         if code.co_flags & COROUTINE:

@@ -153,7 +153,8 @@ class Session:
                 continue
             keep = "definitions" if times else step.keep  # what it defines may be right all the same
             try:
-                reply = self.ask(cell=step.source, name=number, **({"keep": keep} if keep else {}))
+                more: dict[str, Any] = {"keep": keep} if keep else {}
+                reply = self.ask(cell=step.source, name=number, **more)
                 if not times:
                     error = reply.get("error")
                     self.errors[number] = None if error is None else f"raises {_message(error)}"
@@ -188,8 +189,8 @@ class Session:
         found = self.checked.get(exercise.id)
         if found is not None:
             yield found
-            ended = any(outcome.late for outcome in found) or "crashed" in self.events
-            if ended and exercise.id not in self.hurried and definitions(exercise.function, self.text) < 2:
+            broke = any(outcome.late for outcome in found) or "crashed" in self.events
+            if broke and exercise.id not in self.hurried and definitions(exercise.function, self.text) < 2:
                 return  # it would end no better
         if late:
             yield late
@@ -203,7 +204,7 @@ class Session:
     def _call(self, exercise: Exercise, seconds: float, at_check: bool = False) -> list[Outcome] | None:
         cases, begin = self.cases[exercise.id], time.monotonic()
         outcomes: list[Outcome] = []
-        where = {"exercise": exercise.id} if at_check else {}
+        where: dict[str, Any] = {"exercise": exercise.id} if at_check else {}
         for case in cases:
             try:
                 left = seconds - (time.monotonic() - begin)
