@@ -213,6 +213,15 @@ def test_points_and_comments_by_hand_survive_every_later_run(separator, encoding
         assert carry_over(tmp_path, corrections := read_corrections(tmp_path, IDS), IDS) == []
 
 
+def test_an_id_that_a_table_shows_otherwise_keeps_its_points(tmp_path):
+    odd = [record("e\x1bve;=1", "Eve")]
+    write_grades(tmp_path, grades_text(odd, marks_of(odd)))
+    edit(tmp_path, lambda row, head: put(row[0], "total", "5")(row, head) if row is not head else None)
+    carry_over(tmp_path, corrections := Corrections(), IDS)
+    assert marks_of(odd, corrections=corrections)[0].total == 5
+    assert marks_of(odd, corrections=read_corrections(tmp_path, IDS))[0].total == 5
+
+
 def test_saving_without_a_change_changes_nothing(tmp_path):
     write_grades(tmp_path, grades_text(CLASS, marks_of()))
     edit(tmp_path, lambda row, head: None, ";")

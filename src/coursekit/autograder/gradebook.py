@@ -39,7 +39,8 @@ class Corrections:
     by_learner: dict[str, Own] = field(default_factory=dict)
 
     def of(self, learner: str) -> Own:
-        return self.by_learner.get(learner, Own())
+        shown = unsafe(safe(learner))  # as tables show the id
+        return self.by_learner.get(learner) or self.by_learner.get(shown, Own())
 
     def text(self) -> str:
         rows = []
