@@ -178,7 +178,7 @@ FILES = {  # name: (a function of the path and an honest notebook that writes th
     "a list": (lambda p, nb: p.write_text("[1, 2, 3]"), False),
     "not UTF-8": (lambda p, nb: p.write_bytes(_text(nb).encode("utf-16")), False),
     "half UTF-8": (lambda p, nb: p.write_bytes(_text(nb).encode() + b"\xff"), False),
-    "21 MB": (lambda p, nb: p.write_text(_text(nb) + " " * (21 << 20)), False),
+    "51 MB": (lambda p, nb: p.write_text(_text(nb) + " " * (51 << 20)), False),
     "a source that is true": (lambda p, nb: p.write_text(_text(nb | {"cells": [code(True), *nb["cells"]]})), False),
     "a cell that is a number": (lambda p, nb: p.write_text(_text(nb | {"cells": [7]})), False),
     "cells that are text": (lambda p, nb: p.write_text(_text(nb | {"cells": "def f(): pass"})), False),
