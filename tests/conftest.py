@@ -71,6 +71,7 @@ def served():
 @pytest.fixture(scope="session")
 def context():
     with chromium(viewport={"width": 1280, "height": 900}, reduced_motion="reduce") as browser:
+        browser.set_default_timeout(120_000)  # a busy machine takes longer than Playwright's 30 s
         yield browser
 
 
