@@ -69,7 +69,7 @@ array of shape `(T − 1,)`. The logits lie between −30 and 30, so that no exp
            "The last row and the first token are left over. Normalise each row, then pick one entry of each."),
     cases=_logit_cases,
     reference=lambda z, t: np.take_along_axis(_log_softmax(z)[:-1], t[1:, None], 1)[:, 0],
-    refuses=("lm.response_logprobs",),
+    refuses=("lm.response_logprobs", "lm.token_logprobs"),
     compose=_aligned,
     slots=(
         Slot("rows", lambda z: z[:-1], (

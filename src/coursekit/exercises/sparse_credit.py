@@ -351,7 +351,7 @@ there is no state, and its potential counts as 0. Return the shaped rewards r_t 
            "The potentials *after* each step are an array of their own: `potentials`, moved by one place."),
     cases=_shape_cases,
     reference=lambda r, phi, g: shape(r[None], phi[None], np.append(phi[1:], 0.0)[None], gamma=g)[0],
-    refuses=("credit.shape", "advantages.td_errors"),
+    refuses=("credit.shape", "advantages.td_errors", "advantages.gae"),
     compose=lambda g, base, after, bonus: base(g) + bonus(g, after(g.potentials)),
     slots=(
         Slot("base", lambda g: g.rewards, (
@@ -436,7 +436,7 @@ several changed it equally, return the first of them.""",
            "After the last token the score itself is known. And may the largest change be a fall?"),
     cases=_culprit_cases,
     reference=lambda s, v: max(range(len(v)), key=lambda t: (abs((v[t + 1] if t + 1 < len(v) else s) - v[t]), -t)),
-    refuses=("advantages.td_errors",),
+    refuses=("advantages.td_errors", "advantages.gae"),
     compose=_culprit,
     slots=(
         Slot("after", lambda g: np.append(g.values[1:], g.score), (

@@ -66,6 +66,7 @@ NaN; it must not affect the result. You need not use every argument.""",
     hints=("After a time limit the world goes on, only without us.",
            "0 times NaN is NaN: choose with `np.where`, don't multiply."),
     cases=lambda seed: _rollout_cases(seed, "next_values", "terminated", "truncated"),
+    refuses=("_scans.zeroed", "advantages._td_errors"),
     reference=lambda nv, te, tr: np.array([0.0 if dead else value for value, dead in zip(nv, te)]),
     compose=lambda g, flags, bootstrap, future: future(bootstrap(flags(g))),
     slots=(
