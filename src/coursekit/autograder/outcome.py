@@ -44,8 +44,9 @@ def settled(value, depth=0):
 
 def readable(text):
     """A text of a learner's in one line that no terminal, page or table obeys: without control characters, and
-    without those that turn the direction of writing."""
-    return "".join(c if c.isprintable() else " " if c.isspace() else "\ufffd" for c in text)
+    without those that turn the direction of writing. What is no text keeps its number."""
+    return "".join(c if c.isprintable() else " " if c.isspace() else
+                   f"\\u{ord(c):04x}" if "\ud800" <= c <= "\udfff" else "\ufffd" for c in text)
 
 
 def describe(error):
