@@ -22,7 +22,7 @@ from page_answers import ANSWERS
 
 pytestmark = pytest.mark.slow
 
-COUNT = int(os.environ.get("COURSEKIT_NOTEBOOKS", "4"))
+COUNT = int(os.environ.get("COURSEKIT_NOTEBOOKS", "3"))
 BOOK = {name: path for name, path in chapters().items() if "torch" not in chapter(path).imports}
 GAE = answers(BOOK["02_gae"])
 SPELLINGS = [  # what a notebook may hold around an answer

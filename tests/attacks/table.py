@@ -669,7 +669,7 @@ import fcntl, os, struct
 file = open(os.path.expanduser("~/locked"), "w+")
 made = 0
 try:
-    for k in range(20000):
+    for k in range(2000):
         fcntl.fcntl(file, fcntl.F_SETLK, struct.pack("hhqqi4x", 1, 0, 2 * k, 1, 0))
         made += 1
     held = fcntl.fcntl(file, fcntl.F_GETLK, struct.pack("hhqqi4x", 1, 0, 0, 1, 0))
