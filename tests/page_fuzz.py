@@ -12,6 +12,7 @@ import random
 import re
 import sys
 import tempfile
+import warnings
 from pathlib import Path
 
 for folder in ("book/_ext", "book/_static/try", "tools"):
@@ -228,10 +229,11 @@ def written(count, seed=0):
     """Answers that are Python: what people could have typed."""
     found = (Writer(f"{seed}.{k}").answer() for k in range(10 * count))
     for code in found:
-        try:
-            compile(code, "answer", "exec")
-        except (SyntaxError, SyntaxWarning):
-            continue
+        with warnings.catch_warnings(action="error"):
+            try:
+                compile(code, "answer", "exec")
+            except (SyntaxError, SyntaxWarning):
+                continue
         yield code
         count -= 1
         if not count:

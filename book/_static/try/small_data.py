@@ -31,7 +31,7 @@ def einsum(subscripts, *operands):
     for term, a in zip(terms, arrays):
         product = product * a[tuple([grid[c] for c in term])] if term else product * a
     gone = tuple(range(len(right), len(letters)))
-    return product.sum(axis=gone) if gone else product
+    return product.sum(axis=gone) if gone else product + 0  # as numpy adds: no -0.0
 
 
 def inner(a, b):

@@ -6,12 +6,11 @@ Stable sorts, dictionaries in order, in-place operators that an array hears, rou
 from collections import OrderedDict
 
 import small_collections
-from small_array import asarray, ndarray
-from small_lacks import lack
-from small_operations import calc, in_place, rounded
-from small_print import exact, float_text
+from small_array import ndarray
+from small_operations import calc, in_place
 from small_scalars import bool_, float64, generic, int64
 from small_shape import sliced
+from small_text import form, formatted, join, nearest, plain, shortened, shown, text
 
 inf = float("inf")
 ARRAYS = (ndarray, float64, int64, bool_)
@@ -35,12 +34,14 @@ def binary(op):
 
     def operate(a, b):
         if type(a) in ARRAYS or type(b) in ARRAYS:
-            if op != "@" and not (op == "%" and isinstance(a, str)) and not (
-                    op == "*" and (type(a) in (list, tuple) or type(b) in (list, tuple))
-                    and (type(a) is int64 or type(b) is int64)):
-                result = calc(op, a, b) if op in CALC else NotImplemented
-                if result is not NotImplemented:
-                    return result
+            if op == "*" and (isinstance(a, (list, tuple, str)) or isinstance(b, (list, tuple, str))):
+                result = repeated(a, b)
+            elif op in CALC and not (op == "%" and isinstance(a, str)):
+                result = calc(op, a, b)
+            else:
+                result = NotImplemented
+            if result is not NotImplemented:
+                return result
         if special:
             result = special(a, b)
             if result is not MISSING:
@@ -52,6 +53,16 @@ def binary(op):
 
 
 CALC = ("+", "-", "*", "/", "//", "%", "**", "&", "|", "^", "<", "<=", ">", ">=", "==", "!=")
+
+
+def repeated(a, b):
+    """A sequence times something of numpy's."""
+    rows, by = (a, b) if isinstance(a, (list, tuple, str)) else (b, a)
+    if type(by) is ndarray:
+        return calc("*", a, b)
+    if type(by) is not int64:
+        raise TypeError("can't multiply sequence by non-int of type 'numpy." + type(by).__name__ + "'")
+    return rows * by.value
 
 
 def raised(a, b):
@@ -78,16 +89,19 @@ def filled(a, b):
     """text % values"""
     if not isinstance(a, str):
         return MISSING
-    values = list(b) if isinstance(b, tuple) else [b]
-    if "%s" in a or "%r" in a:
-        parts = a.replace("%%", "\0").split("%")[1:]
-        for i, part in enumerate(parts[:len(values)]):
-            if part[:1] in ("s", "r"):
-                values[i] = text(values[i]) if part[0] == "s" else shown(values[i])
-        a = a.replace("%r", "%s")
+    values = [plain(v) for v in b] if isinstance(b, tuple) else [plain(b)]
+    for i, part in enumerate(a.replace("%%", "").split("%")[1:len(values) + 1]):
+        size = 0
+        while part[size:size + 1] in ("#", "0", "-", "+", " ", ".") or part[size:size + 1].isdigit():
+            size += 1
+        if part[size:size + 1] in ("s", "r"):
+            values[i] = text(values[i]) if part[size] == "s" else shown(values[i])
+        elif part[size:size + 1] == "f":
+            values[i] = shortened(values[i], part[:size])
+    a = a.replace("%r", "%s")
     if isinstance(b, dict):
         return a % b
-    return a % tuple([plain(v) for v in values])
+    return a % tuple(values)
 
 
 def chain(left, op, right, *rest):
@@ -225,26 +239,6 @@ def extreme(name, op):
     return found
 
 
-def nearest(number, ndigits=None):
-    """round: a float by its exact value, halves to even."""
-    if isinstance(number, ndarray):
-        raise TypeError("type numpy.ndarray doesn't define __round__ method")
-    if isinstance(number, generic):
-        if ndigits is None:
-            return nearest(number.value)
-        return asarray(rounded(number, ndigits))[()]
-    if type(number) is not float or ndigits is None or number != number or abs(number) == inf:
-        if isinstance(number, int) and ndigits is not None and ndigits < 0:
-            unit = 10 ** -ndigits
-            half, low = number % unit * 2, number // unit
-            return (low + (half > unit or half == unit and low % 2)) * unit
-        return round(number) if ndigits is None else number
-    if ndigits > 300:
-        return number
-    size = exact(number, ndigits)
-    return float(("-" if number < 0 or str(number)[0] == "-" else "") + str(size) + "e" + str(-ndigits))
-
-
 def divided(a, b):
     if isinstance(a, generic) or isinstance(b, generic) or isinstance(a, ndarray) or isinstance(b, ndarray):
         return OPERATE["//"](a, b), OPERATE["%"](a, b)
@@ -292,100 +286,14 @@ def strict_zip(*rows, strict=False):
     return zip(*rows)
 
 
-# Texts: what print, str, repr and format give.
-
-
-def plain(value):
-    return value.value if isinstance(value, generic) else value
-
-
-def text(value=""):
-    """str(value)"""
-    if type(value) is float:
-        return float_text(value)
-    return shown(value) if isinstance(value, (list, dict, set, frozenset)) or type(value) is tuple else str(value)
-
-
-def shown(value):
-    """repr(value), with floats as CPython writes them, in lists as well."""
-    if type(value) is float:
-        return float_text(value)
-    if type(value) is list:
-        return "[" + ", ".join([shown(v) for v in value]) + "]"
-    if type(value) is tuple:
-        return "(" + ", ".join([shown(v) for v in value]) + (",)" if len(value) == 1 else ")")
-    if type(value) is OrderedDict or type(value) is dict:
-        return "{" + ", ".join([shown(k) + ": " + shown(v) for k, v in value.items()]) + "}"
-    if type(value) is set and len(value):
-        return "{" + ", ".join([shown(v) for v in value]) + "}"
-    if isinstance(value, tuple) and hasattr(value, "_fields"):
-        return repr(value)
-    return repr(value)
-
-
-def join(*parts):
-    return "".join(parts)
-
-
-def form(value, how="", spec=""):
-    """format(value, spec), after !r or !s."""
-    if how:
-        value = text(value) if how == "s" else shown(value)
-    value = plain(value)
-    if not spec:
-        return text(value)
-    if isinstance(value, float) and spec[-1] in "0123456789<>^ " and "." not in spec:
-        told, sign = float_text(value), "+" if "+" in spec and value >= 0 else ""
-        spec = spec.replace("+", "")
-        return ("{:" + (spec if spec[:2].strip("0123456789") else ">" + spec) + "}").format(sign + told)
-    if not isinstance(value, (int, float, str, bool, complex)):
-        name = "numpy.ndarray" if isinstance(value, ndarray) else type(value).__name__
-        raise TypeError("unsupported format string passed to " + name + ".__format__")
-    return ("{:" + spec + "}").format(value)
-
-
-def formatted(pattern, values, named):
-    """pattern.format(*values, **named)"""
-    out, at, count = [], 0, 0
-    while at < len(pattern):
-        c = pattern[at]
-        if c in "{}" and pattern[at + 1:at + 2] == c:
-            out.append(c)
-            at += 2
-        elif c == "{":
-            end, depth = at + 1, 1
-            while depth:
-                if end >= len(pattern):
-                    raise ValueError("expected '}' before end of string")
-                depth += (pattern[end] == "{") - (pattern[end] == "}")
-                end += 1
-            field = pattern[at + 1:end - 1]
-            name, _, spec = field.partition(":")
-            name, _, how = name.partition("!")
-            if "." in name or "[" in name or "{" in spec:
-                lack("this kind of field of `str.format` is not in the page's Python")
-            if not name:
-                name, count = str(count), count + 1
-            if name.isdigit() and int(name) >= len(values):
-                raise IndexError("Replacement index " + name + " out of range for positional args tuple")
-            out.append(form(values[int(name)] if name.isdigit() else named[name], how, spec))
-            at = end
-        elif c == "}":
-            raise ValueError("Single '}' encountered in format string")
-        else:
-            out.append(c)
-            at += 1
-    return "".join(out)
-
-
 small_collections.ordered = ordered
 OPERATE = {op: binary(op) if op in WORDS else NATIVE[op] for op in NATIVE}
 HELPERS = {"_" + WORDS[op] + "_": OPERATE[op] for op in WORDS}
 HELPERS.update({"_chain_": chain, "_update_": update, "_update_at_": update_at, "_update_name_": update_name,
                 "_get_": get, "_stars_": stars, "_dict_of_": dict_of, "_pairs_": OrderedDict, "_method_": method,
                 "_join_": join, "_format_": form, "_str_": text, "_float_": number(float), "_int_": number(int),
+                "_range_": lambda *ends: range(*[whole(x) for x in ends]),
                 "_dict_": lambda *pairs: OrderedDict(*[listed(p) for p in pairs])})
 BUILTINS = {"sum": total, "max": extreme("max", ">"), "min": extreme("min", "<"), "sorted": ordered,
             "round": nearest, "divmod": divided, "pow": power, "isinstance": is_instance, "zip": strict_zip,
-            "repr": shown, "dict": OrderedDict, "range": lambda *ends: range(*[whole(x) for x in ends]),
-            "format": lambda value, spec="": form(value, "", spec)}
+            "repr": shown, "dict": OrderedDict, "format": lambda value, spec="": form(value, "", spec)}

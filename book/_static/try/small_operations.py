@@ -66,7 +66,8 @@ def calc(op, first, second):
         a, b = asarray(first), asarray(second)
     except TypeError:
         if op in ("==", "!="):
-            return asarray(first if isinstance(first, ndarray) else second).astype(bool) & False | (op == "!=")
+            of = asarray(first if isinstance(first, (ndarray, generic)) else second)
+            return made([op == "!="] * of.size, of.shape, "b")
         return NotImplemented
     _, function, takes, gives = OPERATORS[op]
     kind = common([a, b])

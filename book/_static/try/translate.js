@@ -205,7 +205,7 @@
         return `_method_(${this.emit(owner)}, "${this.raw(name)}")${this.emit(given)}`;
       }
       const keywords = children(given).some(({name: token}) => token === "AssignOp" || token === "**");
-      if (["str", "float", "int", "dict"].includes(this.raw(callee)) && !keywords) {
+      if (["str", "float", "int", "dict", "range"].includes(this.raw(callee)) && !keywords) {
         return `_${this.raw(callee)}_${this.emit(given)}`;
       }
       const kinds = /^\(\s*(str|int|float)\s*,/;
