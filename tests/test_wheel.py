@@ -4,6 +4,7 @@ import csv
 import shutil
 import sys
 import sysconfig
+import tempfile
 from pathlib import Path
 
 import nbformat
@@ -25,13 +26,13 @@ def built(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def installed(built, tmp_path_factory):
+def installed(built):
     """A function: run a program of a new environment that has the wheel with these extras, and nothing else.
 
     What the extras ask for is not installed once more: it is lent by the environment of the tests, and the rest of
-    that is hidden.
+    that is hidden. It does not lie below /tmp, which a sandbox covers.
     """
-    folder = tmp_path_factory.mktemp("alone")
+    folder = Path(tempfile.mkdtemp(prefix="coursekit-alone-", dir="/var/tmp"))
     ran(sys.executable, "-m", "venv", "--without-pip", folder / "venv")
     python = folder / "venv/bin/python"
     ran(sys.executable, "-m", "pip", "--python", python, "install", "-q", "--no-deps", "--no-index",
@@ -43,7 +44,8 @@ def installed(built, tmp_path_factory):
         variables = only(folder / "hidden", [f"{OURS}[{','.join(extras)}]"]) | {"HOME": str(folder)}
         return ran(folder / "venv/bin" / program, *arguments, cwd=place, env=variables)
 
-    return run
+    yield run
+    shutil.rmtree(folder)
 
 
 def test_the_library_and_the_list_of_commands_need_no_extra(installed, tmp_path):
