@@ -59,8 +59,8 @@ class Job:
 
     def wanted(self):
         space = {"np": np}
-        exec(self.code, space)
         with np.errstate(all="ignore"), warnings.catch_warnings(action="ignore"):
+            exec(self.code, space)
             try:
                 return "gave", space["probe"](*[np.array(x) if isinstance(x, np.ndarray) else x for x in self.args])
             except Exception as error:
@@ -172,8 +172,8 @@ def test_a_number_out_of_an_array_calculates_as_numpys(first, kind, k, op, left)
     x, own = first
     y = (False, True, -3, 0, 2, 1, -1, 0.5, -0.0, 0.0, 2.0, math.inf, math.nan)[k]
     y = {"b": bool, "i": lambda v: int(v) if abs(v) < 9 else 3, "f": float}[kind.lower()](y)
-    if is_huge(op, x, y) or is_special(op, x, y):
-        return None
+    if is_huge(op, x, y) or is_special(op, x, y) or own + kind.lower() == "bb" and op in ("//", "%"):
+        return None  # the last are int8 in numpy; the page has one width of ints
     one, other = "m.array([a])[0]", "m.array([b])[0]" if kind.isupper() else "b"
     both = f"{one} {op} {other}" if left else f"{other} {op} {one}"
     return Job(f"x = {both}\nreturn x, ~x if isinstance(x, m.bool_) else -x, repr(x), 1 < x", (x, y), words=False)

@@ -85,7 +85,8 @@ class Kernel:
     def run(self, source: str, seconds: float) -> tuple[str, dict[str, Any]]:
         """(id of the request, its reply's content) of a cell. Raises KernelDiedError, CellTimeoutError."""
         deadline = time.monotonic() + seconds
-        asked = self.client.execute(source, store_history=False, allow_stdin=False)
+        # stop_on_error: else a kernel drops the next cell too, if it is asked for soon after one that failed
+        asked = self.client.execute(source, store_history=False, allow_stdin=False, stop_on_error=False)
         while True:
             try:
                 reply = self.client.get_shell_msg(timeout=max(0, min(0.5, deadline - time.monotonic())))
