@@ -128,7 +128,8 @@ def test_one_exercise_more_is_at_hand_and_changes_no_other(monkeypatch):
     before = {i: tryit.text(tryit.of_exercise(get(i), "def f(a):\n    ...", [], [])) for i in list(EXERCISES)[:4]}
     monkeypatch.setitem(EXERCISES, TOY.id, TOY)
     assert get(TOY.id) is TOY and grade(get(TOY.id), right).points == TOY.points
-    page = json.loads(tryit.text(tryit.of_exercise(TOY, "def total(x, rate):\n    raise NotImplementedError", [], [])))
+    stub = "def total(x, rate):\n    raise NotImplementedError"
+    page = json.loads(tryit.text(tryit.of_exercise(TOY, stub, [], [])))
     assert page["signature"] == "total(x, rate)" and len(page["known"]["pairs"]) == 4
     assert before == {i: tryit.text(tryit.of_exercise(get(i), "def f(a):\n    ...", [], [])) for i in before}
 
