@@ -125,13 +125,13 @@ def test_the_verdict_of_other_cases_is_not_kept_for_these():
 
 
 def test_one_exercise_more_is_at_hand_and_changes_no_other(monkeypatch):
-    before = {i: tryit.text(tryit.of_exercise(get(i), "def f(a):\n    ...", [], [])) for i in list(EXERCISES)[:4]}
+    before = {i: tryit.text(tryit.of_exercise(get(i), "def f(a):\n    ...", {}, [])) for i in list(EXERCISES)[:4]}
     monkeypatch.setitem(EXERCISES, TOY.id, TOY)
     assert get(TOY.id) is TOY and grade(get(TOY.id), right).points == TOY.points
     stub = "def total(x, rate):\n    raise NotImplementedError"
-    page = json.loads(tryit.text(tryit.of_exercise(TOY, stub, [], [])))
+    page = json.loads(tryit.text(tryit.of_exercise(TOY, stub, {}, [])))
     assert page["signature"] == "total(x, rate)" and len(page["known"]["pairs"]) == 4
-    assert before == {i: tryit.text(tryit.of_exercise(get(i), "def f(a):\n    ...", [], [])) for i in before}
+    assert before == {i: tryit.text(tryit.of_exercise(get(i), "def f(a):\n    ...", {}, [])) for i in before}
 
 
 @pytest.mark.parametrize("path", sorted(TESTS.rglob("test_*.py")), ids=lambda p: p.name)

@@ -71,7 +71,7 @@ def of_exercise(exercise, stub, imports, earlier):
     return {"id": exercise.id, "title": exercise.title, "function": exercise.function,
             "signature": f"{exercise.function}({ast.unparse(head.args)})", "points": exercise.points,
             "stub": stub, "hints": list(exercise.hints), "imports": imports, "earlier": earlier,
-            "refuses": [name for name in exercise.refuses if name.split(".")[-1] in imports],
+            "refuses": [name for name in exercise.refuses if f"coursekit.{name}" in imports.values()],
             "cases": [{"arguments": f"[{', '.join(map(argument, c.inputs.values()))}]"} for c in known.cases],
             "known": of_known(known)}
 

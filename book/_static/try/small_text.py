@@ -82,6 +82,9 @@ def form(value, how="", spec=""):
         told, sign = float_text(value), "+" if "+" in spec and value >= 0 else ""
         spec = spec.replace("+", "")
         return ("{:" + (spec if spec[:2].strip("0123456789") else ">" + spec) + "}").format(sign + told)
+    if spec[-1] == "%" and type(value) is float and spec.split(".")[0] in ("%", "", "+"):
+        how = spec[:-1] if "." in spec else spec[:-1] + ".6"
+        return ("{:" + how + "f}").format(shortened(value * 100, how)) + "%"  # 100 times the float, as CPython
     if spec[-1] in "f%":
         value = shortened(value, spec[:-1], 2 * (spec[-1] == "%"))
     if not isinstance(value, (int, float, str, bool, complex)):
