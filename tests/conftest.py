@@ -95,3 +95,16 @@ def page(context):
             if not r.url.startswith(("http://127.0.0.1:", "file://", "data:", "blob:")) else None)
     yield page
     page.close()
+
+
+@pytest.fixture
+def forgetful(page):
+    """What a test leaves in the browser is not there for the next one."""
+    yield
+    page.evaluate("() => { try { localStorage.clear() } catch {} }")
+
+
+@pytest.fixture(params=["http", "file"])
+def base(request, served):
+    """Where the built book is read: from a server, or from the disk."""
+    return served if request.param == "http" else HTML.as_uri()

@@ -7,24 +7,13 @@ import pytest
 from pypdf import PdfReader
 
 from coursekit.exercises import EXERCISES
-from test_browser import HTML, NARROW, WIDE, by, lack, npm_file, shoot, sound, violations, visit
+from test_browser import NARROW, WIDE, by, lack, npm_file, shoot, sound, violations, visit
 from test_tryit_page import ID, PAGE, RIGHT, WRONG, check, focused, opened, panel, told, verdict, write, written
 
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(bool(lack), reason=lack)]
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(bool(lack), reason=lack), pytest.mark.usefixtures("forgetful")]
 MINE = RIGHT + "\n# mine"
 TAB, KEPT = "Another tab holds another version of this answer.", "Another version of this answer is kept."
 OLD = "You have changed the answer since this verdict."
-
-
-@pytest.fixture(params=["http", "file"])
-def base(request, served):
-    return served if request.param == "http" else HTML.as_uri()
-
-
-@pytest.fixture(autouse=True)
-def forgetful(page):
-    yield
-    page.evaluate("() => { try { localStorage.clear() } catch {} }")
 
 
 @pytest.fixture

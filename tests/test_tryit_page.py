@@ -10,9 +10,9 @@ import pytest
 from coursekit.autograder.check import grade
 from coursekit.exercises import EXERCISES
 from notebooks import solution
-from test_browser import CHAPTERS, HTML, NARROW, WIDE, by, lack, npm_file, shoot, sound, violations, visit
+from test_browser import CHAPTERS, NARROW, WIDE, by, lack, npm_file, shoot, sound, violations, visit
 
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(bool(lack), reason=lack)]
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(bool(lack), reason=lack), pytest.mark.usefixtures("forgetful")]
 PAGE, ID, NUMBER = "book/00_before_you_start.html", "start.critic", "exercise 0.3"
 RIGHT = solution("00_before_you_start", ID)
 WRONG = """def critic_update(value, reward, next_value, terminated, gamma, alpha):
@@ -20,18 +20,6 @@ WRONG = """def critic_update(value, reward, next_value, terminated, gamma, alpha
     return value + alpha * (reward + gamma * next_value - value)
 """
 ENDLESS = "def critic_update(*numbers):\n    while True:\n        pass\n"
-
-
-@pytest.fixture(params=["http", "file"])
-def base(request, served):
-    return served if request.param == "http" else HTML.as_uri()
-
-
-@pytest.fixture(autouse=True)
-def forgetful(page):
-    """What a test leaves in the browser is not there for the next one."""
-    yield
-    page.evaluate("() => { try { localStorage.clear() } catch {} }")
 
 
 def opened(page, base, *, click=True):
