@@ -24,6 +24,7 @@ from coursekit.exercises import EXERCISES
 from coursekit.saved import write_text
 
 LEAST = 600  # seconds for what is graded again
+EARLIER = "from an earlier run"
 
 
 @dataclass(frozen=True)
@@ -137,9 +138,6 @@ def earlier(out: Path, people: Sequence[Learner], chapters: Sequence[Chapter]) -
             found.append(replace(record, files=0, aside=[], notes=[*record.notes, EARLIER], exercises={
                 i: replace(verdict, lines=()) for i, verdict in record.exercises.items()}))
     return found
-
-
-EARLIER = "from an earlier run"
 
 
 def _kept(path: Path, key: str) -> Record | None:

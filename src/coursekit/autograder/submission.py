@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import pkgutil
 import random
@@ -195,23 +196,26 @@ def _modules(modules: Sequence[tuple[str, str]]) -> list[Cell]:
     return [Cell(IMPORTER.format(texts=dict(modules)), None, None)] if modules else []
 
 
+@contextlib.contextmanager
+def _opened(pool: SandboxPool, chapter: Chapter, cells: Sequence[Cell], refuses: Collection[str],
+            cases: Mapping[str, list[Case]]) -> Iterator[Session]:
+    """A session in a sandbox whose library refuses these names."""
+    modules = package.imported_modules(chapter.imports) if pool.forks else ["numpy"]
+    with (pool.lend(package.copy(frozenset(refuses), fonts=True), modules) as sandbox,
+          Session(sandbox, chapter, cells, cases) as session):
+        yield session
+
+
 def grade_notebook(cells: Sequence[Cell], chapter: Chapter, seed: int, pool: SandboxPool) -> NotebookGrade:
     """Grade the cells of one notebook on the public cases and on hidden ones, which are its own: they come of this
     seed and of the cells."""
-    modules = package.imported_modules(chapter.imports) if pool.forks else ["numpy"]
     verdicts: list[Verdict] = []
     flags: list[str] = []
     shares: dict[str, float] = {}
     public = {e.id: e.cases(PUBLIC) for e in chapter.exercises}
     hidden = {e.id: hidden_cases(e, seed, cells) for e in chapter.exercises}
     cases = {i: public[i] + hidden[i] for i in public}
-
-    @contextlib.contextmanager
-    def opened(refuses: Collection[str], wanted: Mapping[str, list[Case]]) -> Iterator[Session]:
-        folder = package.copy(frozenset(refuses), fonts=True)
-        with pool.lend(folder, modules) as sandbox, Session(sandbox, chapter, cells, wanted) as session:
-            yield session
-
+    opened = functools.partial(_opened, pool, chapter, cells)
     with opened(package.refused(chapter), cases) as session:
         for exercise in chapter.exercises:
             found: list[tuple[Verdict, float]] = []
@@ -302,9 +306,7 @@ def check_reach(settings: Settings, pool: SandboxPool) -> None:
     it would be wrong in silence."""
     names = sorted(module.name for module in pkgutil.iter_modules([LIBRARIES]) if module.name != "coursekit")
     chapter = settings.chapters[0]
-    modules = package.imported_modules(chapter.imports) if pool.forks else ["numpy"]
-    folder = package.copy(package.refused(chapter), fonts=True)
-    with pool.lend(folder, modules) as sandbox, Session(sandbox, chapter, [], {}) as session:
+    with _opened(pool, chapter, [], package.refused(chapter), {}) as session:
         session.ready()
         lost = session.ask(START, False, cell=REACH.format(names=names), name="reach").get("error")
     if lost:
