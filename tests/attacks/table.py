@@ -566,9 +566,9 @@ def gae_recursion(*a):
     wire.send = lambda s, m: real(s, {**m, "id": np.full(2, m["id"])})
 result = "made" """,
     "a list that holds itself": "x = []; x += [x] * 1000\ndef gae_recursion(*a): return x\nresult = 'made'",
-    "a text of 100 MB": "def gae_recursion(*a): return 'x' * 10**8\nresult = 'made'",
-    "an error of 100 MB": "def gae_recursion(*a): raise ValueError('x' * 10**8)\nresult = 'made'",
-    "a number of a million digits": "def gae_recursion(*a): return 10**10**6\nresult = 'made'",
+    "a text of 100 MB": "long = 'x' * 10**8\ndef gae_recursion(*a): return long\nresult = 'made'",
+    "an error of 100 MB": "long = 'x' * 10**8\ndef gae_recursion(*a): raise ValueError(long)\nresult = 'made'",
+    "a number of a million digits": "long = 10**10**6\ndef gae_recursion(*a): return long\nresult = 'made'",
     "an array of 100 MB": "def gae_recursion(*a): return np.zeros(10**7)\nresult = 'made'",
     "a repr that never ends": """
 class Slow:

@@ -58,7 +58,7 @@ def describe(error):
             where = f" (your line {steps.tb_lineno})"
         steps = steps.tb_next
     try:
-        text = " ".join(str(error).split()).encode("utf-8", "replace").decode()
+        text = " ".join(str(error)[:10 * MAX_ERROR].split()).encode("utf-8", "replace").decode()
     except Exception:
         text = "(its text can't be shown)"
     return f"{type(error).__name__}: {text[:MAX_ERROR]}{where}"

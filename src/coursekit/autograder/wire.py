@@ -14,6 +14,7 @@ import math
 import os
 import select
 import struct
+import threading
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -45,6 +46,7 @@ class Channel:
 
     def __init__(self, source: int, sink: int) -> None:
         self.source, self.sink = source, sink
+        self._closing = threading.Lock()
 
     @classmethod
     def pair(cls) -> tuple[Channel, Channel]:
@@ -55,10 +57,12 @@ class Channel:
         return cls(source, sink), cls(their_source, their_sink)
 
     def close(self) -> None:
-        """Close both ends; again, if need be."""
-        for descriptor in {self.source, self.sink} - {-1}:
+        """Close both ends; again, if need be, and from several threads at once."""
+        with self._closing:
+            ends = {self.source, self.sink} - {-1}
+            self.source = self.sink = -1
+        for descriptor in ends:
             os.close(descriptor)
-        self.source = self.sink = -1
 
     def write(self, data: bytes, deadline: float = math.inf) -> None:
         """Write all of it. Raises TimeoutError, OSError: nobody listens."""
