@@ -26,7 +26,7 @@ def notebook(solved):
     found = [c for c in cells(CHAPTER) if role(c) != "solution"]
     for cell in found:
         if role(cell) == "stub" and (i := cell["metadata"]["coursekit"]["exercise"]) in solved:
-            cell["source"] = "import time\ntime.sleep(0.3)\n" + solved[i]
+            cell["source"] = "import time\ntime.sleep(0.1)\n" + solved[i]
     return json.dumps({"cells": found, "metadata": {}, "nbformat": 4, "nbformat_minor": 5})
 
 
@@ -76,7 +76,7 @@ def test_a_cluster_grades_as_this_machine_does_even_if_a_worker_is_killed(folder
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
 def test_a_run_interrupted_goes_on_where_it_stopped_and_leaves_no_sandbox(how, folder, tmp_path):
-    (folder / "slow.ipynb").write_text(notebook({"gae.weights": "time.sleep(9)\n" + ANSWERS["gae.weights"]}))
+    (folder / "slow.ipynb").write_text(notebook({"gae.weights": "time.sleep(4)\n" + ANSWERS["gae.weights"]}))
     kept = tmp_path / "there" / "learners"
     with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0") as cluster:
         command = ["grade", str(folder), "--out", str(tmp_path / "there"), "--chapters", "02_gae", "--seed", "3",
@@ -101,9 +101,12 @@ def test_a_run_interrupted_goes_on_where_it_stopped_and_leaves_no_sandbox(how, f
 
 
 def sandboxes_of(workers):
-    """Processes that the workers started, some seconds later; Dask itself has none below them."""
-    time.sleep(2)
-    return [pid for pid, (parent, *_) in memory_watch.processes().items() if parent in workers]
+    """Processes that the workers started and that are there five seconds later; Dask itself has none below them."""
+    deadline = time.monotonic() + 5
+    while (found := [pid for pid, (parent, *_) in memory_watch.processes().items() if parent in workers]) and \
+            time.monotonic() < deadline:
+        time.sleep(0.1)
+    return found
 
 
 def test_no_scheduler_is_said_in_one_line(folder, tmp_path, capsys, monkeypatch):
