@@ -76,6 +76,20 @@ def test_the_registry_s_tests_know_it(place):
     assert status == 0 and int(re.search(r"(\d+) passed", output)[1]) >= 10, output
 
 
+@pytest.mark.parametrize("module, said", [
+    ("\n".join(MODULE), "bandit.greedy td.error"),
+    ("import nowhere_to_be_found", "td.error"), ("EXERCISES = [1]", "td.error")], ids=["whole", "import", "list"])
+def test_an_installed_package_brings_its_exercises_and_a_broken_one_only_warns(module, said, tmp_path):
+    (tmp_path / "ours.py").write_text(module + "\n")
+    (tmp_path / "ours-1.0.dist-info").mkdir()
+    (tmp_path / "ours-1.0.dist-info/METADATA").write_text("Metadata-Version: 2.1\nName: ours\nVersion: 1.0\n")
+    (tmp_path / "ours-1.0.dist-info/entry_points.txt").write_text("[coursekit.exercises]\nours = ours\n")
+    program = "from coursekit.exercises import EXERCISES as E; print(*({'bandit.greedy', 'td.error'} & {*E}))"
+    status, output = run(f'{sys.executable} -c "{program}"', tmp_path, PYTHONPATH=str(tmp_path))
+    assert status == 0 and sorted(output.splitlines()[0].split()) == said.split()
+    assert ("the installed package ours (ours) are missing, mend or uninstall it" in output) == (said == "td.error")
+
+
 def made(i, notebook="mine"):
     return Exercise(id=i, notebook=notebook, title="T", function="f", task="", points=1, difficulty="easy",
                     minutes=1, hints=("", ""), cases=lambda seed: [Case("c", {"x": 1})], reference=lambda x: x)

@@ -8,6 +8,7 @@ import hashlib
 import importlib.util
 import os
 import sys
+import warnings
 from importlib import metadata
 from pathlib import Path
 
@@ -60,10 +61,15 @@ class Own:
         return hashlib.sha256(text.encode()).hexdigest()[:16] if text else ""
 
     def add_what_is_named(self):
-        """Add what installed packages and the environment name."""
+        """Add what installed packages and the environment name. A package that can't be added warns: the course's
+        own exercises work without it."""
         for entry in metadata.entry_points(group=GROUP):
-            module = entry.load()
-            self.add(module, Path(module.__file__).resolve())
+            try:
+                module = entry.load()
+                self.add(module, Path(module.__file__).resolve())
+            except Exception as error:
+                warnings.warn(f"the exercises of the installed package {entry.dist.name} ({entry.value}) are "
+                              f"missing, mend or uninstall it: {type(error).__name__}: {error}", stacklevel=2)
         for folder in filter(None, os.environ.get(VARIABLE, "").split(os.pathsep)):
             self.add_folder(folder)
 
