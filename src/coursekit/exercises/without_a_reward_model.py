@@ -357,11 +357,12 @@ def _sentences(reply):
     return reply.split(" . ")
 
 
-def _promises(reply, prefix=False, anywhere=False):
-    """The remedies of the sentences `we will REMEDY it TIME`, in order."""
+def _promises(reply, prefix=False, longer=False, times=TIMES):
+    """The remedies of the sentences `we will REMEDY it TIME`, in order. prefix: also of those that break off;
+    longer: also of those that go on."""
     found = []
     for words in [sentence.split() for sentence in _sentences(reply)]:
-        whole = len(words) == 5 and words[3] == "it" and words[4] in TIMES
+        whole = (len(words) == 5 or longer and len(words) > 5) and words[3] == "it" and words[4] in (times or words)
         if len(words) > 2 and words[:2] == ["we", "will"] and (whole or prefix):
             found.append(words[2])
     return found
@@ -370,6 +371,7 @@ def _promises(reply, prefix=False, anywhere=False):
 def _reply_cases(seed):
     rng = np.random.default_rng(seed)
     times = np.random.default_rng([seed, 1]).permutation(TIMES) if seed else ["today", "tomorrow"]
+    no_time = np.random.default_rng([seed, 2]).choice(("now", "then", "later", "again", "wrong")) if seed else "right"
     hello, sorry, bye = "hello anna", "we are sorry your phone was late", "best wishes"
     texts = {"the right promise among other sentences": f"{hello} . {sorry} . RIGHT . {bye}",
              "another remedy promised": f"{sorry} . WRONG . {bye}",
@@ -380,13 +382,14 @@ def _reply_cases(seed):
              "no promise at all": f"{hello} . {sorry} . {bye}",
              "a promise without a time": f"{hello} . we will right it",
              "a promise with a word too many": f"we will right it it soon . {bye}",
-             "a promise that ends in no time": f"we will right it right . {bye}",
+             "a promise that ends in no time": f"we will right it {no_time} . {bye}",
              "a promise of something else": f"{sorry} . we will right phone soon",
              "five words that are no promise": f"you will right it today . {bye}",
              "five other words that are no promise": f"we are right it tomorrow . {bye}",
              "the right promise made twice": f"we will right it {times[0]} . we will right it {times[1]}",
              "the right promise, and one that breaks off": "RIGHT . we will wrong",
-             "the right promise alone": "RIGHT"}
+             "the right promise alone": "RIGHT",
+             "a promise that goes on": f"{sorry} . we will right it {times[1]} my friend"}
     cases = []
     for label, text in texts.items():
         right, wrong = (str(remedy) for remedy in rng.permutation(REMEDIES)[:2])
@@ -429,6 +432,14 @@ exactly one promise and its REMEDY is `remedy`, else 0.0.""",
                    lambda t, r: _promises(t, prefix=True) == [r]),
             Choice("a search for the beginning of a promise anywhere", _COMPLETE,
                    lambda t, r: f"we will {r}" in t),
+            Choice("a search for a promise without its time anywhere", _COMPLETE,
+                   lambda t, r: f"we will {r} it" in t),
+            Choice("a check that takes any word for a time", _COMPLETE,
+                   lambda t, r: _promises(t, times=()) == [r]),
+            Choice("a check of a sentence's first five words alone", "How many words does a promise have?",
+                   lambda t, r: _promises(t, longer=True) == [r]),
+            Choice("a count of the promises of the right remedy alone", "How many promises may a reply make?",
+                   lambda t, r: _promises(t).count(r) == 1),
             Choice("a check that nothing wrong was promised", "What if a reply promises nothing?",
                    lambda t, r: all(p == r for p in _promises(t))),
             Choice("a check that accepts the same promise twice", "How many promises may a reply make?",
