@@ -193,9 +193,12 @@ def payers():
     runs = json.loads((RESULTS / "verifier.json").read_text())["runs"]
     after = {(r["paid_by"], r["beta"], r["seed"]): r["samples"]["lines"] for r in runs}
     for case in product(("check", "both", "rubric", "reward model"), (0, 0.1), range(5)):
-        shown = ", ".join(f"{name} {after[case]['right ' + name]:.2f}"
-                          for name in ("remedy", "item", "fault", "name"))
-        yield f"right {shown}; wrong name {after[case]['wrong name']:.2f}"
+        right = {"remedy": "right remedy", "item": "right item", "fault": "right fault", "date": "prompt",
+                 "name": "right name"}
+        shown = ", ".join(f"{name} {after[case][line]:.2f}" for name, line in right.items())
+        rest = ", ".join(f"{line} {after[case][line]:.2f}"
+                         for line in ("wrong name", "closing", "rude", "malformed"))
+        yield f"right {shown}; a reply has {rest}"
 
 
 def _line(advantages):

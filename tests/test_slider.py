@@ -51,6 +51,18 @@ def test_bars_end_inside_the_frame_and_scale_with_the_value():
     assert heights[3] == heights[1]                               # 9 is cut at the frame's top
 
 
+def test_a_level_lies_at_its_height_over_the_bars_in_another_colour_once_for_all_frames():
+    panel = Panel("t", "line", (-0.5, 1.5), (0, 1), bars=[[1.0, 0.5], [0.0, 1.0]], levels={"before": [0.5, 0.0]})
+    page = play_html([Dial("λ", ["0", "1"])], [panel], ["a", "b"]).partition("<img")[0]
+    rects = re.findall(r'<rect x="([\d.]+)" y="([\d.]+)" width="([\d.]+)" height="([\d.]+)" fill="([^"]*)"', page)
+    first, second, _, full, *marks, key = [[float(n) for n in rect[:4]] + [rect[4]] for rect in rects]
+    assert page.rindex('fill="#0072B2"') < page.index('fill="#D55E00"')  # drawn last
+    assert [mark[4] for mark in marks] == ["#D55E00"] * 2 and key[4] == "#D55E00" and ">before</text>" in page
+    assert [mark[1] + 1.5 for mark in marks] == [second[1], full[1] + full[3]]  # 0.5, and 0
+    for mark, bar in zip(marks, (first, second)):
+        assert mark[0] + mark[2] / 2 == pytest.approx(bar[0] + bar[2] / 2, abs=0.1) and mark[2] > bar[2]
+
+
 def test_two_calls_give_the_same_html():
     assert html() == html()
 

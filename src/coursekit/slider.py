@@ -28,6 +28,7 @@ class Panel:
     lines: dict = field(default_factory=dict)  # {name: (x, y)}, the same in every frame
     bars: list = field(default_factory=list)  # for each frame, heights at x = first, first + 1, …
     first: int = 0
+    levels: dict = field(default_factory=dict)  # {name: heights}: a mark across each bar, the same in every frame
     dots: list = field(default_factory=list)  # for each frame, (x, y) points
     now: list = field(default_factory=list)  # for each frame, the x of an upright line
     ticks: dict = field(default_factory=dict)  # {x: text} of the x axis; empty: round numbers
@@ -191,7 +192,7 @@ def _drawing(panel, frames, start):
                     (lambda panel: _axes(panel) + _lines(panel),
                      lambda panel, frame: _now(panel, frame) + _bars(panel, frame) + _dots(panel, frame)))
     groups = [f'<g data-frame="{frame}"{_hidden(frame, start)}>{moved(panel, frame)}</g>' for frame in frames]
-    return fixed(panel) + "".join(groups)
+    return fixed(panel) + "".join(groups) + ("" if isinstance(panel, Strip) else _levels(panel))
 
 
 def _strip_title(strip):
@@ -310,6 +311,18 @@ def _bars(panel, frame):
         top, bottom = sorted((_up(panel, height), _up(panel, _base(panel))))
         parts.append(f'<rect x="{_across(panel, x) - half:.1f}" y="{top:.1f}" width="{2 * half:.1f}" '
                      f'height="{bottom - top:.1f}" fill="{COLOURS[0]}"/>')
+    return "".join(parts)
+
+
+def _levels(panel):
+    """What the bars are compared with: a mark across each, in a colour that is not the bars' own."""
+    parts, half = [], min(13.0, 0.48 * (_across(panel, 1) - _across(panel, 0)))
+    for i, ((name, heights), colour) in enumerate(zip(panel.levels.items(), COLOURS[1:])):
+        at = [(_across(panel, x), _up(panel, height)) for x, height in enumerate(heights, panel.first)]
+        key, line = _WIDTH - 100, _TOP + 8 + 14 * i
+        parts += [f'<rect x="{x - half:.1f}" y="{y - 1.5:.1f}" width="{2 * half:.1f}" height="3" fill="{colour}"/>'
+                  for x, y in [*at, (key + half, line)]]
+        parts.append(_text(key + 2 * half + 4, line + 4, name, anchor="start"))
     return "".join(parts)
 
 

@@ -371,7 +371,8 @@ def _promises(reply, prefix=False, longer=False, times=TIMES):
 def _reply_cases(seed):
     rng = np.random.default_rng(seed)
     times = np.random.default_rng([seed, 1]).permutation(TIMES) if seed else ["today", "tomorrow"]
-    no_time = np.random.default_rng([seed, 2]).choice(("now", "then", "later", "again", "wrong")) if seed else "right"
+    no_times = "now", "then", "later", "again", "wrong"
+    no_time = np.random.default_rng([seed, 2]).choice(no_times) if seed else "right"
     hello, sorry, bye = "hello anna", "we are sorry your phone was late", "best wishes"
     texts = {"the right promise among other sentences": f"{hello} . {sorry} . RIGHT . {bye}",
              "another remedy promised": f"{sorry} . WRONG . {bye}",
@@ -489,10 +490,12 @@ _PRODUCT = "What is capped: the ratio, or its product with the advantage?"
 STALE = Exercise(
     id="direct.stale", notebook=NOTEBOOK, title="Old replies, weighted up to a cap",
     function="reweighted", points=2, difficulty="medium", minutes=10,
-    task="""An older policy wrote the replies. It gave the tokens `sampler_logprobs`, the policy in training gives
-them `logprobs`, `(B, R)` each. Return the `advantages`, `(B, R)`, each multiplied by min(ρ, cap), where ρ is the
-token's probability under the policy in training over that under the policy that wrote it; 0 where `mask` is False.
-What is given at padding may be anything, even NaN.""",
+    task="""Some systems, such as IMPALA, weight old data by a ratio up to a cap. The cap limits how much a single
+token counts, not how far the policy moves, so it does not replace PPO's clip. Here an older policy wrote the
+replies. It gave the tokens `sampler_logprobs`, the policy in training gives them `logprobs`, `(B, R)` each. Return
+the `advantages`, `(B, R)`, each multiplied by min(ρ, cap), where ρ is the token's probability under the policy in
+training over that under the policy that wrote it; 0 where `mask` is False. What is given at padding may be
+anything, even NaN.""",
     hints=("ρ is the exponential of a difference. Whose log-probability comes first?",
            "Only the ratio is capped, from above; the advantage keeps its sign."),
     cases=_stale_cases,
