@@ -17,7 +17,7 @@ from credit import rounded
 
 import coursekit
 from coursekit.credit import answer_gae, draw_world, exact_values, fit_critic, play
-from coursekit.credit_learning import learn, policy_gradient
+from coursekit.credit_learning import policy_gradient
 from coursekit.groups import group_mean, group_standardised, kl_coefficients, leave_one_out, prompt_weight
 from coursekit.saved import write_text
 
@@ -139,24 +139,6 @@ def exchange(seed, answers=1500):
                 each = [moments(answer_gae(rewards, values, lam=lam)) for values in drawn]
                 variance, bias = np.mean(each, 0).tolist()
                 found[length][f"{name}, λ {lam:g}"] = [rloo / variance, bias]
-    return found
-
-
-def learning(seed, length=200, lr=0.1, batch=20, cap=20_000):
-    """Chapter 4's test: answers × drift until 90 % of the best score, the advantages scaled by their batch's sd."""
-    methods = {f"{name} {group}": (function, group) for name, function, sizes in (
-        ("RLOO", leave_one_out, (2, 4, 10, 20)), ("GRPO", group_standardised, (2,))) for group in sizes}
-    found = {}
-    for name, (function, group) in methods.items():
-        world = draw_world(length, seed=seed)
-
-        def credit(world, tokens, rewards, recent, function=function, group=group):
-            return grouped(function, rewards, group)
-        for state in learn(world, credit, lr=lr, batch=batch, updates=cap // batch, scale=lambda a: a / a.std(),
-                           rng=np.random.default_rng([seed, length, 1])):
-            if state["score"] >= 0.9 * world.best_score:
-                break
-        found[name] = [state["episodes"], state["drift"], state["score"] / world.best_score]
     return found
 
 
@@ -397,8 +379,8 @@ def rare_word(seed, beta=0.1, group=8, updates=6000):
     return found
 
 
-PARTS = {part.__name__: part for part in (cosines, exchange, learning, prompts, help_desk, difficulty, stakes,
-                                          filtering, lengths, thinking, rare_word)}
+PARTS = {part.__name__: part for part in (cosines, exchange, prompts, help_desk, difficulty, stakes, filtering,
+                                          lengths, thinking, rare_word)}
 
 
 def job(name_and_seed):

@@ -27,7 +27,7 @@ HELP_DESK = [HERE / "models.py", PACKAGE / "helpdesk.py", PACKAGE / "checkpoints
 MINUTES = {  # on two idle cores
     "make_checkpoints.py": 6, "labelling_cost.py": 4, "annotators.py": 6, "judges.py": 3, "hacking.py": 8,
     "four_models.py": 5, "critic_start.py": 5, "temperature.py": 3, "bugs.py": 9,
-    "groups.py": 3, "without_critic.py": 11, "direct.py": 13, "verifier.py": 13, "placement.py": 10,
+    "groups.py": 3, "without_critic.py": 14, "direct.py": 13, "verifier.py": 13, "placement.py": 10,
     "film_ratings.py": 2}
 
 

@@ -41,7 +41,7 @@ RESULTS = Path(__file__).parent / "results" / "without_critic.json"
 UPDATES, TESTED, TEST = 80, (10, 20, 40, 80), 256
 RLOO, GRPO = dict(estimator="rloo", group=8), dict(estimator="grpo", group=8)
 CONTROL, RAFT = "penalty divided by the sd too", "RAFT, G = 8, β = 0"
-METHODS = {  # those of CORE run on five seeds, the others on three
+METHODS = {  # those of CORE run on five seeds, the others on three; lr is 0.001 where nothing else is said
     "PPO": {},
     "RLOO, G = 8": RLOO,
     "GRPO, G = 8": GRPO,
@@ -67,8 +67,10 @@ METHODS = {  # those of CORE run on five seeds, the others on three
     "RLOO, G = 8, sequence mean": RLOO | dict(normalisation="sequence"),
     "PPO, β = 0.05": dict(beta=0.05),
     "RLOO, G = 8, β = 0.05": RLOO | dict(beta=0.05),
+    **{f"{name}, lr = {lr:g}": changes | dict(lr=lr) for name, changes in (
+        ("PPO", {}), ("RLOO, G = 8", RLOO), ("GRPO, G = 8", GRPO)) for lr in (5e-4, 2e-3)},
 }
-CORE = list(METHODS)[:11]
+CORE = [*list(METHODS)[:11], *(name for name in METHODS if "lr =" in name)]
 WARM = dict(warm_up=10)
 SPIKES = {  # changes to rlhf.Config, and whether the value head starts at zero
     "PPO": ({}, False), "PPO, warm-up": (WARM, False), "PPO, head at zero": ({}, True),
