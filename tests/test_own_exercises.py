@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from coursekit.autograder import package, sandbox
-from coursekit.exercises import EXERCISES
+from coursekit.cli import main
+from coursekit.exercises import EXERCISES, OWN, get
 from coursekit.exercises.base import Case, Exercise
 from coursekit.exercises.own import Own
 from environments import ROOT, blocks
@@ -125,3 +126,133 @@ def test_grades_depend_on_the_module(tmp_path):
         own.add_folder(tmp_path)
         prints.add(own.fingerprint())
     assert len(prints) == 2 and "" not in prints
+
+
+TEXT = "\n".join(MODULE) + "\n"
+CASE = 'Case("2 arms", dict(values=np.array([1.0, 2.0])))'
+
+
+@pytest.fixture
+def teach(tmp_path, monkeypatch, capsys):
+    """A function: write mine/bandits.py, run a command with a fresh registry, say what it printed."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("COURSEKIT_EXERCISES", raising=False)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "submissions").mkdir()
+
+    def teach(line, text=None):
+        if text is not None:
+            (tmp_path / "mine" / "bandits.py").write_text(text)
+        before = dict(EXERCISES)
+        for name in ("exercises", "modules", "folders", "files"):
+            monkeypatch.setattr(OWN, name, EXERCISES if name == "exercises" else {})
+        try:
+            status = main(shlex.split(line))
+        finally:
+            EXERCISES.clear()
+            EXERCISES.update(before)
+            os.environ.pop("COURSEKIT_EXERCISES", None)
+        out, err = capsys.readouterr()
+        assert "Traceback" not in out + err
+        return status, out + err
+    return teach
+
+
+RELEASE = "release class --exercises mine --chapters bandits"
+GRADE = "grade submissions --exercises mine --chapters bandits --out grades"
+
+
+def changed(old, new):
+    assert old in TEXT
+    return TEXT.replace(old, new)
+
+
+@pytest.mark.parametrize("text", [
+    changed("def greedy(values):\n    return int(np.argmax(values))",
+            "BEST = np.argmax\n\n\ndef greedy(values):\n    return int(BEST(values))"),
+    changed("def greedy(values):\n    return int(np.argmax(values))",
+            "def best(v):\n    return int(np.argmax(v))\n\n\ndef greedy(values):\n    return best(values)"),
+    "import math\n" + changed("int(np.argmax(values))", "math.floor(np.argmax(values))"),
+], ids=["constant", "helper", "import"])
+def test_a_reference_that_needs_its_module_is_refused_and_no_notebook_is_made(text, teach, tmp_path):
+    status, said = teach(RELEASE, text)
+    assert status == 2 and said.count("\n") == 1, said
+    assert "the hidden solution of bandit.greedy fails" in said and "is not defined" in said
+    assert "import and define inside it whatever else it uses" in said
+    assert not (tmp_path / "mine/bandits.ipynb").exists() and not (tmp_path / "class").exists()
+
+
+def test_a_notebook_whose_solution_fails_is_refused(teach, tmp_path):
+    assert teach(RELEASE, TEXT)[0] == 0
+    path = tmp_path / "mine/bandits.ipynb"
+    path.write_text(path.read_text().replace("np.argmax(values)", "np.argmin(values)"))
+    for line in (RELEASE, GRADE):
+        (tmp_path / "submissions/bob.ipynb").write_bytes((tmp_path / "class/book/bandits.ipynb").read_bytes())
+        status, said = teach(line)
+        assert status == 2 and "the hidden solution of bandit.greedy fails: ✗" in said
+        assert "delete bandits.ipynb" in said
+
+
+SECOND = "reference=greedy), Exercise(id='bandit.second'," + TEXT.split("bandit.greedy\",")[1].replace(
+    "greedy_arm", "second_arm")
+
+
+@pytest.mark.parametrize("text, note", [
+    (changed("points=2", "points=5"), "it differs in bandit.greedy (task)"),
+    (changed("Its name begins with arg.", "Look for arg."), "it differs in bandit.greedy (task)"),
+    (changed("int(np.argmax(values))", "int(np.argsort(values)[-1])"), "it differs in bandit.greedy (solution)"),
+    (TEXT.replace("reference=greedy)]\n", SECOND), "it lacks bandit.second"),
+], ids=["points", "hint", "answer", "new"])
+def test_a_notebook_that_is_older_than_its_module_is_named(text, note, teach):
+    assert "is not as its module" not in teach(RELEASE, TEXT)[1]
+    for line in (RELEASE, RELEASE + " --force"):
+        status, said = teach(line, text)
+        assert note in said and "Delete it to have it made anew, or edit both" in said, said
+
+
+def test_a_notebook_with_an_exercise_that_is_gone_is_named(teach):
+    assert teach(RELEASE, TEXT)[0] == 0
+    status, said = teach(RELEASE, changed("bandit.greedy", "bandit.other"))
+    assert status == 2 and "bandits.ipynb holds a solution of 'bandit.greedy', and no exercise is called so" in said
+
+
+@pytest.mark.parametrize("old, new, message", [
+    ('notebook="bandits"', 'notebook="02_gae"', "notebook '02_gae' is a chapter of the course; give yours a name"),
+    ('notebook="bandits"', 'notebook="bandits.ipynb"', "notebook must be the name of a notebook without its"),
+    ('hints=("Which function of numpy gives a place and not a value?", "Its name begins with arg.")',
+     'hints="Look."', "hints must be two texts, as in hints=(\"first\", \"second\"); got 'Look.'"),
+    ('"easy"', '"simple"', "difficulty must be one of easy, medium, hard; got 'simple'"),
+    ("points=2", "points=0", "points must be a whole number from 1; got '0'"),
+    ("minutes=3", "minutes='three'", "minutes must be a number above 0; got 'three'"),
+    ("cases=lambda seed:", "cases=lambda:", "cases(0) raises TypeError"),
+    ("(2, 3, 5, 8)", "()", "cases(0) gives an empty list; cases takes a seed and returns a list of Case"),
+    ("Case(f\"{k} arms\", dict(values=", "(k, dict(values=", "cases(0) gives list [(2, {'values'"),
+    ("np.argmax(values)", "np.argmax(valves)", "reference raises NameError: name 'valves' is not defined, on the"),
+    ("int(np.argmax(values))", "{'arm': 1}", "reference returns dict {'arm': 1}, which can't be compared"),
+    ("int(np.argmax(values))", "None", "reference returns None, which can't be compared")])
+def test_an_exercise_that_can_t_be_set_is_named_in_one_line(old, new, message, teach, tmp_path):
+    assert teach(RELEASE, TEXT)[0] == 0
+    (tmp_path / "submissions/bob.ipynb").write_bytes((tmp_path / "class/book/bandits.ipynb").read_bytes())
+    for line in (RELEASE, GRADE, "check --exercises mine mine/bandits.ipynb"):
+        status, said = teach(line, changed(old, new))
+        assert status == 2 and message in said and "bandit.greedy" in said and said.count("\n") == 1, (line, said)
+
+
+@pytest.mark.parametrize("cases, note", [
+    (f"cases=lambda seed: [{CASE}]", "the hidden cases are those that `check` shows"),
+    ('cases=lambda seed: [Case("2", dict(values=np.random.default_rng().normal(size=2)))]',
+     "cases gives others each time it is called")])
+def test_cases_that_ignore_their_seed_are_named(cases, note, teach):
+    start, end = TEXT.index("cases="), TEXT.index(",\n    reference")
+    status, said = teach(RELEASE, TEXT[:start] + cases + TEXT[end:])
+    assert status == 0 and f"bandits.py: bandit.greedy: {note}" in said
+
+
+def test_a_notebook_away_from_its_exercises_names_their_folder(teach, tmp_path):
+    assert teach(RELEASE, TEXT)[0] == 0
+    (tmp_path / "class/book/bandits.ipynb").rename(tmp_path / "bandits.ipynb")
+    status, said = teach("check bandits.ipynb")
+    assert status == 2 and "no exercise is called bandit.greedy" in said
+    assert "`exercises` beside it, or name that with --exercises" in said
+    with pytest.raises(ValueError, match="moved away from its folder `exercises`"):
+        get("bandit.greedy")

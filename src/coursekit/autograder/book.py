@@ -41,7 +41,7 @@ class Chapter:
 def chapter(path: Path) -> Chapter:
     """The Chapter of one of our own notebooks."""
     found = [cell for cell in cells(path) if cell["cell_type"] == "code"]
-    imports = next(cell["source"] for cell in found if role(cell) == "imports")
+    imports = next((cell["source"] for cell in found if role(cell) == "imports"), "")
     return Chapter(path.stem, imports, tuple(c["source"].strip() for c in found), tuple(answers(path).items()))
 
 
@@ -66,7 +66,8 @@ def chapters(book: str | Path | None = None, names: Iterable[str] | None = None)
         raise ValueError(f"no chapters in {book or 'a folder book'}; pass --book FOLDER, the folder book of a "
                          "clone of the course")
     if unknown := [n for n in names or () if n not in found]:
-        raise ValueError(f"no chapter is called {unknown[0]!r}; there are: {', '.join(found)}")
+        raise ValueError(f"no chapter is called {unknown[0]!r}; there are: "
+                         + ", ".join(n for n in known if n in found or n in OWN.folders))
     return {n: path for n, path in found.items() if not names or n in names}
 
 
@@ -83,5 +84,8 @@ def role(cell: dict[str, Any]) -> str | None:
 def answers(path: str | Path) -> dict[str, str]:
     """{exercise id: source of its hidden solution, under the learner's name} of a chapter."""
     found = {c["metadata"]["coursekit"]["exercise"]: c["source"] for c in cells(path) if role(c) == "solution"}
+    if unknown := [i for i in found if i not in EXERCISES]:
+        raise ValueError(f"{path} holds a solution of {unknown[0]!r}, and no exercise is called so; delete its "
+                         "cells, or the notebook to have it made anew of its module")
     return {i: source.replace(f"{EXERCISES[i].function}_solution", EXERCISES[i].function)
             for i, source in found.items()}

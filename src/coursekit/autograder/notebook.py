@@ -159,6 +159,11 @@ class Notebook:
         names, checked = {e.notebook for e, _, _ in found if e}, {e.id for e, _ in checks}
         return checks + [(e, None) for e in EXERCISES.values() if e.notebook in names and e.id not in checked]
 
+    def unknown(self) -> list[str]:
+        """The exercises that the cells name and that nobody knows."""
+        named = [i for cell in self.cells for i in (cell.exercise, *re.findall(CHECK, cell.source)) if i]
+        return [i for i in dict.fromkeys(named) if i not in EXERCISES]
+
     def verdict(self, exercise: Exercise, number: int | None) -> dict[str, Any]:
         """The payload of the Verdict that the check cell with this number publishes."""
         if number is None:

@@ -25,19 +25,27 @@ def run(options):
         raise ValueError(f"{path} is no notebook: its name must end in .ipynb")
     need("jupyter_client", "ipykernel")
     from coursekit.autograder.notebook import Notebook
+    from coursekit.autograder.own_exercises import try_cases
     from coursekit.autograder.reader import UnreadableError
     from coursekit.autograder.rules import SIGNS
     from coursekit.autograder.verdict import tally
     from coursekit.exercises import OWN
+    from coursekit.exercises.own import BESIDE
 
     know_exercises(options)
     OWN.add_beside(path.resolve().parent)
     try:
         with Notebook(path.resolve(), options.timeout) as notebook:
-            verdicts = [notebook.verdict(*check) for check in notebook.checks()]
+            checks, unknown = notebook.checks(), notebook.unknown()
+            try_cases({e.id: e for e, _ in checks if e.id in OWN.files}.values())
+            verdicts = [notebook.verdict(*check) for check in checks]
     except (UnreadableError, OSError) as error:
         raise ValueError(f"{path} can't be graded: {error}") from None
     results = list({verdict["exercise"]: verdict for verdict in verdicts}.values())  # the last one counts
+    missing = (f"no exercise is called {', '.join(unknown)}. If the notebook was moved, put its folder "
+               f"`{BESIDE}` beside it, or name that with --exercises") if unknown else ""
+    if not results and unknown:
+        raise ValueError(f"{path} can't be graded: {missing}")
     if not results:
         raise ValueError(f"{path} can't be graded: it holds no exercises of this course")
     width = max(len(r["exercise"]) for r in results)
@@ -47,5 +55,7 @@ def run(options):
             lines = [line.strip().removeprefix(f"{SIGNS['wrong']} {r['exercise']}: ") for line in r["lines"]]
             print("\n".join(f"    {line}" for line in lines))
     print(tally(results))
+    if missing:
+        print(f"not graded: {missing}")
     failing = {"wrong", "not attempted"} if os.environ.get("COURSEKIT_GRADE") == "1" else {"wrong"}
     return int(any(r["status"] in failing for r in results))

@@ -12,6 +12,7 @@ from pathlib import Path
 from coursekit.autograder import classroom, isolation, report, sandbox, submission
 from coursekit.autograder.book import chapter, chapters
 from coursekit.autograder.course import read_course
+from coursekit.autograder.draft import try_notebooks
 from coursekit.autograder.gradebook import (
     Corrections,
     add_to_gradebook,
@@ -24,6 +25,7 @@ from coursekit.autograder.grades_csv import FORMATS, canvas_text, grades_text, m
 from coursekit.autograder.learners import Aside, submissions
 from coursekit.autograder.marks import Marker
 from coursekit.autograder.outcome import readable
+from coursekit.autograder.own_exercises import own_exercises, try_cases
 from coursekit.commands.common import SEEDS, add_exercises, at_least, know_exercises, need, seconds, target_folder
 from coursekit.saved import atomic, write_text
 
@@ -95,6 +97,7 @@ def _grade(options, found):
         need("distributed")
     paths = chapters(options.book, options.chapters)
     books = tuple(chapter(path) for path in paths.values())
+    found.notes += try_cases(own_exercises(paths)) + try_notebooks(paths)
     course = read_course([options.submissions, *(path.parent for path in paths.values())], paths,
                          set_all=not options.chapters)
     before, corrections, said = _kept(options, found.learners, books)

@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from coursekit.autograder.book import chapters
-from coursekit.autograder.draft import write_notebook
+from coursekit.autograder.draft import try_notebooks, write_notebook
+from coursekit.autograder.own_exercises import own_exercises, try_cases
 from coursekit.autograder.release import bring_files, keep_what_differs, points_table, released
 from coursekit.commands.common import add_exercises, know_exercises, target_folder
 from coursekit.exercises import EXERCISES, OWN
@@ -29,11 +30,16 @@ def add_command(commands):
 def run(options):
     """Write the notebooks and say what was written."""
     know_exercises(options)
-    for name, folder in OWN.folders.items():
-        if not (folder / f"{name}.ipynb").exists() and options.exercises:
-            write_notebook(folder / f"{name}.ipynb", [e for e in EXERCISES.values() if e.notebook == name])
-            print(f"{folder / name}.ipynb was made of its exercises: edit it as you like")
+    wanted = {name: folder / f"{name}.ipynb" for name, folder in OWN.folders.items()
+              if not options.chapters or name in options.chapters}
+    notes = try_cases(own_exercises(wanted))
+    for name, path in wanted.items():
+        if not path.exists() and options.exercises:
+            write_notebook(path, own_exercises([name]))
+            print(f"{path} was made of its exercises: edit it as you like")
     paths = chapters(options.book, options.chapters)
+    for note in notes + try_notebooks(paths):
+        print(note)
     target = options.folder / "book"
     if target.resolve() == next(iter(paths.values())).parent.resolve():
         raise ValueError(f"{target} is the book itself; release to another folder")

@@ -34,5 +34,6 @@ def get(exercise_id):
     if exercise_id not in EXERCISES:
         OWN.add_beside(".")
     if exercise_id not in EXERCISES:
-        raise ValueError(f"no exercise is called {exercise_id!r}; there are: {', '.join(EXERCISES)}")
+        raise ValueError(f"no exercise is called {exercise_id!r}. Was the notebook moved away from its folder "
+                         f"`exercises`? Put that beside it. There are: {', '.join(EXERCISES)}")
     return EXERCISES[exercise_id]

@@ -7,6 +7,7 @@ A module holds EXERCISES, as those of this package do. A package names it by an 
 import hashlib
 import importlib.util
 import os
+import re
 import sys
 import warnings
 from importlib import metadata
@@ -16,16 +17,18 @@ from coursekit.exercises.base import Exercise
 
 GROUP, VARIABLE = "coursekit.exercises", "COURSEKIT_EXERCISES"
 BESIDE = "exercises"  # the folder beside a notebook in which `check` looks for exercises that it does not know
+DIFFICULTIES = ("easy", "medium", "hard")
 
 
 class Own:
     """The exercises that were added to the registry.
 
-    modules: {file: its text}. folders: {notebook: where its file is looked for, beside the module}.
+    modules: {file: its text}. folders: {notebook: where its file is looked for, beside the module}. files: {id of
+    an added exercise: its module's file}.
     """
 
     def __init__(self, exercises):
-        self.exercises, self.modules, self.folders = exercises, {}, {}
+        self.exercises, self.modules, self.folders, self.files = exercises, {}, {}, {}
         self.course = {exercise.notebook for exercise in exercises.values()}
 
     def add_folder(self, folder):
@@ -49,10 +52,12 @@ class Own:
                 raise ValueError(f"{path}: EXERCISES must hold Exercise, got {type(exercise).__name__}")
             if exercise.id in self.exercises:
                 raise ValueError(f"{path}: an exercise is called {exercise.id!r} already; rename this one")
+            if fault := _fault(exercise, self.course):
+                raise ValueError(f"{path}: {exercise.id}: {fault}")
         for exercise in new:
             self.exercises[exercise.id] = exercise
-            if exercise.notebook not in self.course:
-                self.folders[exercise.notebook] = path.parent
+            self.folders[exercise.notebook] = path.parent
+            self.files[exercise.id] = path
         self.modules[path] = path.read_text(encoding="utf-8")
 
     def fingerprint(self):
@@ -78,6 +83,38 @@ class Own:
         place = Path(folder) / BESIDE
         if any("EXERCISES" in path.read_text(encoding="utf-8", errors="replace") for path in place.glob("*.py")):
             self.add_folder(place)
+
+
+def _fault(e, course):
+    """What of an exercise's entries can't be used, and what is wanted in its place; None where all can."""
+    def text(value):
+        return isinstance(value, str) and value.strip() != ""
+
+    def number(value):
+        return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value < 1e6
+
+    wanted = {
+        "id": (text(e.id) and re.fullmatch(r"\w+(\.\w+)*", e.id), 'a name such as "bandit.greedy"'),
+        "notebook": (text(e.notebook) and re.fullmatch(r"[\w-]+", e.notebook),
+                     'the name of a notebook without its folder and ending, such as "bandits"'),
+        "title": (text(e.title), "a text"),
+        "function": (text(e.function) and e.function.isidentifier(), "the name of a function"),
+        "task": (isinstance(e.task, str), "a text"),
+        "points": (number(e.points) and int(e.points) == e.points, "a whole number from 1"),
+        "difficulty": (e.difficulty in DIFFICULTIES, f"one of {', '.join(DIFFICULTIES)}"),
+        "minutes": (number(e.minutes), "a number above 0"),
+        "hints": (isinstance(e.hints, (tuple, list)) and len(e.hints) == 2 and all(
+            isinstance(hint, str) for hint in e.hints), 'two texts, as in hints=("first", "second")'),
+        "cases": (callable(e.cases), "a function of a seed that returns a list of Case"),
+        "reference": (callable(e.reference), "a function of the inputs of a case, in order"),
+        "tolerance": (number(e.tolerance), "a number above 0"),
+    }
+    for name, (good, what) in wanted.items():
+        if not good:
+            return f"{name} must be {what}; got {str(getattr(e, name))[:60]!r}"
+    if e.notebook in course:
+        return f"notebook {e.notebook!r} is a chapter of the course; give yours a name that is not taken"
+    return None
 
 
 def _module(path):
