@@ -16,9 +16,10 @@ from pathlib import Path
 import pytest
 
 from coursekit.autograder.book import chapter, chapters
-from coursekit.autograder.course import Course, read_course
+from coursekit.autograder.course import Course, other_maxima, overlooked, read_course
 from coursekit.autograder.gradebook import (
     Corrections,
+    Own,
     add_to_gradebook,
     carry_over,
     read_corrections,
@@ -30,7 +31,7 @@ from coursekit.autograder.learners import Handed, Learner, file_names
 from coursekit.autograder.likeness import alike, equal_answers, fingerprint
 from coursekit.autograder.marks import Marker
 from coursekit.autograder.report import class_page, learner_page
-from coursekit.autograder.roster import Student
+from coursekit.autograder.roster import Student, read_roster
 from coursekit.autograder.submission import FAULT, Record
 from coursekit.autograder.verdict import Verdict
 from coursekit.exercises import EXERCISES
@@ -269,7 +270,53 @@ def test_several_homeworks_share_a_gradebook(tmp_path):
     assert rows_of(path)[1][2] == "8" and kept == ["all.csv: 77 keeps 8, set by hand there (graded: 6)"]
 
 
+def test_a_gradebook_keeps_columns_of_one_s_own_and_says_that_totals_are_computed(tmp_path):
+    path = tmp_path / "all.csv"
+    path.write_text("learner,name,seminar,Homework 1 (of 10),total,remark\n77,Ada,5,7,9,good\n9,Eve,,3,3\n")
+    said = add_to_gradebook(path, "Homework 2", 12, {"77": ("Ada", 12.0)}, {})
+    assert rows_of(path) == [
+        ["learner", "name", "seminar", "Homework 1 (of 10)", "Homework 2 (of 12)", "total", "remark"],
+        ["77", "Ada", "5", "7", "12", "19", "good"], ["9", "Eve", "", "3", "", "3", ""]]
+    assert said == ["all.csv: the total of 77 was 9, and its homeworks are 7 together: it is always computed of "
+                    "them"]
+    assert add_to_gradebook(path, "Homework 2", 12, {"77": ("Ada", 12.0)}, {"77": "12"}) == []
+
+
+def test_who_is_graded_no_more_leaves_the_gradebook_unless_set_there_by_hand(tmp_path):
+    path, totals = tmp_path / "all.csv", {"77": ("Ada", 7), "7": ("typo", 2), "8": ("Bo", 3), "e\x1bv": ("E", 1)}
+    add_to_gradebook(path, "Homework 1", 10, totals, {})
+    path.write_text(path.read_text("utf-8-sig").replace("8,Bo,3", "8,Bo,4"))
+    written = {"77": "7", "7": "2", "8": "3", "e\ufffdv": "1"}
+    add_to_gradebook(path, "Homework 1", 10, {"77": ("Ada", 7), "e\x1bv": ("E", 1)}, written)
+    assert [row[0] for row in rows_of(path)] == ["learner", "77", "8", "e\ufffdv"] and rows_of(path)[2][2] == "4"
+
+
 # course.toml
+
+
+def test_a_course_toml_where_none_is_looked_for_is_named(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "submissions").mkdir()
+    assert overlooked([Path("submissions")]) == []
+    (tmp_path / "course.toml").write_text("")
+    assert overlooked([Path("submissions")]) == [
+        "course.toml in the current folder was not read: move it into submissions"]
+    assert overlooked([Path("submissions"), Path(".")]) == []
+
+
+CANVAS = "Student,ID,Section,Homework 2 (4711),Homework 1 (4700)\nPoints Possible,,,12,9\nAda,77,,,\n"
+MOODLE = "Identifier,Full name,Maximum Grade\nParticipant 77,Ada,\"12,00\"\n"
+
+
+@pytest.mark.parametrize("text, which, possible, count", [
+    (CANVAS, Course("Homework 2"), 14, 1), (CANVAS, Course("x", canvas=4711), 14, 1), (CANVAS, Course("x"), 14, 0),
+    (CANVAS, Course("Homework 2"), 12, 0), (MOODLE, Course("x"), 14, 1), (MOODLE, Course("x"), 12, 0)])
+def test_another_maximum_in_the_roster_is_named(text, which, possible, count, tmp_path):
+    (tmp_path / "students.csv").write_text(text)
+    roster = read_roster(tmp_path / "students.csv")
+    said = other_maxima(which, roster.maxima, possible)
+    assert [*roster.students] == ["77"] and len(said) == count
+    assert all("12 as the maximum of" in line and "14 points are graded" in line for line in said)
 
 
 def course(tmp_path, text):
@@ -297,7 +344,10 @@ def test_points_by_exercise_and_partial_credit(tmp_path):
     ("x = 1", "nothing is called x; there are: title"), ("title = 3", "title can't be 3"), ("=", "is not TOML"),
     ('[points]\n"gae.none" = 1', "no exercise is called 'gae.none'"), ("partial = 1", "partial can't be 1"),
     ('[points]\n"gae.weights" = -1', "must be a number from 0"), ("canvas = true", "canvas can't be True"),
-    ("[late]\npercent_per_day = 5", "late needs a deadline"), ("[late]\ndeadline = 5", "deadline can't be 5")])
+    ("[late]\npercent_per_day = 5", "late needs a deadline"), ("[late]\ndeadline = 5", "deadline can't be 5"),
+    ('[late]\ndeadline = "2026-11-29 23:59"', "write deadline = 2026-11-29T23:59:00+01:00, without quotes"),
+    ("[late]\ndeadline = 2026-11-29", "2026-11-29T23:59:00+01:00, without quotes and with the time"),
+    ("[points]\ngae.recursion = 5", 'points: quote the exercise, "gae.recursion" = 5')])
 def test_what_course_toml_can_t_mean_is_named(text, message, tmp_path):
     with pytest.raises(ValueError, match=re.escape(message)) as refused:
         course(tmp_path, text)
@@ -321,6 +371,24 @@ def test_each_day_late_costs_its_share(after, lost, tmp_path):
     (mark,) = marks_of([record("1", "a", IDS, time=NOON + after)], course(tmp_path, LATE), people=people)
     assert mark.total == POSSIBLE * (100 - lost) / 100
     assert (mark.late is None) == (after < 0) and (not lost or f"minus {lost}%" in mark.late)
+
+
+def test_a_deadline_that_costs_nothing_says_so(tmp_path):
+    text = LATE.replace("percent_per_day = 25\nmost_days = 2\n", "")
+    (mark,) = marks_of([record("1", "a", IDS, time=NOON + 26 * HOUR)], course(tmp_path, text),
+                       people=[handed("1", NOON + 26 * HOUR)])
+    assert mark.late == "1.1 days after the deadline, no points lost" and mark.total == POSSIBLE
+
+
+def test_who_hands_in_again_with_points_by_hand_is_named():
+    by_hand = Corrections({"77": Own({"total": 3})})
+    marker = Marker(Course("x"), GAE, by_hand, [])
+    old, new = record("77", "Ada", IDS[:1], hash="a", time=1.0), record("77", "Ada", IDS, hash="b", time=2.0)
+    (said,) = marker.hidden(new, old)
+    assert said.startswith("77 has handed in again and keeps the points by hand (total): total 3, and 12 as graded")
+    assert not marker.hidden(new, None) and not marker.hidden(new, new)
+    assert not marker.hidden(replace(old, hash="another version of the course"), old)
+    assert not marker.hidden(record("9", "Eve", IDS, hash="b", time=2.0), replace(old, learner="9"))
 
 
 def test_students_csv_gives_a_deadline_or_a_time_of_one_s_own(tmp_path):

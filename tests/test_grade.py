@@ -244,6 +244,22 @@ def test_points_by_hand_survive_a_regrade_and_a_homework_replaces_no_other(folde
     assert (folder.parent / "grades.1" / "grades.csv").read_bytes() == before
 
 
+def test_points_by_hand_and_a_wrong_id_are_accounted_for_in_the_next_run(folder, capsys):
+    book, table = folder.parent / "all.csv", folder.parent / "grades" / "grades.csv"
+    (folder / "typo.ipynb").write_text(notebook({}))
+    grade(folder, "--gradebook", str(book))
+    edited = [row[:-5] + ["2"] + row[-4:] if row[0] == "cy" else row for row in rows(folder)]
+    table.write_text("\n".join(",".join(row) for row in edited) + "\n")
+    capsys.readouterr()
+    (folder / "typo.ipynb").unlink()
+    (folder.parent / "grades" / "learners" / "typo.json").unlink()
+    (folder / "cy.ipynb").write_text(HALF)
+    assert grade(folder, "--gradebook", str(book)) == 0
+    said = capsys.readouterr().out
+    assert "cy has handed in again and keeps the points by hand (total): total 2, and 3 as graded" in said
+    assert "typo" not in book.read_text("utf-8-sig") + table.read_text("utf-8-sig")
+
+
 def test_a_module_beside_the_notebook_is_imported_as_it_is_there(folder):
     (folder / "dan").mkdir()
     (folder / "dan" / "x.ipynb").write_text(notebook({

@@ -230,6 +230,32 @@ def test_modules_beside_a_notebook_come_with_it_and_no_others(tmp_path):
     assert chosen.graded == 3 and set(aside) == {"ada/sub/helpers.py", "ada/unused.py"}
 
 
+def test_a_module_that_canvas_renamed_comes_with_its_learner_s_notebook(tmp_path):
+    """Canvas puts learner, number and, after the first hand-in, a count into the name of every loose file."""
+    text = notebook("from helpers import f\ndef mixture_weights(lam, n):\n    return f(n)")
+    files = {"leekim_12_901_helpers.py": "old = 1\n", "leekim_12_902_helpers-1.py": "f = float\n",
+             "leekim_12_900_x.ipynb": text, "poeann_13_903_x.ipynb": text, "poeann_13_904_other.py": "o = 1\n"}
+    used, aside, found = read(tmp_path, files)
+    kim, ann = (choose(person, GAE) for person in found.learners)
+    assert dict(kim.files[0].modules) == {"helpers": "f = float\n"} and kim.graded == 2 and not ann.files[0].modules
+    assert set(aside) == {"leekim_12_901_helpers.py", "poeann_13_904_other.py"}
+
+
+def test_a_repository_of_github_classroom_belongs_to_the_login_at_its_end(tmp_path):
+    roster = "login,name\nada,Ada\nmary-ann,Mary\nann,Ann\n"
+    files = {"students.csv": roster, "hw-2-ada/x.ipynb": ANSWERED, "hw-2-mary-ann/x.ipynb": ANSWERED}
+    used, aside, found = read(tmp_path, files)
+    assert used == {"ada": ["hw-2-ada/x.ipynb"], "mary-ann": ["hw-2-mary-ann/x.ipynb"], "ann": []}
+    assert "every folder begins with 'hw-2-'" in " ".join(found.notes)
+
+
+def test_a_name_with_a_hyphen_is_nobody_else_s(tmp_path):
+    roster = "login\nann\nbob\n"
+    used, _, found = read(tmp_path, {"students.csv": roster, "mary-ann/x.ipynb": ANSWERED, "bob/x.ipynb": ANSWERED})
+    assert used == {"ann": [], "bob": ["bob/x.ipynb"], "mary-ann": ["mary-ann/x.ipynb"]}
+    assert "not in students.csv: mary-ann" in found.notes
+
+
 def test_a_folder_too_deep_or_unreadable_costs_nobody_else(tmp_path):
     deep = tmp_path / "eve"
     for _ in range(300):

@@ -138,9 +138,9 @@ def _account(found: Chosen, candidates: list[_Candidate], taken: dict[str, _Cand
     for candidate in candidates:
         handed, names = candidate.handed, tuple(n for n in taken if taken[n] is candidate)
         if names:
-            beside = dict(_beside(candidate, modules))
-            used.update(beside)
-            helpers = tuple((PurePosixPath(n).stem, text) for n, text in beside.items())
+            beside = list(_beside(candidate, modules))
+            used.update(name for name, _, _ in beside)
+            helpers = tuple((stem, text) for _, stem, text in beside)
             found.files.append(File(handed.name, candidate.data, names, helpers))
             found.cells |= dict.fromkeys(names, candidate.cells)
             found.graded += 1
@@ -154,10 +154,13 @@ def _account(found: Chosen, candidates: list[_Candidate], taken: dict[str, _Cand
     found.aside += [Aside(name, "no notebook") for name in modules if name not in used]
 
 
-def _beside(candidate: _Candidate, modules: dict[str, Handed]) -> Iterator[tuple[str, str]]:
-    """(name, text) of the modules in the folder of a notebook that it imports, or that these import."""
+def _beside(candidate: _Candidate, modules: dict[str, Handed]) -> Iterator[tuple[str, str, str]]:
+    """(name of the file, of the module, text) of the modules in the folder of a notebook that it imports, or that
+    these import. Loose files of Canvas lie in one folder for all; of two under one name the newest counts."""
     folder = str(PurePosixPath(candidate.handed.name).parent)
-    near = {PurePosixPath(n).stem: n for n in modules if str(PurePosixPath(n).parent) == folder and folder != "."}
+    oldest_first = sorted(modules.items(), key=lambda found: (found[1].time, found[0]))
+    near = {file.module or PurePosixPath(n).stem: n for n, file in oldest_first
+            if str(PurePosixPath(n).parent) == folder and (folder != "." or file.module)}
     todo = ["\n".join(cell.source for cell in candidate.cells)]
     seen: set[str] = set()
     while todo:
@@ -171,7 +174,7 @@ def _beside(candidate: _Candidate, modules: dict[str, Handed]) -> Iterator[tuple
                     continue
                 if len(data) <= HELPER_BYTES:
                     todo.append(data.decode("utf-8", "replace"))
-                    yield near[stem], todo[-1]
+                    yield near[stem], stem, todo[-1]
 
 
 def _looks_like_notebook(data: bytes) -> bool:

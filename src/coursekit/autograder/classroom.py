@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import CancelledError, ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -138,6 +138,13 @@ def earlier(out: Path, people: Sequence[Learner], chapters: Sequence[Chapter]) -
             found.append(replace(record, files=0, aside=[], notes=[*record.notes, EARLIER], exercises={
                 i: replace(verdict, lines=()) for i, verdict in record.exercises.items()}))
     return found
+
+
+def records_of(out: Path, people: Sequence[Learner], wanted: Collection[str]) -> dict[str, Record]:
+    """The records that the last run left of these learners, by id."""
+    names = file_names([person.id for person in people])
+    found = {i: _record(out / "learners" / f"{names[i]}.json") for i in names if i in wanted}
+    return {i: record for i, record in found.items() if record}
 
 
 def _kept(path: Path, key: str) -> Record | None:

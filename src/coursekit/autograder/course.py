@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from coursekit.autograder.roster import MAXIMUM
 from coursekit.exercises import EXERCISES
 
 FILE = "course.toml"
@@ -16,6 +17,10 @@ RESERVED = ("Current Score", "Current Points", "Current Grade", "Final Score", "
             "Override Score", "Override Grade", "Override Status", "Points Possible")  # Canvas drops such columns
 LATE = {"deadline": datetime, "grace_minutes": (int, float), "percent_per_day": (int, float),
         "most_days": (int, float)}
+FORMS = {"title": 'a text in quotes', "canvas": "a whole number", "partial": "true or false",
+         "points": 'a section [points] with lines such as "gae.recursion" = 5', "late": "a section [late]",
+         "deadline": "deadline = 2026-11-29T23:59:00+01:00, without quotes and with the time",
+         "grace_minutes": "a number", "percent_per_day": "a number", "most_days": "a number"}
 COURSE = {"title": str, "canvas": int, "partial": bool, "points": dict, "late": dict}
 
 
@@ -70,6 +75,9 @@ def read_course(places: Iterable[Path], chapters: Iterable[str], set_all: bool) 
     late = found.pop("late", {})
     _check(path, "late.", late, LATE)
     for exercise, points in found.get("points", {}).items():
+        if isinstance(points, dict) and points:  # TOML reads a.b as b of a table a
+            whole = f'"{exercise}.{next(iter(points))}" = {next(iter(points.values()))}'
+            raise ValueError(f"{path}: points: quote the exercise, {whole}")
         if exercise not in EXERCISES:
             raise ValueError(f"{path}: points: no exercise is called {exercise!r}")
         if type(points) not in (int, float) or not 0 <= points < 1e6:
@@ -93,4 +101,23 @@ def _check(path: Path, where: str, found: dict[str, Any], known: dict[str, Any])
             there = ", ".join(where + other for other in known)
             raise ValueError(f"{path}: nothing is called {where}{name}; there are: {there}")
         if not isinstance(value, known[name]) or (isinstance(value, bool) and known[name] is not bool):
-            raise ValueError(f"{path}: {where}{name} can't be {value!r}")
+            raise ValueError(f"{path}: {where}{name} can't be {value!r}; write {FORMS[name]}")
+
+
+def overlooked(places: Iterable[Path]) -> list[str]:
+    """A line where a course.toml lies in the current folder, and none where it is looked for."""
+    looked = list(places)
+    if not Path(FILE).is_file() or any((place / FILE).is_file() for place in looked):
+        return []
+    return [f"{FILE} in the current folder was not read: move it into {looked[0]}"]
+
+
+def other_maxima(course: Course, maxima: dict[str, float], possible: float) -> list[str]:
+    """Lines where an export of Canvas or Moodle states another largest number of points for this homework."""
+    def is_this(column: str) -> bool:
+        title, number = column.rpartition(" (")[::2]
+        return (column == MAXIMUM or len(maxima) == 1 or course.title.casefold() in (column, title)
+                or number == f"{course.canvas})")
+    return [f"students.csv has {most:g} as the maximum of {column!r}, and {possible:g} points are graded: change "
+            f"it there, or the points in {FILE}" for column, most in maxima.items() if is_this(column)
+            and most != possible]

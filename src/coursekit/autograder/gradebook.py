@@ -20,6 +20,7 @@ from coursekit.saved import write_text
 
 CORRECTIONS, GRADES, WRITTEN = "corrections.csv", "grades.csv", ".grades.csv"  # the last: grades.csv as written
 HEAD = ["learner", "exercise", "points", "comment"]
+HOMEWORK = re.compile(r" \(of [\d.,]+\)$")  # what the head of its column ends with
 AFTER_SEMICOLON = re.compile(r";(?=[=+\-@])")
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
@@ -114,36 +115,51 @@ def write_grades(folder: Path, text: str) -> None:
 
 def add_to_gradebook(path: Path, title: str, possible: float, totals: dict[str, tuple[str, float | None]],
                      before: dict[str, str]) -> list[str]:
-    """Write a homework's column into a table of homeworks; every other column is left as it is.
+    """Write a homework's column into a table of homeworks; every other column but the total is left as it is.
 
     totals: (name, points) by learner. before: the totals of the last run. A number that is neither of the two was
-    set by hand there, and is kept. Returns what was kept, in lines. Raises ValueError: no such table.
+    set by hand there, and is kept. Whoever was in the last run and is not in this one loses the points of it.
+    Returns what was kept and what was not, in lines. Raises ValueError: no such table.
     """
     head, *body = rows_of(path) if path.is_file() else [["learner", "name", "total"]]
-    if head[:2] != ["learner", "name"] or head[-1:] != ["total"]:
+    if head[:2] != ["learner", "name"] or head.count("total") != 1:
         raise ValueError(f"--gradebook {path} is no table of coursekit's: its columns must be learner, name, one "
-                         "for each homework, and total")
+                         "for each homework, and one total; columns of your own may stand among them")
+    body = [row + [""] * (len(head) - len(row)) for row in body]
     column = f"{title} (of {number(possible)})"
+    rows = {unsafe(row[0]): row for row in body}
+    totals = {unsafe(safe(i)): found for i, found in totals.items()}  # as tables show the id
+    there = ((learner, row[head.index("total")], _sum(head, row, path)) for learner, row in rows.items())
+    said = [f"{path.name}: the total of {learner} was {total}, and its homeworks are {computed} together: it is "
+            "always computed of them" for learner, total, computed in there
+            if total and not _same(total, computed)]
     same = [k for k, name in enumerate(head) if name.rpartition(" (of ")[0] == title]
-    at = same[0] if same else len(head) - 1
+    at = same[0] if same else head.index("total")
     if not same:
-        head.insert(at, column)
-        body = [row[:at] + [""] + row[at:] for row in body]
+        for row in [head, *body]:
+            row.insert(at, "")
     head[at] = column
-    rows = {unsafe(row[0]): row + [""] * (len(head) - len(row)) for row in body if row}
-    kept = []
     for learner, (name, points) in totals.items():
         row = rows.setdefault(learner, [safe(learner), safe(name)] + [""] * (len(head) - 2))
         new = "" if points is None else number(points)
         if row[at] and not _same(row[at], new) and not _same(row[at], before.get(learner, "")):
-            kept.append(f"{path.name}: {learner} keeps {row[at]}, set by hand there (graded: {new})")
+            said.append(f"{path.name}: {learner} keeps {row[at]}, set by hand there (graded: {new})")
         else:
             row[at] = new
-    sums = [k for k, name in enumerate(head) if " (of " in name]
+    for learner in before.keys() - totals.keys() & rows.keys():
+        row = rows[learner]
+        row[at] = "" if _same(row[at], before[learner]) else row[at]
+        if not any(row[k] for k in range(2, len(row)) if k != head.index("total")):
+            del rows[learner]
     for row in rows.values():
-        row[-1] = number(sum(_points(row[k], str(path)) for k in sums if row[k]))
+        row[head.index("total")] = _sum(head, row, path)
     write_text(path, "\ufeff" + table([head, *rows.values()], False))
-    return kept
+    return said
+
+
+def _sum(head: list[str], row: list[str], path: Path) -> str:
+    """The total of a row: of its homeworks, which say of how many points they are."""
+    return number(sum(_points(cell, str(path)) for name, cell in zip(head, row) if HOMEWORK.search(name) and cell))
 
 
 def totals_written(folder: Path) -> dict[str, str]:

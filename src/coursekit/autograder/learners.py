@@ -9,8 +9,8 @@ import hashlib
 import os
 import re
 from collections import defaultdict
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
@@ -42,7 +42,8 @@ class Handed:
     """A file that was handed in, not read yet.
 
     name: where it lies below the submissions, with / everywhere. member: its place in the zip at `path`. time: when
-    it was changed. reason: why it can't be read, if that is known.
+    it was changed. reason: why it can't be read, if that is known. module: what a module was called before Canvas
+    renamed it.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Handed:
     time: float
     member: int | None = None
     reason: str | None = None
+    module: str | None = None
 
     def read(self) -> bytes:
         """Its bytes. Raises UnreadableError."""
@@ -81,12 +83,13 @@ class Learner:
 @dataclass
 class Submissions:
     """A class: its Learners by id, what belongs to nobody, and what was decided on the way.
-    conflicts: whether an instructor must decide whose a file is."""
+    conflicts: whether an instructor must decide whose a file is. maxima: as in Roster."""
 
     learners: list[Learner]
     aside: list[Aside]
     notes: list[str]
     conflicts: bool
+    maxima: dict[str, float] = field(default_factory=dict)
 
     @property
     def files(self) -> int:
@@ -118,8 +121,10 @@ def submissions(folder: str | Path) -> Submissions:
     folder = Path(folder)
     if not folder.is_dir():
         raise ValueError(f"no folder of submissions at {folder}")
-    finder = _Finder(read_roster(folder / "students.csv"))
-    for place in sorted(folder.iterdir()):
+    places = sorted(folder.iterdir())
+    begins = prefixes([place.name for place in places if place.is_dir()])
+    finder = _Finder(read_roster(folder / "students.csv"), begins)
+    for place in places:
         if place.name not in TEACHERS:
             finder.add(place)
     found = finder.finished()
@@ -132,8 +137,9 @@ def submissions(folder: str | Path) -> Submissions:
 class _Finder:
     """Collects what lies at the top of a folder of submissions."""
 
-    def __init__(self, roster: Roster) -> None:
-        self.roster = roster
+    def __init__(self, roster: Roster, prefixes: Sequence[str]) -> None:
+        self.roster, self.prefixes = roster, prefixes
+        self.cut: set[str] = set()  # prefixes that were left out to find a learner
         self.people: dict[str, Learner] = {}
         self.aside: list[Aside] = []
         self.notes = list(roster.notes)
@@ -147,8 +153,8 @@ class _Finder:
             return self.aside.append(Aside(place.name, "hidden, not read"))
         handed, aside = _contents(place)
         stem = normal(_stem(place.name))
-        by, student = owner(stem), None
-        student = self.roster.find(stem, place.name, by.id, by.name)
+        by = owner(stem)
+        student = self.roster.find(stem, place.name, by.id, by.name) or self.repository(place, stem)
         if stem.count(MARK) > 1:
             return self.refuse(handed, aside, "its name can be read as two of Moodle's; rename it")
         if several := self.several(place, handed):
@@ -156,11 +162,21 @@ class _Finder:
         if not student and (shared := self.roster.ambiguous(stem, by.name)):
             return self.refuse(handed, aside, f"students.csv has several called {shared!r}; name it by the id")
         is_file = not place.is_dir() or place.is_symlink()
+        if is_file and (module := _canvas_module(stem)):
+            handed = [replace(file, module=module) for file in handed]
         if is_file and not student and not by.form and not any(file.may_be_a_notebook() for file in handed):
             self.aside += [*aside, *(Aside(file.name, file.reason or "no notebook") for file in handed)]
             return
         key = student.id if student else by.id
         self.places[key].append((by, handed, aside))
+
+    def repository(self, place: Path, stem: str) -> Student | None:
+        """The student whom a repository belongs to: GitHub Classroom calls it by the assignment and the login."""
+        for prefix in self.prefixes if place.is_dir() else ():
+            if student := self.roster.find(stem.removeprefix(prefix)):
+                self.cut.add(prefix)
+                return student
+        return None
 
     def refuse(self, handed: list[Handed], aside: list[Aside], reason: str) -> None:
         """Set everything at a place aside, for an instructor to decide."""
@@ -196,8 +212,10 @@ class _Finder:
         for form in ("Moodle", "Canvas"):
             if n := forms.count(form):
                 self.notes.append(f"{n} names are {form}'s: the learner's id is the number in them")
+        self.notes += [f"every folder begins with {prefix!r}, as GitHub Classroom's do: what follows names the "
+                       "learner" for prefix in sorted(self.cut)]
         people = sorted(self.people.values(), key=lambda person: person.id)
-        return Submissions(people, sorted(self.aside), self.notes, self.conflicts)
+        return Submissions(people, sorted(self.aside), self.notes, self.conflicts, self.roster.maxima)
 
     def assign(self, key: str, places: list[tuple[Owner, list[Handed], list[Aside]]]) -> None:
         """Give what lies at places to the learner of this id, unless two names claim it."""
@@ -221,6 +239,20 @@ class _Finder:
 
 
 LATE = "handed in late, says Canvas"
+
+
+def prefixes(folders: Sequence[str]) -> list[str]:
+    """What all of two or more folders begin with, up to each "-", the shortest first."""
+    names = [normal(name) for name in folders if not name.startswith(HIDDEN)]
+    common = os.path.commonprefix(names) if len(names) > 1 else ""
+    return [common[:at + 1] for at, letter in enumerate(common) if letter == "-"]
+
+
+def _canvas_module(name: str) -> str | None:
+    """What a module was called that Canvas renamed: helpers of leekim_12111_67901_helpers-1.py."""
+    match = CANVAS.match(name)
+    found = re.fullmatch(r"(\w+?)(-\d+)?\.py", match["rest"]) if match else None
+    return found[1] if found else None
 
 
 def file_names(ids: list[str]) -> dict[str, str]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from coursekit.autograder.book import Chapter
 from coursekit.autograder.course import Course
-from coursekit.autograder.gradebook import Corrections
+from coursekit.autograder.gradebook import Corrections, number
 from coursekit.autograder.learners import Learner
 from coursekit.autograder.roster import Student
 from coursekit.autograder.submission import FAULT, Record
@@ -38,8 +38,8 @@ class Marker:
 
     def __init__(self, course: Course, chapters: Iterable[Chapter], corrections: Corrections,
                  people: list[Learner]) -> None:
-        self.course, self.corrections = course, corrections
-        self.ids = [e.id for chapter in chapters for e in chapter.exercises]
+        self.course, self.corrections, self.chapters, self.people = course, corrections, tuple(chapters), people
+        self.ids = [e.id for chapter in self.chapters for e in chapter.exercises]
         self.possible = sum(course.worth(i) for i in self.ids)
         rows = [person.student for person in people if person.student]
         self.dates = {row.id: (_date(row, "deadline"), _date(row, "submitted")) for row in rows}
@@ -58,6 +58,16 @@ class Marker:
             found.total = round(sum(known) * (1 - lost), 2)
         found.total = own.points.get("total", found.total)
         return found
+
+    def hidden(self, record: Record, before: Record | None) -> list[str]:
+        """A line where a learner has handed in again since the record before, and points by hand stay."""
+        mark = self.mark(record)
+        if before is None or not mark.by_hand or record.hash == before.hash or record.time == before.time:
+            return []
+        graded = Marker(self.course, self.chapters, Corrections(), self.people).mark(record)
+        points = "none" if graded.total is None else number(graded.total)
+        return [f"{record.learner} has handed in again and keeps the points by hand ({', '.join(mark.by_hand)}): "
+                f"total {number(mark.total or 0)}, and {points} as graded; empty the cell to take these"]
 
     def notes(self) -> list[str]:
         """What an instructor should know about deadlines."""
@@ -86,7 +96,7 @@ class Marker:
             return 0.0, None
         days = (submitted - deadline).total_seconds() / 86400
         lost = self.course.late.lost(days)
-        return lost, f"{_span(days)} after the deadline" + (f", minus {lost:.0%}" if lost else "")
+        return lost, f"{_span(days)} after the deadline" + (f", minus {lost:.0%}" if lost else ", no points lost")
 
 
 def _span(days: float) -> str:

@@ -17,6 +17,7 @@ NAMES = ("name", "student", "learner", "full name", "student name")
 KEYS = {*IDS, *NAMES}  # what may be the name of a folder or file
 TIMES = ("deadline", "submitted")
 HEADER = KEYS | {*TIMES}
+MAXIMUM, POINTS_POSSIBLE = "maximum grade", "Points Possible"  # Moodle's column, Canvas's row
 PREFIX = "participant "  # Moodle's identifier is "Participant 1234567"; its folders carry the number
 
 
@@ -32,12 +33,14 @@ class Student:
 
 @dataclass
 class Roster:
-    """The Students by id; `known`: by every name or id that is theirs alone; `shared`: names that several have."""
+    """The Students by id; `known`: by every name or id that is theirs alone; `shared`: names that several have;
+    `maxima`: the largest points by column, as exports of Canvas and Moodle state them."""
 
     students: dict[str, Student] = field(default_factory=dict)
     known: dict[str, Student] = field(default_factory=dict)
     shared: set[str] = field(default_factory=set)
     notes: list[str] = field(default_factory=list)
+    maxima: dict[str, float] = field(default_factory=dict)
 
     def find(self, *keys: str) -> Student | None:
         """The student whom one of these keys belongs to."""
@@ -67,6 +70,11 @@ def read_roster(path: Path) -> Roster:
     if encoding == "cp1252":
         roster.notes.append(f"{path.name} is not UTF-8: it was read as Windows' cp1252")
     for number, row in _rows(text):
+        if POINTS_POSSIBLE in row.values():  # the second row of Canvas's own export
+            roster.maxima |= {column: most for column in row if (most := _number(row[column])) is not None}
+            continue
+        if (most := _number(row.get(MAXIMUM, ""))) is not None:
+            roster.maxima[MAXIMUM] = most
         student, keys = _student(row)
         if not student.id:
             continue
@@ -120,10 +128,16 @@ def _rows(text: str) -> Iterator[tuple[int, dict[str, str]]]:
                 columns = heads if named else ["name", "id"]
                 if named:
                     continue
-            if cells[0] != "Points Possible":  # the second row of Canvas's own export
-                yield reader.line_num, dict(zip(columns, cells))
+            yield reader.line_num, dict(zip(columns, cells))
     except csv.Error as error:
         raise ValueError(f"students.csv, line {reader.line_num}: {error}") from None
+
+
+def _number(text: str) -> float | None:
+    try:
+        return float(text.replace(",", "."))
+    except ValueError:
+        return None
 
 
 def _student(row: dict[str, str]) -> tuple[Student, list[str]]:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from coursekit.autograder import classroom, isolation, report, sandbox, submission
 from coursekit.autograder.book import chapter, chapters
-from coursekit.autograder.course import read_course
+from coursekit.autograder.course import other_maxima, overlooked, read_course
 from coursekit.autograder.draft import try_notebooks
 from coursekit.autograder.gradebook import (
     Corrections,
@@ -98,10 +98,13 @@ def _grade(options, found):
     paths = chapters(options.book, options.chapters)
     books = tuple(chapter(path) for path in paths.values())
     found.notes += try_cases(own_exercises(paths)) + try_notebooks(paths)
-    course = read_course([options.submissions, *(path.parent for path in paths.values())], paths,
-                         set_all=not options.chapters)
+    places = [options.submissions, *(path.parent for path in paths.values())]
+    course = read_course(places, paths, set_all=not options.chapters)
     before, corrections, said = _kept(options, found.learners, books)
     marker = Marker(course, books, corrections, found.learners)
+    found.notes += overlooked(places) + other_maxima(course, found.maxima, marker.possible)
+    by_hand = [person.id for person in found.learners if corrections.of(person.id).points]
+    last = classroom.records_of(options.out, found.learners, by_hand)
     settings = _settings(options, books)
     print(f"sandbox: {settings.isolation.description}", file=sys.stderr)
     seen = isolation.open_to_all([options.submissions, options.out, *paths.values()])
@@ -110,8 +113,9 @@ def _grade(options, found):
                          "a sandbox shows; move it elsewhere, such as into your home")
     with _backend(options, settings) as backend:
         records = classroom.grade_class(found.learners, settings, options.out, backend, marker, options.regrade)
+    again = [line for record in records for line in marker.hidden(record, last.get(record.learner))]
     records = sorted(records + before, key=lambda record: record.learner)
-    found.notes += said + marker.notes()
+    found.notes += said + marker.notes() + again
     if before:
         found.notes.append("from an earlier run, not among these submissions: "
                            + ", ".join(f"{r.learner}" for r in before) + f" (in {options.out}/learners)")
