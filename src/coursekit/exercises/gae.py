@@ -14,7 +14,7 @@ from coursekit.exercises.base import (
     rollout_cases,
     varied,
 )
-from coursekit.exercises.slots import BOOTSTRAP, DECAY, DELTA, FLAGS, NEXT_ROW, STOP, sum_back
+from coursekit.exercises.slots import BOOTSTRAP, DECAY, DELTA, FLAGS, NEXT_ROW, SCANS, STOP, sum_back
 
 NOTEBOOK = "02_gae"
 
@@ -109,8 +109,7 @@ of the state that actually followed step t; for a terminal state it may be anyth
     cases=lambda seed: rollout_cases(seed, ["rewards", "values", "next_values", "terminated", "truncated"],
                                      gamma=draw_gamma, lam=draw_lam),
     reference=lambda r, v, nv, te, tr, g, lam: library.gae(r, v, nv, te, tr, gamma=g, lam=lam),
-    refuses=("advantages.gae", "advantages.gae_by_recursion", "advantages.lambda_returns", "_scans.gae_by_parts",
-             "_kernels.gae"),
+    refuses=("advantages.gae", "advantages.gae_by_recursion", "advantages.lambda_returns", "_kernels.gae", *SCANS),
     compose=_gae,
     slots=(
         FLAGS,
@@ -160,8 +159,7 @@ The arrays are those of the last exercise, and episode ends are handled the same
     cases=lambda seed: rollout_cases(seed, ["rewards", "next_values", "terminated", "truncated"],
                                      gamma=draw_gamma, lam=draw_lam),
     reference=lambda r, nv, te, tr, g, lam: library.lambda_returns(r, nv, te, tr, gamma=g, lam=lam),
-    refuses=("advantages.lambda_returns", "advantages.gae", "advantages.gae_by_recursion", "_scans.gae_by_parts",
-             "_kernels.gae"),
+    refuses=("advantages.lambda_returns", "advantages.gae", "advantages.gae_by_recursion", "_kernels.gae", *SCANS),
     compose=_lambda_return,
     slots=(
         FLAGS, BOOTSTRAP, STOP,

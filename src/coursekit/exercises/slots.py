@@ -5,6 +5,11 @@ import numpy as np
 
 from coursekit.exercises.base import Choice, Slot
 
+# What adds up backwards, in whole or in part: refused where that sum is the exercise.
+SCANS = tuple(f"_scans.{name}" for name in (
+    "gae_by_parts", "discounted_sums", "_in_place", "_step_by_step", "_transposed", "_block_by_block", "_doubling",
+    "_weighted_doubling"))
+
 
 def shifted(flags, by):
     """Flags as code reads them that takes row t + by for row t; past the end they are False."""

@@ -13,6 +13,7 @@ from coursekit.exercises.slots import (
     FLAGS,
     LATE,
     NEXT_ROW,
+    SCANS,
     STOP,
     shifted,
     sum_back,
@@ -120,7 +121,7 @@ After a terminated step `next_values` may be anything, even NaN. No reward of a 
     cases=lambda seed: _rollout_cases(seed, "rewards", "next_values", "terminated", "truncated", gamma=draw_gamma),
     reference=lambda r, nv, te, tr, g: library.mc_returns(r, nv, te, tr, gamma=g),
     refuses=("advantages.mc_returns", "advantages.lambda_returns", "advantages.mc_advantages",
-             "advantages.n_step_returns"),
+             "advantages.n_step_returns", *SCANS),
     compose=_discounted,
     slots=(
         FLAGS._replace(wrong=FLAGS.wrong + (
