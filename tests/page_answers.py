@@ -350,6 +350,25 @@ def longer_wins(words_gap, gold_gap, first_wins):
 '''],
     "rm.shift": ['''
 def first_alarm(said, rounds, tolerance):
+    for r in dict.fromkeys(rounds.tolist()):
+        p = said[rounds == r]
+        if np.maximum(p, 1. - p).mean() - (p > 0.5).mean() > tolerance:
+            return r
+    return -1
+''', '''
+from itertools import groupby
+from statistics import fmean
+
+def first_alarm(said, rounds, tolerance):
+    """Rounds and confidences in pairs, sorted, with ties in the first place."""
+    for r, group in groupby(sorted(zip(rounds, said)), key=lambda pair: pair[0]):
+        ps = [p for _, p in group]
+        confidence = fmean(max(p, 1 - p) for p in ps)
+        if confidence - fmean(float(p > .5) for p in ps) > tolerance:
+            return r
+    return -1
+''', '''
+def first_alarm(said, rounds, tolerance):
     for r in sorted(set(rounds)):
         p = said[rounds == r]
         if np.maximum(p, 1 - p).mean() - np.mean(p > 0.5) > tolerance:
@@ -368,12 +387,22 @@ def place_score(scores, mask):
 '''],
     "credit.token_rewards": ['''
 def token_rewards(scores, logprobs, ref_logprobs, mask, beta):
+    rewards = -beta * np.where(mask, logprobs - ref_logprobs, 0.)
+    ends = mask.shape[1] - 1 - mask[:, ::-1].argmax(axis=1)
+    np.add.at(rewards, (np.arange(len(ends)), ends), scores)
+    return rewards
+''', '''
+def token_rewards(scores, logprobs, ref_logprobs, mask, beta):
     r = -beta * (logprobs - ref_logprobs) * mask
     for i, s in enumerate(scores):
         r[i, int(mask[i].sum()) - 1] += s
     return r
 '''],
     "credit.whiten": ['''
+def whiten_advantages(advantages, mask):
+    mean, sd = advantages.mean(where=mask), np.std(advantages, where=mask, ddof=1)
+    return np.where(mask, (advantages - mean) / sd, 0)
+''', '''
 def whiten_advantages(advantages, mask):
     n = mask.sum()
     mean = (advantages * mask).sum() / n
@@ -558,6 +587,13 @@ def reweighted(logprobs, sampler_logprobs, advantages, mask, cap):
     return np.where(mask, np.minimum(rho, cap) * advantages, 0)
 '''],
     "direct.verify": ['''
+import re
+
+def verified(reply, remedy):
+    promise = re.compile(r"we will (?P<what>\\S+) it (?:today|tomorrow|soon|someday)")
+    hits = [m["what"] for s in reply.split(" . ") if (m := promise.fullmatch(s.strip()))]
+    return float(hits == [remedy])
+''', '''
 def verified(reply, remedy):
     found = []
     for sentence in reply.split(" . "):
@@ -580,4 +616,18 @@ def progress_rewards(worth):
 ''', '''
 def progress_rewards(worth):
     return worth
+'''],
+    "credit.loss": ['''
+def policy_loss(logprobs, advantages, mask):
+    return np.mean(-advantages * logprobs, where=mask)
+'''],
+    "ppo.update": ['''
+from coursekit.advantages import gae
+from coursekit.tokens import token_rewards as rewards_of, token_steps
+
+def what_to_learn_from(scores, kl, values, mask, beta, lam):
+    kl, values = np.where(mask, kl, 0.0), np.where(mask, values, 0.0)
+    steps = token_steps(rewards_of(scores, kl, mask, beta=beta), values, mask)
+    a = gae(*steps, gamma=1.0, lam=lam)
+    return np.where(mask, np.stack([(a - a[mask].mean()) / a[mask].std(ddof=1), a + values]), 0.0)
 ''']}

@@ -38,6 +38,8 @@ np.fromiter((x for x in <array>), float)   np.insert(<array>, 0, <number>)[1:]
 np.vectorize(lambda x: x * 2.0)(<array>)   np.cumprod(<array>)
 np.divide(<array>, <array>, out=np.zeros_like(<array> * 1.0), where=<array> != 0)
 np.take(<array>, np.argsort(<array>, kind='stable'))   np.repeat(<array>, 2)[::2]   np.add.accumulate(<array>)
+<array>[slice(<0/1>, None)]   np.maximum.reduce([<array>, <array>])   np.add.accumulate(<mask>)
+np.array(list(dict.fromkeys(<list>)))
 np.mean([<array>, <array>], axis=0)   np.array([x for x, k in zip(<array>, <mask>) if k] or [<number>])
 """,
     "number": r"""
@@ -56,7 +58,10 @@ np.sum(<array>)   np.mean(<array>)   <array>.max()   <array>.min()   <array>.sum
 np.argmax(<array>)   len(<array>)   <array>.argmin()   <array>.size   np.ptp(<array>)   np.linalg.norm(<array>)
 st.mean(<array>)   st.median(<array>)   reduce(op.add, <array>)   math.fsum(<array>)   np.add.reduce(<array>)
 np.average(<array>, weights=policy)   np.count_nonzero(<array>)   st.pstdev(<array>)
-np.percentile(<array>, 30)
+np.percentile(<array>, 30)   np.add.reduce(<mask>)   <ufunc>.reduce(<array>, where=<mask>, initial=<number>)
+np.<sum/prod>(<array>, where=<mask>)   <array>.mean(where=<mask>)   np.<std/var>(<array>, where=<mask>)
+np.max(<array>, where=<mask>, initial=<number>)   np.<any/all>(<array>, where=<mask>)
+st.fmean(x for x in <list>)   np.clip(<number>, 0., 2.).item()
 """,
     "mask": r"""
 (<array> <sign> <number>)   (<number> <sign> <array>)   (<array> <sign> <array>)   (~<mask>)
@@ -81,17 +86,25 @@ list(<dict>.values())   <list>[:2]   [n for n, c in Counter(<list>).items()]
 [a or b for a, b in zip_longest(<list>, <list>, fillvalue=<number>)]   list(reversed(<list>))
 (lambda *r: list(r))(*<list>, <number>)   [<number>] * 2   list(islice(<list>, 2))
 list(takewhile(lambda x: x < <number>, <list>))   [list(p)[0] for p in product(<list>, [1, 2])]
+list(dict.fromkeys(<list>))   [b for _, b in sorted(zip(<list>, <list>))]   heapq.nsmallest(2, <list>)
+[sum(q for _, q in g) for _, g in groupby(sorted(zip(<array>, <list>)), key=lambda t: t[0])]
+list(max(zip(<array>, <array>)))   list(reversed(<dict>))
+[b for _, b in (Counter(<list>) + Counter(<list>)).items()]
 list(filter(None, <list>))   [x if x > 0 else -x for x in <list>]
 """,
     "dict": r"""
 {**<dict>, 'c': <number>}   {'y': <number>, **<dict>}   {k: v * 2 for k, v in <dict>.items()}
 {i: x for i, x in enumerate(<list>)}   dict(zip('zab', <list>))   (<dict> | {'q': <number>})
-dict(Counter(<list>))   {x: i for i, x in enumerate('cab')}
+dict.fromkeys(<list>, <number>)   dict.fromkeys('zebra')   (<dict> | dict.fromkeys('zy', 1.))   <dict>.copy()
+dict(Counter(<list>))   {x: i for i, x in enumerate('cab')}   {k: len(list(g)) for k, g in groupby('zzab')}
+dict(defaultdict(int, <dict>))
 """,
     "shown": r"""
 f"{<number>} {<flag>}"   f"{float(<number>):.3f} {<number>!r}|{len(<array>):>4}"
 '%.2f %s' % (<number>, <flag>)   '{} {:.2f}'.format(<flag>, float(<number>))   str(<list>)   repr(<number>)
 ', '.join(str(x) for x in <list>)   (*<list>, <number>)   type(<number>).__name__
+re.<findall/split/fullmatch/search>(r'<pattern>', 'we will send it 12 times today')
+re.sub(r'<pattern>', lambda m: m[0] * 2, 'ab 12 abba')   [m.span() for m in re.finditer(r'<pattern>', 'ab 12 abba')]
 """,
 }
 
@@ -100,7 +113,9 @@ SMALL = {
            "np.array np.round np.zeros_like np.copy - abs np.maximum.accumulate",
     "two": "np.maximum np.minimum np.add np.multiply np.subtract np.hypot np.fmax np.divide", "op": "+ - * / // %",
     "sign": "< <= > >= == !=", "order": "< <= >", "bit": "& | ^", "logic": "and or & | ^",
-    "literal": "0 1 2 -1 3 0.5 -1.5 0.1 2.0 10 1e-3", "update": "+ - * / // %"}
+    "ufunc": "np.add np.multiply np.maximum np.minimum np.logical_or",
+    "pattern": r"\d+ \w+ (\w)\1 (?:a|b)+ (?P<x>a|1)\d? \b\w{2} [^a-m\s]+ (\w+)\s(?=12|to) .*? \s* (?!a)\w$",
+    "literal": "0 1 2 1. -1 3 0.5 -1.5 0.1 2.0 10 1e-3", "update": "+ - * / // %"}
 LEAVES = {"array": ["q_values", "policy"], "number": SMALL["literal"].split(), "mask": ["(q_values > 2)"],
           "list": ["[1, 2.5]", "list(q_values)", "[3, 1, 2]", "q_values.tolist()"],
           "dict": ["{'b': 1, 'a': 2}", "dict(z=0.5, k=1)", "{2: 1.5, 1: 3}"],
@@ -143,7 +158,7 @@ class Writer:
 
     def lines(self, inside=False):
         """The lines of one statement."""
-        kinds = "set set print print update place dict list unpack helper while rows".split()
+        kinds = "set set print print update place dict list unpack helper while rows gaps at".split()
         return getattr(self, "write_" + self.pick(kinds if inside else [*kinds, "block", "block", "block"]))()
 
     def write_set(self):
@@ -189,6 +204,22 @@ class Writer:
         change = self.filled("    row <update>= <number>")
         return ["m = np.stack([q_values, policy])", "for row in m:", change, "print(m)"]
 
+    def write_gaps(self):
+        """Numbers with NaN among them, which a mask hides."""
+        value, mask = self.expr("array"), self.expr("mask", 1)
+        call = self.filled(self.pick([
+            "np.<sum/prod/mean/std/var/any/all>(g, where=~np.isnan(g))", "g.<mean/std>(where=g == g, keepdims=1)",
+            "np.<min/max>(g, where=g == g, initial=<literal>)", "np.<std/var>(g, where=g == g, ddof=1)",
+            "np.add.reduce(g, where=g == g)", "np.multiply(g, 2.0, out=np.zeros(len(g)), where=g == g)"]))
+        return [f"g = np.where({mask}, {value}, np.nan)", f"print({call})"]
+
+    def write_at(self):
+        """The method `at` of a function of arrays, which goes wherever an index can."""
+        index = self.pick(["[0, 1, 0]", "1", "([0, 1], [1, 1])", "(0, [2, 2])", "t > 0", "(slice(None), 0)",
+                           "[True, False]"])
+        call = self.filled("np.<add/subtract/multiply/maximum>.at(t, INDEX, <number>)").replace("INDEX", index)
+        return ["t = np.arange(6.0).reshape(2, 3)", call, "np.fill_diagonal(t, -1)", "print(t)"]
+
     def write_helper(self):
         line = self.filled("    return x if n == 0 else helper(x * 0.5 + <literal>, n - 1)")
         return ["def helper(x, n=2):", line, f"{self.named('number')} = helper({self.expr('number', 1)}, n=3)"]
@@ -216,10 +247,12 @@ class Writer:
             f"    {line}\n" for line in [*lines, f"return {result}"])
 
 
-HEAD = """import math
+HEAD = """import heapq
+import math
 import operator as op
+import re
 import statistics as st
-from collections import Counter
+from collections import Counter, defaultdict
 from functools import reduce
 from itertools import accumulate, chain, groupby, islice, pairwise, product, takewhile, zip_longest
 """

@@ -67,7 +67,26 @@ CALLS = [
     "m.array([1.0])[0].shape", "round(m.float64(2.567), 1)", "abs(m.float64(-2))", "divmod(m.int64(7), 2)",
     "m.array([3, 1, 2]).argsort()[::-1]", "m.array([1, 2]) .tolist() + [3]", "max(m.array([1.0, 3.0]))",
     "sum(m.array([True, True]))", "sorted(m.array([3, 1]))", "[1, 2, 3][m.int64(1)]", "list(range(m.int64(2)))",
-    "[1, 2][m.float64(1)]", "'a' * m.float64(2)", "range(m.float64(2))", "m.bool_(1) - m.bool_(0)",
+    "m.mean([1, m.nan, 3], where=[True, False, True])", "m.std([1, m.nan, 3], where=[True, False, True], ddof=1)",
+    "m.var([[1, m.nan], [3, 4]], axis=1, where=[[True, False], [True, True]])",
+    "m.array([[1, m.nan], [3, m.nan]]).mean(axis=0, where=[True, False], keepdims=True)",
+    "m.var([1, 2, 9], ddof=2, where=[True, True, False])", "m.mean([True, False, True], where=[True, True, False])",
+    "m.max([1, m.nan], where=[True, False], initial=-9)", "m.sum([1, 2], where=m.ones((2, 2), bool))",
+    "m.add.reduce([1.5, m.nan], where=[True, False])", "m.maximum.reduce([1, 2], where=[True, False])",
+    "m.maximum.reduce([[1, 9], [2, 3]], axis=None)", "m.add.reduce([[1, 2], [3, 4]], axis=(0, 1), keepdims=True)",
+    "m.add.reduce([True, True])", "m.add.accumulate([True, True])", "m.multiply.reduce([])", "m.maximum.reduce([])",
+    "m.logical_and.reduce([3, 4])", "m.add.reduce([1, 2], initial=5)", "[1., 2.], 3.*1., 1_0., 2.**-1.",
+    "m.array([-0.0, 0.0, -0.0]) ** m.array([-3, -3, -2])", "m.diff([1, 4], n=0)", "m.reciprocal([1, 2, 0])",
+    "m.digitize([0, 2.5, 3], [3, 2, 0], right=True)", "m.digitize([0, 2.5, 3], [3, 2, 0])",
+    "m.clip([1, 5], a_min=2)", "m.searchsorted([3, 1, 2, 1], [3, 1, 2, 1, 5], side='right')",
+    "m.sum([1, 2], initial=2.5)", "m.sum(7, axis=0)", "m.mean(7, axis=0)", "m.sum([[1, 2]], axis=m.int64(1))",
+    "m.sum([[1, 2]], axis=[0])", "m.triu([1, 2, 3])", "m.cosh([m.nan, 999])", "m.hypot(1e300, [1e300, m.nan])",
+    "m.concatenate([[1, 2], 3], axis=None)",
+    "m.cumsum(m.zeros((0, 2)), axis=1)", "m.divide([1, 2], 2, out=m.zeros(2, int))", "m.nanmax([3, 1])",
+    "m.array([1.5, m.nan]).astype(int)", "m.select([[True, False]], [1, 2])", "m.nanvar([1, m.nan, 4], ddof=1)",
+    "m.linalg.inv([[1, 2, 3]])", "m.bincount([0.5])", "m.bincount(m.ones(1))", "m.histogram([1.0, m.nan])",
+    "m.percentile([True], 50)", "[1, 2][m.float64(1)]", "'a' * m.float64(2)",
+    "range(m.float64(2))", "m.bool_(1) - m.bool_(0)",
 ]
 
 # Lines of a function of a, a (2, 2) array of floats; m is numpy.
@@ -152,6 +171,38 @@ LANGUAGE = [
     "2], maxlen=2)\nq.append(3)\nq.appendleft(9)\nreturn Counter('abca').most_common(2), dict(d) == {1: [2]}, "
     "list(q), q.pop(), Counter('aa')['z']",
     "def f(*args):\n    return args\nreturn f(*[1, 2], *(3,))",
+    "c = m.zeros((2, 3))\nm.add.at(c, (m.arange(2), [1, 1]), [5, 6])\nm.add.at(c, ([0, 0], [2, 2]), 1)\n"
+    "m.add.at(c, 0, 1)\nm.subtract.at(c, (slice(None), 0), [1, 2])\nm.maximum.at(c, c < 0, 7)\nreturn c",
+    "c = m.zeros((3, 3))\nm.add.at(c[:, ::2].T, (0, [1, 1]), 2)\nm.negative.at(c, ([1], [0]))\nreturn c",
+    "c = m.zeros(3)\nm.add.at(c, [0, 1], [1, 2, 3])\nreturn c",
+    "c = m.zeros((2, 3))\nm.fill_diagonal(c, [4, 5])\nreturn c, m.arange(4)[slice(1, 3)], "
+    "m.eye(3)[(slice(None), 0)]",
+    "c = dict.fromkeys([30, 10, 2000, 'z', -3], 0)\nf = dict.fromkeys\nreturn list(c), list(f('zebra')), str(c)",
+    "from collections import Counter, defaultdict\nc = Counter('zebraz')\nc.subtract('ez')\nd = defaultdict(int)\n"
+    "d['z'] += 1\nd.update({'b': 2})\nreturn str(c), str(c + Counter('zz')), str(c & c), str(Counter('ab') - c), "
+    "list({**c}), list(c.copy()), c.copy()['q'], dict(d | {'a': 1}) == {'z': 1, 'b': 2, 'a': 1}, list(d.copy())",
+    "from collections import Counter\nd = {'q': 1}\nd.update(Counter('zab'))\nreturn str(d), str(Counter(a[0]))",
+    "d = {'z': 1, 'b': 2}\nreturn list(reversed(d)), sorted(d.keys() & {'b'}), sorted(d.keys() | {'c'}), "
+    "[{'z': 1, 'a': 2}] == [{'a': 2, 'z': 1}], list(reversed(d.values()))",
+    "c = list(zip(m.array([4, 4, 3, 0]), m.array([0.5, 0.2, 0.1, 0.9])))\nreturn str(sorted(c)), max(c), "
+    "min(c), c[0] < c[1], list(c[0]) > list(c[1]), c[0] <= (4, 0.5), (4,) < c[0], "
+    "str(sorted(c, key=lambda t: (t[0], -t[1])))",
+    "import heapq\nh = []\nfor x in m.array([4, 9, 3, 0, 1]):\n    heapq.heappush(h, (x, -x))\n"
+    "c = [heapq.heappop(h) for _ in range(3)]\nheapq.heapify(h)\nreturn c, h[0], heapq.nlargest(2, a[0]), "
+    "heapq.nsmallest(1, 'zab', key=ord), heapq.heapreplace(h, 2), heapq.heappushpop(h, 1)",
+    "import bisect\nc = [1, 2, 4]\nbisect.insort(c, 3)\nreturn c, bisect.bisect([1, 2, 2], 2), "
+    "bisect.bisect_left(m.array([1, 2, 2]), 2), bisect.bisect([1, 2], 9, hi=1)",
+    "from itertools import groupby\nfrom statistics import fmean\nc = sorted(zip(m.array([3, 0, 3]), m.ones(3)))\n"
+    "return [float(k + fmean(p for _, p in g)) for k, g in groupby(c, key=lambda t: t[0])]",
+    "import re\nc = re.compile(r'we will (\\S+) it (?:today|soon)')\n"
+    "return c.fullmatch('we will send it soon')[1], c.fullmatch('we will send it sooner'), "
+    "re.findall(r'\\b\\w{2,3}\\b', 'a ab abc abcd'), "
+    "re.sub(r'(?P<n>a)', r'<\\g<n>>', 'banana', count=2), re.split(r'[,\\s]+', 'a, b c')",
+    "import re\nc = re.match(r'(?P<x>\\d+)(?=%)(?!a)', '12%')\n"
+    "return c['x'], c.span(), str(c.groupdict()), str(c), "
+    "[t.start() for t in re.finditer('a|b', 'xAyb', re.I)], re.subn('', '-', 'ab'), bool(re.search('^b', 'a'))",
+    "return 'b' % m.int64(2), 'b%%' % [1], '%s' % [1]",
+    "return 'b' % 2",
     "s = 0\nfor i, (x, y) in enumerate(zip([1, 2], [3, 4]), start=1):\n    s += i * x * y\nelse:\n    s += 100\n"
     "return s",
     "try:\n    return [1][5]\nexcept (IndexError, KeyError) as e:\n    return str(e)",
@@ -186,6 +237,20 @@ LACKS = {
     "m.piecewise": "`np.piecewise` is not in the page's numpy",
     "m.unique(a, axis=0)": "`axis=` of `np.unique` is not in the page's numpy",
     "a.ravel('F')": "`order=` of `ndarray.ravel` is not in the page's numpy",
+    "a + 1j": "complex numbers are not in the page's numpy",
+    "m.float64(2) * 1j": "complex numbers are not in the page's numpy",
+    "(a * [1j, 2]).imag": "complex numbers are not in the page's numpy",
+    "m.exp(1j)": "an array of `complex` is not in the page's numpy",
+    "a.imag": "`.imag` of `ndarray` is not in the page's numpy",
+    "m.add.reduce(a, dtype=float)": "`dtype=` of `np.add.reduce` is not in the page's numpy",
+    "m.fill_diagonal(a, 1, wrap=True)": "`wrap=` of `np.fill_diagonal` is not in the page's numpy",
+    "dict([(1, 2)]).move_to_end(1)": "`.move_to_end` of `dict` is not in the page's Python",
+    "a.__dict__": "`.__dict__` is not in the page's Python",
+    "__import__('json')": "the module `json` is not on the page",
+    "__import__('re').match('(?x)a', 'a')": "this kind of group of a regular expression is not in the page's `re`",
+    "__import__('statistics').pstdev([m.nan, 1.0])": "of NaN or infinity is not in the page's `statistics`",
+    "__import__('collections').Counter(z=1, a=2)": "the order of keyword arguments is not kept",
+    "__import__('collections').namedtuple('P', 'x y')(1, 2)._asdict()": "`_asdict`",
     "m.add.reduceat(a, [0])": "`np.add.reduceat` is not in the page's numpy",
     "a.view": "`.view` of `ndarray` is not in the page's numpy",
     "(2.0).is_integer()": "`.is_integer` of `float` is not in the page's Python",

@@ -5,6 +5,8 @@ Part of `make test-browser`.
 """
 
 import math
+import random
+import re
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +22,7 @@ import page_runs
 import small_array
 import small_coursekit
 import small_print
+import small_re
 import tryit
 from browser import missing
 from coursekit.advantages import gae
@@ -305,6 +308,69 @@ def test_joining(parts, name, axis):
 def test_arrays_print_as_numpys(x, text):
     if x.size:
         return Job(f"{text}(a), f'{{a}}'", (x,))
+
+
+ARRAYS = ("m.array([1.5, m.nan, -2.0, 1.5])", "m.array([3, 1, 2, 1])", "m.array([True, False, True])", "m.zeros(0)",
+          "m.array([[1.0, m.nan, 2.0], [4.0, 4.0, -1.0]])", "m.array([[1, 2, 2], [3, 1, 0]])", "m.zeros((0, 2))",
+          "m.array([[False], [True]])", "m.zeros((2, 0), int)", "m.arange(8).reshape(2, 2, 2)",
+          "m.array([-0.0, m.inf, 1e300])")
+KEYWORDS = {"axis": ("None", "0", "-1", "1", "(0, 1)", "(0,)", "m.int64(0)"), "keepdims": ("True", "False"),
+            "dtype": ("float", "int", "'float64'", "None"), "initial": ("0", "2.5", "-1", "m.float64(3)"),
+            "where": ("m.isfinite(a)", "[True]", "False", "a == a", "[[True], [False]]", "[[1], [0]]"),
+            "ddof": ("1", "2", "0.5"), "n": ("0", "1", "2"), "prepend": ("0", "[1.5]"), "append": ("[9]",),
+            "min": ("0", "None"), "max": ("1.5", "None"), "a_max": ("1.5",), "kind": ("'stable'",),
+            "decimals": ("1", "-1"),
+            "k": ("1", "-1"), "right": ("True",), "side": ("'right'",)}
+TAKES = {"sum(a prod(a": "axis dtype keepdims initial where", "mean(a any(a all(a": "axis keepdims where",
+         "std(a var(a": "axis ddof keepdims where", "max(a min(a": "axis keepdims initial where",
+         "argmax(a argmin(a": "axis keepdims", "cumsum(a cumprod(a": "axis dtype", "around(a*1": "decimals",
+         "diff(a*1": "n axis prepend append", "clip(a*1": "min max", "clip(a*1,-1": "a_max",
+         "median(a*1 ptp(a*1 nansum(a nanmean(a nanmedian(a*1 nanmax(a nanmin(a": "axis keepdims",
+         "nanstd(a nanvar(a": "axis ddof keepdims", "argsort(a sort(a": "axis kind", "tril(a triu(a": "k",
+         "exp(a*1,out=m.ones(a.shape) square(a*1,out=m.ones(a.shape,int) negative(a*1,out=m.ones(a.shape)": "where",
+         "add.reduce(a maximum.reduce(a logical_or.reduce(a": "axis keepdims initial where",
+         "add.accumulate(a multiply.accumulate(a": "axis", "digitize([0.5,2],[3,2,0]": "right",
+         "searchsorted([3,1,2,1,5],a": "side"}
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(bool(missing()), reason=missing())
+def test_keywords_mean_what_they_mean_in_numpy(page_python):
+    """Each function with some of its keywords, on arrays with NaN, flags, ties, no numbers and up to three axes."""
+    draw, jobs = random.Random(0), []
+    for calls, words in TAKES.items():
+        for call in calls.split() * 12:
+            given = [f", {word}={draw.choice(KEYWORDS[word])}" for word in words.split() if draw.random() < 0.4]
+            jobs.append(Job(f"a = {draw.choice(ARRAYS)}\nreturn m.{call}{''.join(given)})", (), False, 1e-9))
+    page_python(jobs)
+    assert len(jobs) > 400
+
+
+PATTERNS = st.recursive(
+    st.sampled_from(["a", "b", "ab", ".", r"\w", r"\d", r"\S", "[^a]", "[a-c1]", r"[\d ]", r"\.", "^", "$", r"\b",
+                     r"\B", "(?=a)", "(?!b)", "(?<=a)", "(?<!b)", "a*", ".+?", r"\w{1,2}", "[ab]?"]),
+    lambda inner: st.one_of(
+        st.builds("".join, st.lists(inner, min_size=2, max_size=3)), st.builds("{}|{}".format, inner, inner),
+        st.builds("({})".format, inner), st.builds("(?P<n>{})".format, inner), st.builds(r"({})\1".format, inner),
+        st.builds("(?:{}){}".format, inner, st.sampled_from(["*", "+", "?", "*?", "+?", "{2}", "{,1}", "{1,}"]))),
+    max_leaves=6)
+
+
+@settings(max_examples=300)
+@given(PATTERNS, st.text("aabbc 1.\n", max_size=8), st.sampled_from([0, re.I, re.M, re.S]))
+def test_regular_expressions_find_what_pythons_find(pattern, text, flags):
+    with warnings.catch_warnings(action="ignore"):
+        try:
+            own = re.compile(pattern, flags)
+        except re.error:
+            return
+    small = small_re.compile(pattern, int(flags))
+
+    def found(p):
+        all_of_it = [p.match(text), p.fullmatch(text), p.search(text), *p.finditer(text)]
+        return [m and (m.span(), m.groups(), dict(m.groupdict())) for m in all_of_it], p.findall(text), p.split(
+            text), p.subn(r"<\g<0>>", text), p.sub("-", text, 1)
+    assert found(small) == found(own)
 
 
 @settings(max_examples=120)

@@ -5,6 +5,7 @@ at build, so that nothing is kept up by hand.
 """
 
 import builtins
+import collections
 import importlib
 import inspect
 import sys
@@ -20,9 +21,11 @@ OTHERS = ("numpy", "torch", "scipy", "pandas", "matplotlib", "coursekit", "sklea
           "jax", "numba", "tqdm", "seaborn", "sympy", "trl", "datasets", "tensorflow", "einops", "attr", "pytest")
 TYPES = {"ndarray": np.ndarray, "numpy.float64": np.float64, "numpy.int64": np.int64, "numpy.bool_": np.bool_,
          "ufunc": np.ufunc, "function": type(lambda: 0), "method": type([].sort), "generator": type(x for x in ()),
-         "NoneType": type(None)} | {t.__name__: t for t in (
+         "NoneType": type(None), "Counter": collections.Counter, "defaultdict": collections.defaultdict,
+         "deque": collections.deque} | {t.__name__: t for t in (
              int, float, bool, complex, str, bytes, list, tuple, dict, set, frozenset, range, slice, zip, map,
              filter, enumerate, reversed, type)}
+TYPES["dict"] = collections.OrderedDict  # as the page's dict is one
 
 
 # What a learner's Python may have and the one that builds the book has not.
@@ -110,7 +113,10 @@ def parameters():
     for name in public(np.ndarray):
         if callable(getattr(np.ndarray, name)) and hasattr(small("array").ndarray, name):
             found[f"ndarray.{name}"] = of_method(name)
-    for module in ("math", "itertools", "functools", "operator", "statistics"):
+    for name in ("reduce", "accumulate", "outer", "at"):
+        real, ours = getattr(np.ufunc, name), getattr(small("ufunc").ufunc, name)
+        found[f"ufunc.{name}"] = told(signature(real)[1:], signature(ours)[1:])
+    for module in ("math", "itertools", "functools", "operator", "statistics", "heapq", "bisect", "re"):
         real, ours = importlib.import_module(module), small(module)
         for name in public(real):
             if inspect.getmodule(getattr(ours, name, None)) is ours:

@@ -48,7 +48,9 @@ class NotNumbersError(TypeError):
 
 
 def whole(x):
-    """x as an int64: beyond 63 bits it wraps around."""
+    """x as an int64: beyond 63 bits it wraps around, and NaN is the least one."""
+    if isinstance(x, float) and not abs(x) < LARGEST:
+        return -LARGEST
     x = int(x)
     return x if -LARGEST <= x < LARGEST else (x + LARGEST) % (2 * LARGEST) - LARGEST
 
@@ -118,6 +120,8 @@ class ndarray:
 
     def __setitem__(self, key, value):
         places, shape, _ = locate(self.shape, key)
+        if self._kind == "i" and isinstance(value, float) and not abs(value) < LARGEST:
+            value = int(value)  # raises an error as numpy does
         value = asarray(value)
         if shape == () and value.size != 1:
             raise ValueError("setting an array element with a sequence.")
@@ -170,7 +174,7 @@ class ndarray:
 
     def transpose(self, *axes):
         order = axes[0] if len(axes) == 1 and not isinstance(axes[0], int) else axes
-        order = [k % self.ndim for k in order] if order else list(range(self.ndim))[::-1]
+        order = [k % (self.ndim or 1) for k in order] if order else list(range(self.ndim))[::-1]
         if sorted(order) != list(range(self.ndim)):
             raise ValueError("axes don't match array")
         steps, places = strides(self.shape), [0]
@@ -328,6 +332,9 @@ def check_mask(mask, shape, axis):
 def nonzero(a):
     """The indices of what is not 0: one array for each axis."""
     a = asarray(a)
+    if not a.ndim:
+        raise ValueError("Calling nonzero on 0d arrays is not allowed. Use np.atleast_1d(scalar).nonzero() "
+                         "instead.")
     found = [i for i, v in enumerate(a.values()) if v]
     return tuple([ndarray([i // step % n for i in found], (len(found),), "i")
                   for n, step in zip(a.shape, strides(a.shape))])

@@ -2,6 +2,8 @@
 
 from collections import OrderedDict, namedtuple  # noqa: F401
 
+from small_lacks import lack
+
 ordered = sorted  # small_language.py puts its stable one here
 
 
@@ -17,6 +19,10 @@ class deque(list):
 
     def append(self, value):
         super().append(value)
+        self._cut(0)
+
+    def extend(self, iterable):
+        super().extend(list(iterable))
         self._cut(0)
 
     def appendleft(self, value):
@@ -37,15 +43,51 @@ class deque(list):
             n = -n % len(self)
             self[:] = list(self)[n:] + list(self)[:n]
 
+    def copy(self):
+        return deque(self, self.maxlen)
+
+    def __add__(self, other):
+        if not isinstance(other, deque):
+            raise TypeError('can only concatenate deque (not "' + type(other).__name__ + '") to deque')
+        return deque(list(self) + list(other), self.maxlen)
+
+    def __iadd__(self, other):
+        self.extend(other)
+        return self
+
+    def __mul__(self, n):
+        return deque(list(self) * n, self.maxlen)
+
     def __repr__(self):
-        return "deque([" + ", ".join([repr(v) for v in self]) + "])"
+        end = "" if self.maxlen is None else ", maxlen=" + str(self.maxlen)
+        return "deque([" + ", ".join([repr(v) for v in self]) + "]" + end + ")"
 
 
 class Kept:
     """A dict that is asked through its methods."""
 
     def __init__(self, *pairs):
-        self.kept = OrderedDict(*pairs)
+        self.kept = OrderedDict()
+        for given in pairs:
+            self.update(given)
+
+    def update(self, pairs=(), **named):
+        self.kept.update(pairs.kept if isinstance(pairs, Kept) else pairs)
+        self.kept.update(in_order(named))
+
+    def copy(self):
+        made = self.like()
+        made.kept.update(self.kept)
+        return made
+
+    def __or__(self, other):
+        made = self.copy()
+        made.update(other)
+        return made
+
+    def __ior__(self, other):
+        self.update(other)
+        return self
 
     def __getitem__(self, key):
         if key not in self.kept:
@@ -69,16 +111,39 @@ class Kept:
 
     def __eq__(self, other):
         other = other.kept if isinstance(other, Kept) else other
-        return len(self.kept) == len(other) and all([k in other and other[k] == v for k, v in self.kept.items()])
+        return isinstance(other, dict) and len(self.kept) == len(other) and all(
+            [k in other and other[k] == v for k, v in self.kept.items()])
+
+    def __repr__(self):
+        pairs = [repr(key) + ": " + repr(value) for key, value in self.shown()]
+        return type(self).__name__ + "(" + self.before + ("{" + ", ".join(pairs) + "}" if pairs else "") + ")"
 
     def __getattr__(self, name):
+        if name == "kept" or not hasattr(self.kept, name):
+            raise AttributeError("'" + type(self).__name__ + "' object has no attribute '" + name + "'")
         return getattr(self.kept, name)
 
 
+def in_order(named):
+    """Keyword arguments, which MicroPython gives without their order."""
+    if len(named) > 1:
+        lack("the order of keyword arguments is not kept by the page's Python")
+    return named
+
+
 class defaultdict(Kept):
-    def __init__(self, default_factory=None, *pairs):
+    before = property(lambda self: repr(self.default_factory) + ", ")
+
+    def __init__(self, default_factory=None, *pairs, **named):
         super().__init__(*pairs)
         self.default_factory = default_factory
+        self.kept.update(in_order(named))
+
+    def shown(self):
+        return self.kept.items()
+
+    def like(self):
+        return defaultdict(self.default_factory)
 
     def missing(self, key):
         if self.default_factory is None:
@@ -88,14 +153,30 @@ class defaultdict(Kept):
 
 
 class Counter(Kept):
-    def __init__(self, iterable=()):
-        super().__init__()
-        self.update(iterable)
+    before = ""
 
-    def update(self, iterable=()):
-        pairs = iterable.items() if hasattr(iterable, "items") else [(x, 1) for x in iterable]
+    def __init__(self, iterable=(), **named):
+        super().__init__()
+        self.update(iterable, **named)
+
+    def shown(self):
+        return self.most_common()
+
+    def like(self):
+        return Counter()
+
+    def add(self, pairs, sign):
+        pairs = pairs.items() if hasattr(pairs, "items") else [(x, 1) for x in (() if pairs is None else pairs)]
         for value, n in pairs:
-            self.kept[value] = self.kept.get(value, 0) + n
+            self.kept[value] = self.kept.get(value, 0) + sign * n
+
+    def update(self, iterable=(), **named):
+        self.add(iterable, 1)
+        self.add(in_order(named), 1)
+
+    def subtract(self, iterable=(), **named):
+        self.add(iterable, -1)
+        self.add(in_order(named), -1)
 
     def missing(self, key):
         return 0
@@ -108,3 +189,34 @@ class Counter(Kept):
 
     def most_common(self, n=None):
         return ordered(self.kept.items(), key=lambda pair: pair[1], reverse=True)[:n]
+
+    def joined(self, other, how):
+        """What how(a, b) leaves above 0 of the counts of each key."""
+        if not isinstance(other, Counter):
+            raise TypeError("unsupported operand type(s): 'Counter' and '" + type(other).__name__ + "'")
+        made = Counter()
+        for key in list(self) + [k for k in other if k not in self]:
+            if how(self[key], other[key]) > 0:
+                made[key] = how(self[key], other[key])
+        return made
+
+    def __add__(self, other):
+        return self.joined(other, lambda a, b: a + b)
+
+    def __sub__(self, other):
+        return self.joined(other, lambda a, b: a - b)
+
+    def __ior__(self, other):
+        return self | other
+
+    def __and__(self, other):
+        return self.joined(other, min)
+
+    def __or__(self, other):
+        return self.joined(other, max)
+
+    def __pos__(self):
+        return self + Counter()
+
+    def __neg__(self):
+        return Counter() - self

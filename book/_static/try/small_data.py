@@ -5,8 +5,9 @@ import builtins
 import small_functions as _f
 import small_operations as _ops
 import small_sums as _sums
-from small_array import asarray
-from small_making import arange, atleast_1d, linspace, ravel, stack, zeros
+from small_array import asarray, made
+from small_lacks import lack
+from small_making import arange, atleast_1d, concatenate, linspace, ravel, stack, zeros
 from small_more import diagonal
 
 inf, nan = float("inf"), float("nan")
@@ -14,6 +15,8 @@ inf, nan = float("inf"), float("nan")
 
 def einsum(subscripts, *operands):
     """Sums over what the result does not name; one letter an axis."""
+    if not isinstance(subscripts, str) or "." in subscripts:
+        lack("this way to name the axes of `np.einsum` is not in the page's numpy")
     left, arrow, right = subscripts.replace(" ", "").partition("->")
     terms, arrays = left.split(","), [asarray(a) for a in operands]
     sizes = {}
@@ -40,6 +43,8 @@ def inner(a, b):
 
 
 def convolve(a, v, mode="full"):
+    if mode not in ("full", "same", "valid"):
+        raise ValueError("mode must be one of 'valid', 'same', or 'full' (got " + repr(mode) + ")")
     a, v = atleast_1d(a), atleast_1d(v)
     if len(v) > len(a):
         a, v = v, a
@@ -53,6 +58,10 @@ def convolve(a, v, mode="full"):
 
 def cov(m, rowvar=True, bias=False, ddof=None):
     m = asarray(m, float)
+    if m.ndim > 2:
+        raise ValueError("m has more than 2 dimensions")
+    if ddof is not None and ddof != int(ddof):
+        raise ValueError("ddof must be integer")
     rows = m.reshape(1, -1) if m.ndim < 2 else m if rowvar else m.T
     away = rows - rows.mean(axis=1, keepdims=True)
     found = away @ away.T / (rows.shape[1] - ((0 if bias else 1) if ddof is None else ddof))
@@ -68,28 +77,56 @@ def corrcoef(x, y=None):
 
 
 def searchsorted(a, v, side="left"):
-    numbers = asarray(a).values()
-    before = (lambda x, y: x < y) if side == "left" else (lambda x, y: x <= y)
-    return _ops.each(lambda y: sum([before(x, y) for x in numbers]), v, "i")
+    """By halves, and from where the last one was found, as numpy does it where a is in no order."""
+    a = asarray(a)
+    if a.ndim != 1:
+        raise ValueError("object " + ("too deep" if a.ndim else "of too small depth") + " for desired array")
+    numbers, low, high, last = a.values(), 0, len(a), None
+    left = side in ("left", "l")
+
+    def before(x, y):
+        return x < y or y != y and (x == x or not left) or not left and x == y
+    places = []
+    for y in asarray(v).values():
+        if last is None or before(last, y):
+            high = len(a)
+        else:
+            low, high = 0, min(high + 1, len(a))
+        last = y
+        while low < high:
+            middle = (low + high) // 2
+            if before(numbers[middle], y):
+                low = middle + 1
+            else:
+                high = middle
+        places.append(low)
+    return made(places, asarray(v).shape, "i")
 
 
 def digitize(x, bins, right=False):
     bins = asarray(bins)
     side = "left" if right else "right"
     if len(bins) > 1 and bins[0] > bins[-1]:
-        return len(bins) - searchsorted(bins[::-1], x, "right" if right else "left")
+        return len(bins) - searchsorted(bins[::-1], x, side)
     return searchsorted(bins, x, side)
 
 
 def histogram(a, bins=10, range=None, density=False, weights=None):
     numbers = ravel(a).values()
-    low, high = range or (min(numbers), max(numbers))
+    if weights is not None and asarray(weights).shape != asarray(a).shape:
+        raise ValueError("weights should have the same shape as a.")
+    low, high = range or ((min(numbers), max(numbers)) if numbers else (0, 1))
+    low, high = (nan, nan) if not range and builtins.any([v != v for v in numbers]) else (low, high)
+    if isinstance(bins, str):
+        lack("a rule for `bins=` of `np.histogram` is not in the page's numpy")
+    if isinstance(bins, int) and not (abs(low) < inf and abs(high) < inf):
+        raise ValueError("autodetected range of [" + str(low) + ", " + str(high) + "] is not finite")
     if isinstance(bins, int):
         low, high = (low - 0.5, high + 0.5) if low == high else (low, high)
         bins = linspace(low, high, bins + 1)
     edges = asarray(bins)
     weights = [1] * len(numbers) if weights is None else ravel(weights).values()
-    counts, cuts = [type(weights[0])(0)] * (len(edges) - 1), edges.values()
+    counts, cuts = [type((weights + [0])[0])(0)] * (len(edges) - 1), edges.values()
     for x, w in zip(numbers, weights):
         for k in builtins.range(len(counts)):
             if cuts[k] <= x < cuts[k + 1] or k == len(counts) - 1 and x == cuts[-1]:
@@ -124,6 +161,10 @@ def quantile(a, q, axis=None, keepdims=False):
             step = numbers[high] - numbers[low]
             return numbers[high] - step * (1 - part) if part >= 0.5 else numbers[low] + step * part
         return _sums.reduced(at, a, axis, keepdims, "f")
+    if asarray(a).dtype == bool:
+        raise TypeError(_ops.REFUSED["-"])
+    if not asarray(a).size:
+        raise IndexError("index 0 is out of bounds for axis 0 with size 0")
     if not all([0 <= v <= 1 for v in ravel(q).values()]):
         raise ValueError("Quantiles must be in the range [0, 1]")
     return one(float(q)) if not asarray(q).ndim else stack([one(v) for v in asarray(q).values()])
@@ -135,21 +176,33 @@ def percentile(a, q, axis=None, keepdims=False):
     return quantile(a, asarray(q) / 100, axis, keepdims)
 
 
-def _without_nan(function):
-    def found(a, axis=None, keepdims=False, **options):
+def _without_nan(function, kind="f"):
+    def found(a, axis=None, keepdims=False):
         def of(numbers):
             kept = [v for v in numbers if v == v]
-            return float(function(asarray(kept, float), **options)) if kept else nan
-        return _sums.reduced(of, asarray(a, float), axis, keepdims, "f")
+            return function(asarray(kept)).item() if kept else nan
+        return _sums.reduced(of, asarray(a), axis, keepdims, kind)
     return found
 
 
-nanmax, nanmin = _without_nan(lambda a: a.max()), _without_nan(lambda a: a.min())
-nanmedian = _without_nan(lambda a: _f.median(a))
+def _extreme(name):
+    """Keeps the kind of the numbers, and refuses an empty list."""
+    def found(a, axis=None, keepdims=False):
+        of = _without_nan(lambda kept: getattr(kept, name)(), asarray(a)._kind)
+        return of(a, axis, keepdims) if asarray(a).size else getattr(asarray(a), name)(axis=axis, keepdims=keepdims)
+    return found
+
+
+nanmax, nanmin = _extreme("max"), _extreme("min")
+nanmedian = _without_nan(_f.median)
+
+
+def nanvar(a, axis=None, ddof=0, keepdims=False):
+    return asarray(a, float).var(axis=axis, ddof=ddof, keepdims=keepdims, where=~_f.isnan(asarray(a, float)))
 
 
 def nanstd(a, axis=None, ddof=0, keepdims=False):
-    return _without_nan(lambda a: a.std(ddof=ddof))(a, axis, keepdims)
+    return _f.sqrt(nanvar(a, axis, ddof, keepdims))
 
 
 def nancumsum(a, axis=None):
@@ -162,17 +215,17 @@ def ptp(a, axis=None, keepdims=False):
 
 def isin(element, test_elements, invert=False):
     known = set(ravel(test_elements).values())
-    return _ops.each(lambda v: (v in known) != invert, element, "b")
+    return _ops.each(lambda v: (v == v and v in known) != invert, element, "b")
 
 
 def intersect1d(ar1, ar2):
-    two = set(ravel(ar2).values())
-    return asarray(sorted([v for v in set(ravel(ar1).values()) if v in two]), (asarray(ar1).dtype))
+    kind, two = concatenate([ravel(ar1), ravel(ar2)]).dtype, set(ravel(ar2).values())
+    return asarray(sorted([v for v in set(ravel(ar1).values()) if v == v and v in two]), kind)
 
 
 def setdiff1d(ar1, ar2):
-    two = set(ravel(ar2).values())
-    return asarray(sorted([v for v in set(ravel(ar1).values()) if v not in two]), asarray(ar1).dtype)
+    one, two = _f.unique(ar1), set(ravel(ar2).values())
+    return asarray([v for v in one.values() if v != v or v not in two], one.dtype)
 
 
 def array2string(a):

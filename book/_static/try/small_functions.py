@@ -5,85 +5,34 @@ import math
 
 import small_operations as _ops
 import small_sums as _sums
-from small_array import asarray, broadcast_to, made, ndarray, nonzero
-from small_making import arange, array, concatenate, expand_dims, ones_like, ravel, stack
-from small_scalars import generic
+from small_array import DTYPES, as_kind, asarray, broadcast_to, made, ndarray, nonzero
+from small_lacks import lack
+from small_making import arange, array, concatenate, ones_like, ravel, stack
 from small_shape import broadcast, shape_text, slice_all, slices, stretched
+from small_ufunc import ufunc, where
 
-inf, nan = float("inf"), float("nan")
-
-
-def where(condition, x=None, y=None):
-    condition = asarray(condition)
-    if x is None and y is None:
-        return nonzero(condition)
-    x, y = asarray(x), asarray(y)
-    shape, kind = broadcast([condition.shape, x.shape, y.shape]), _ops.common([x, y])
-    chosen, x, y = condition.values(), _ops.as_kind(x, kind), _ops.as_kind(y, kind)
-    left, right = x.values(), y.values()
-    places = zip(stretched(condition.shape, shape), stretched(x.shape, shape), stretched(y.shape, shape))
-    values = [left[j] if chosen[i] else right[k] for i, j, k in places]
-    return ndarray(values, shape, kind)
-
-
-_where = where
+inf, nan, MISSING, LEAST = float("inf"), float("nan"), object(), -1 << 63
 
 
 def flatnonzero(a):
     return nonzero(ravel(a))[0]
 
 
-class ufunc:
-    """A function of every number, or of every pair of numbers, with numpy's methods of such functions."""
-
-    def __init__(self, function, nin=2):
-        self.function, self.nin = function, nin
-
-    def __call__(self, *args, out=None, where=True):
-        result = self.function(*args)
-        if out is None:
-            return result
-        out = out[0] if isinstance(out, tuple) else out
-        out[...] = result if where is True else _where(where, result, out)
-        return out
-
-    def reduce(self, a, axis=0, keepdims=False, initial=None):
-        a = asarray(a)
-        if axis is None:
-            a, axis = a.ravel(), 0
-        result = initial
-        for part in _parts(a, axis):
-            result = part if result is None else self.function(result, part)
-        if result is None:
-            raise ValueError("zero-size array to reduction operation which has no identity")
-        result = result if isinstance(result, ndarray) or isinstance(result, generic) else asarray(result)[()]
-        return expand_dims(result, axis) if keepdims else result
-
-    def accumulate(self, array, axis=0):
-        found = []
-        for part in _parts(asarray(array), axis):
-            found.append(self.function(found[-1], part) if found else part)
-        return stack(found, axis)
-
-    def outer(self, A, B):
-        A, B = asarray(A), asarray(B)
-        return self.function(A.reshape(A.shape + (1,) * B.ndim), B)
-
-    def at(self, a, indices, *b):
-        indices = asarray(indices)
-        by = [_ops.broadcast_values(asarray(x), indices.shape) for x in b]
-        for k, i in enumerate(indices.values()):
-            a[i] = self.function(a[i], *[values[k] for values in by])
-
-
-def _parts(a, axis):
-    axis = _ops.axes_of(a, axis)[0]
-    return [a[(slice_all,) * axis + (i,)] for i in range(a.shape[axis])]
-
-
 def _function(on_number, kind="f"):
     """A function of every number; floats first, where it gives floats."""
-    return ufunc(lambda x: _ops.each(on_number, asarray(x, float) if kind == "f" else x, kind), 1)
+    return ufunc(lambda x: _ops.each(on_number, _floats(asarray(x)) if kind == "f" else x, kind), 1)
+
+
+def _numbers(x):
+    if asarray(x)._kind == "b":
+        lack("whole numbers of 8 bits, in which numpy computes this of flags, are not in the page's numpy")
+    return asarray(x)
+
+
+def _floats(x):
+    if x._kind == "b":
+        lack("half precision, in which numpy computes this of flags, is not in the page's numpy")
+    return asarray(x, float)
 
 
 def _exp(x):
@@ -112,11 +61,11 @@ def _logaddexp(x, y):
 exp, log, log1p = _function(_exp), _function(_log), _function(_log1p)
 log2, log10 = _function(lambda x: _log(x) / math.log(2)), _function(lambda x: _log(x) / math.log(10))
 expm1 = _function(lambda x: math.expm1(x) if x < 709 else _exp(x))
-sqrt, square = _function(_ops.root), ufunc(lambda x: _ops.calc("*", x, x), 1)
+sqrt, square = _function(_ops.root), ufunc(lambda x: _ops.calc("*", _sums.counted(x), _sums.counted(x)), 1)
 sin, cos = [_function(lambda x, f=f: f(x) if abs(x) < inf else nan) for f in (math.sin, math.cos)]
 tanh, arctan = _function(math.tanh), _function(math.atan)
 exp2, cbrt = _function(lambda x: _ops.power(2.0, x)), _function(lambda x: math.copysign(abs(x) ** (1 / 3), x))
-sinh, cosh = [_function(lambda x, f=f: f(x) if abs(x) < 710 else f(0) * inf if f(0) else x * inf)
+sinh, cosh = [_function(lambda x, f=f: f(x) if abs(x) < 710 else (abs(x) if f(0) else x) * inf)
               for f in (math.sinh, math.cosh)]
 
 
@@ -130,7 +79,7 @@ rint = ufunc(lambda x: _ops.rounded(asarray(x, float))[()], 1)
 isnan, isinf = _function(lambda x: x != x, "b"), _function(lambda x: abs(x) == inf, "b")
 isfinite = _function(lambda x: abs(x) < inf, "b")
 absolute, negative, invert = [ufunc(f, 1) for f in (_ops.absolute, _ops.negative, _ops.invert)]
-positive = ufunc(lambda x: asarray(x)[...] * 1, 1)
+positive = ufunc(lambda x: _numbers(x)[...] * 1, 1)
 logical_not = _function(lambda x: not x, "b")
 matmul = _ops.matmul
 
@@ -147,8 +96,9 @@ def dot(a, b):
 
 
 
-sign = ufunc(lambda x: _ops.each(lambda v: v if v != v else type(v)((v > 0) - (v < 0)), x), 1)
-reciprocal = ufunc(lambda x: _ops.calc("/", 1, x), 1)
+sign = ufunc(lambda x: _ops.each(lambda v: v if v != v else type(v)((v > 0) - (v < 0)), _numbers(x)), 1)
+reciprocal = ufunc(lambda x: _ops.calc("/", 1, x) if _numbers(x)._kind == "f" else _ops.each(
+    lambda v: int(1 / v) if v else LEAST, x), 1)
 
 
 def _pairwise(function, kind=""):
@@ -156,6 +106,8 @@ def _pairwise(function, kind=""):
     def both(x, y):
         a, b = asarray(x), asarray(y)
         common = "f" if kind == "f" else _ops.common([a, b])
+        if kind == "f":
+            _floats(ones_like(a, DTYPES[_ops.common([a, b])]))
         shape = broadcast([a.shape, b.shape])
         left, right = _ops.as_kind(a, common).values(), _ops.as_kind(b, common).values()
         pairs = zip(stretched(a.shape, shape), stretched(b.shape, shape))
@@ -188,10 +140,25 @@ remainder = mod
 equal, not_equal, less, greater = _operator("=="), _operator("!="), _operator("<"), _operator(">")
 less_equal, greater_equal = _operator("<="), _operator(">=")
 bitwise_and, bitwise_or, bitwise_xor = _operator("&"), _operator("|"), _operator("^")
+for _one, _identity in ((add, 0), (multiply, 1), (logical_and, True), (logical_or, False), (logical_xor, False),
+                        (bitwise_and, -1), (bitwise_or, 0), (bitwise_xor, 0), (logaddexp, -inf)):
+    _one.identity = _identity
+add.sums = multiply.sums = True
+for _one, _name in ((maximum, "maximum"), (minimum, "minimum"), (fmax, "fmax"), (fmin, "fmin"), (divide, "divide"),
+                    (subtract, "subtract"), (power, "power")):
+    _one.name = _name
 
 
-def clip(a, a_min=None, a_max=None, min=None, max=None):
-    a, low, high = asarray(a), min if a_min is None else a_min, max if a_max is None else a_max
+def clip(a, a_min=MISSING, a_max=MISSING, min=None, max=None):
+    if (a_min is MISSING) != (a_max is MISSING):
+        raise TypeError("clip() missing 1 required positional argument: 'a_" + (
+            "min'" if a_min is MISSING else "max'"))
+    if a_min is not MISSING:
+        if min is not None or max is not None:
+            raise ValueError("Passing `min` or `max` keyword argument when `a_min` and `a_max` are provided is "
+                             "forbidden.")
+        min, max = a_min, a_max
+    a, low, high = asarray(a), min, max
     if low is not None:
         a = asarray(maximum(a, low))
     if high is not None:
@@ -201,7 +168,11 @@ def clip(a, a_min=None, a_max=None, min=None, max=None):
 
 def diff(a, n=1, axis=-1, prepend=None, append=None):
     a = asarray(a)
-    axis = _ops.axes_of(a, axis)[0]
+    if n < 1:
+        if n:
+            raise ValueError("order must be non-negative but got " + str(n))
+        return a
+    axis = _ops.axis_of(a, axis)
     ends = [prepend, a, append]
     for k in (0, 2):
         if ends[k] is not None and not asarray(ends[k]).ndim:
@@ -215,7 +186,17 @@ def diff(a, n=1, axis=-1, prepend=None, append=None):
 
 
 def bincount(x, weights=None, minlength=0):
-    numbers = asarray(x).values()
+    given, x = x, asarray(x)
+    if x.ndim != 1:
+        raise ValueError("object " + ("too deep" if x.ndim else "of too small depth") + " for desired array")
+    if x._kind == "f" and given is x:
+        raise TypeError("Cannot cast array data from dtype('float64') to dtype('int64') according to the rule "
+                        "'safe'")
+    numbers = as_kind(x, "i").values()
+    if builtins.any([n < 0 for n in numbers]):
+        raise ValueError("'list' argument must have no negative elements")
+    if weights is not None and asarray(weights).shape != x.shape:
+        raise ValueError("The weights and list don't have the same length.")
     weights = [1] * len(numbers) if weights is None else asarray(weights, float).values()
     counts = [type(weights[0])(0) if len(weights) else 0] * builtins.max([minlength] + [n + 1 for n in numbers])
     for n, weight in zip(numbers, weights):
@@ -261,7 +242,7 @@ def average(a, axis=None, weights=None, keepdims=False):
     if weights.shape != a.shape:
         if axis is None:
             raise TypeError("Axis must be specified when shapes of a and weights differ.")
-        axis = _ops.axes_of(a, axis)[0]
+        axis = _ops.axis_of(a, axis)
         if weights.shape != (a.shape[axis],):
             raise ValueError("Shape of weights must be consistent with shape of a along specified axis.")
         weights = weights.reshape([-1 if k == axis else 1 for k in range(a.ndim)]) * ones_like(a)
@@ -276,7 +257,7 @@ def outer(a, b):
 
 
 def _grid(a, indices, axis):
-    axis = _ops.axes_of(a, axis)[0]
+    axis = _ops.axis_of(a, axis)
     grid = [arange(n).reshape([-1 if k == j else 1 for j in range(a.ndim)]) for k, n in enumerate(indices.shape)]
     grid[axis] = indices
     return tuple(grid)
@@ -284,6 +265,7 @@ def _grid(a, indices, axis):
 
 def take_along_axis(arr, indices, axis=-1):
     arr, indices = asarray(arr), asarray(indices)
+    arr, axis = (arr.ravel(), 0) if axis is None else (arr, axis)
     return arr[_grid(arr, indices, axis)]
 
 
@@ -292,8 +274,7 @@ def put_along_axis(arr, indices, values, axis):
 
 
 def count_nonzero(a, axis=None, keepdims=False):
-    found = asarray(asarray(a) != 0).sum(axis=axis, keepdims=keepdims)
-    return int(found) if axis is None and not keepdims else found
+    return asarray(asarray(a) != 0).sum(axis=axis, keepdims=keepdims)
 
 
 def nan_to_num(x, nan=0.0, posinf=None, neginf=None):
@@ -329,7 +310,8 @@ def array_equal(a1, a2, equal_nan=False):
 
 
 def argwhere(a):
-    return stack(nonzero(asarray(a)), 1)
+    a = asarray(a)
+    return stack(nonzero(a), 1) if a.ndim else ndarray([], (int(bool(a)), 0), "i")
 
 
 def shape(a):

@@ -49,9 +49,9 @@ class Module:
         raise AttributeError("module '" + self.__name__ + "' has no attribute '" + name + "'")
 
 
-def door(name, function):
+def door(name, function, told=None):
     """The function behind the parameters that it has in truth: their order, their names."""
-    told = tables["PARAMETERS"].get(name)
+    told = told or tables["PARAMETERS"].get(name)
     if told is None or not callable(function):
         return function
     ready = []
@@ -69,7 +69,7 @@ def door(name, function):
         if given.get("where", True) is not True and given.get("out") is None:
             lack("`where=` of `" + short(name) + "` without `out=` is not in the page's numpy")
         return function(*numbers, **given)
-    return Wrapped(call, function, short(name)) if hasattr(function, "reduce") else call
+    return Wrapped(call, function, name) if hasattr(function, "reduce") else call
 
 
 class Wrapped:
@@ -82,10 +82,13 @@ class Wrapped:
         return self._call(*args, **named)
 
     def __getattr__(self, name):
-        if hasattr(self._function, name):
+        if name in ("reduce", "accumulate", "outer", "at"):
+            told = tables["PARAMETERS"]["ufunc." + name]
+            return door(self._name + "." + name, getattr(self._function, name), told)
+        if name in ("nin", "identity"):
             return getattr(self._function, name)
         if name in tables["TYPES"]["ufunc"].split(" "):
-            lack("`" + self._name + "." + name + "` is not in the page's numpy")
+            lack("`" + short(self._name) + "." + name + "` is not in the page's numpy")
         raise AttributeError("'numpy.ufunc' object has no attribute '" + name + "'")
 
 
@@ -164,6 +167,10 @@ def of_error(error, text, raised, names):
         if name in names:
             return "`" + name + "`, which an earlier cell of the chapter makes, is not on the page"
         return "`" + name + "` is not in the page's Python" if name in tables["BUILTINS"].split(" ") else None
+    if kind == "AttributeError" and text.split("'")[-2] in ("_asdict", "_replace", "_make", "_fields"):
+        return "`" + text.split("'")[-2] + "` of a named tuple is not in the page's Python"
+    if kind == "ValueError" and text == "dict update sequence has wrong length":
+        return "a dictionary out of this kind of value is not in the page's Python"
     if kind == "AttributeError" and " object has no attribute '" in text:
         owner, name = text.split("'")[1], text.split("'")[3]
         owner = KINDS.get(owner, owner)

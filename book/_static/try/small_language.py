@@ -9,7 +9,7 @@ import small_collections
 from small_array import ndarray
 from small_operations import calc, in_place
 from small_scalars import bool_, float64, generic, int64
-from small_shape import sliced
+from small_shape import sliced, slices
 from small_text import form, formatted, join, nearest, plain, shortened, shown, text
 
 inf = float("inf")
@@ -25,12 +25,14 @@ WORDS = {"+": "add", "-": "sub", "*": "mul", "/": "truediv", "//": "floordiv", "
          "@": "matmul", "&": "and", "|": "or", "^": "xor", "<<": "lshift", ">>": "rshift", "<": "lt", "<=": "le",
          ">": "gt", ">=": "ge", "==": "eq", "!=": "ne"}
 FLAGS, MISSING = ("&", "|", "^"), object()
+SETS, VIEW = FLAGS + ("-", "<", "<=", ">", ">="), type({}.keys())
 IN_PLACE = {"|": "update", "&": "intersection_update", "-": "difference_update", "^": "symmetric_difference_update"}
 
 
 def binary(op):
     native, flags = NATIVE[op], op in FLAGS
     special = {"%": filled, "**": raised, "==": equal, "!=": unequal}.get(op)
+    special = (lambda a, b: rows_compared(op, a, b)) if op in ("<", "<=", ">", ">=") else special
 
     def operate(a, b):
         if type(a) in ARRAYS or type(b) in ARRAYS:
@@ -42,6 +44,8 @@ def binary(op):
                 result = NotImplemented
             if result is not NotImplemented:
                 return result
+        if op in SETS and (type(a) is VIEW or type(b) is VIEW):
+            return native(set(a) if type(a) is VIEW else a, set(b) if type(b) is VIEW else b)
         if special:
             result = special(a, b)
             if result is not MISSING:
@@ -74,10 +78,25 @@ def raised(a, b):
 
 
 def equal(a, b):
-    """Two dictionaries are equal in any order."""
+    """Two dictionaries are equal in any order, inside of lists too."""
+    if type(a) in (list, tuple) and type(a) is type(b) and len(a) == len(b):
+        if not any([isinstance(x, (dict, list, tuple)) for x in a]):
+            return MISSING
+        return all([x is y or bool(OPERATE["=="](x, y)) for x, y in zip(a, b)])
     if not (isinstance(a, dict) and isinstance(b, dict)):
         return MISSING
     return len(a) == len(b) and all([key in b and bool(OPERATE["=="](a[key], b[key])) for key in a])
+
+
+def rows_compared(op, a, b):
+    """Two lists or tuples: their first entries that differ decide. MicroPython asks for its own True there, and
+    what comes out of an array gives a `bool_`."""
+    if type(a) is not type(b) or type(a) not in (list, tuple):
+        return MISSING
+    for x, y in zip(a, b):
+        if x is not y and not OPERATE["=="](x, y):
+            return OPERATE[op](x, y)
+    return NATIVE[op](len(a), len(b))
 
 
 def unequal(a, b):
@@ -99,6 +118,8 @@ def filled(a, b):
         elif part[size:size + 1] == "f":
             values[i] = shortened(values[i], part[:size])
     a = a.replace("%r", "%s")
+    if isinstance(b, (dict, list, ndarray, generic)) and "%" not in a.replace("%%", ""):
+        return a.replace("%%", "%")  # what has an index may stay unused
     if isinstance(b, dict):
         return a % b
     return a % tuple(values)
@@ -161,7 +182,7 @@ def dict_of(*parts):
     found = OrderedDict()
     for k in range(0, len(parts), 2):
         if parts[k] is dict_of:
-            found.update(parts[k + 1])
+            found.update(listed(parts[k + 1]))
         else:
             found[parts[k]] = parts[k + 1]
     return found
@@ -179,6 +200,10 @@ def method(owner, name):
         return lambda *values, **named: formatted(owner, values, named)
     if name == "split" and isinstance(owner, str):
         return lambda sep=None, maxsplit=-1: owner.split(sep, maxsplit)
+    if name == "fromkeys" and (owner is OrderedDict or isinstance(owner, dict)):
+        return lambda iterable, value=None: OrderedDict([(key, value) for key in iterable])
+    if name == "update" and isinstance(owner, dict):
+        return lambda *pairs: owner.update(*[listed(p) for p in pairs])
     return getattr(owner, name)
 
 
@@ -271,6 +296,16 @@ def number(kind):
     return made
 
 
+def backwards(values):
+    return iter(list(values)[::-1]) if isinstance(values, (dict, VIEW)) else reversed(values)
+
+
+def slice_of(*ends):
+    """slice(...), which MicroPython makes in brackets only."""
+    start, stop, step = (None, ends[0], None) if len(ends) == 1 else (ends + (None,))[:3]
+    return slices[start:stop] if step is None else slices[start:stop:step]
+
+
 def whole(x):
     return x.value if type(x) is int64 else x
 
@@ -292,8 +327,9 @@ HELPERS = {"_" + WORDS[op] + "_": OPERATE[op] for op in WORDS}
 HELPERS.update({"_chain_": chain, "_update_": update, "_update_at_": update_at, "_update_name_": update_name,
                 "_get_": get, "_stars_": stars, "_dict_of_": dict_of, "_pairs_": OrderedDict, "_method_": method,
                 "_join_": join, "_format_": form, "_str_": text, "_float_": number(float), "_int_": number(int),
-                "_range_": lambda *ends: range(*[whole(x) for x in ends]),
+                "_slice_": slice_of, "_range_": lambda *ends: range(*[whole(x) for x in ends]),
                 "_dict_": lambda *pairs: OrderedDict(*[listed(p) for p in pairs])})
 BUILTINS = {"sum": total, "max": extreme("max", ">"), "min": extreme("min", "<"), "sorted": ordered,
             "round": nearest, "divmod": divided, "pow": power, "isinstance": is_instance, "zip": strict_zip,
-            "repr": shown, "dict": OrderedDict, "format": lambda value, spec="": form(value, "", spec)}
+            "reversed": backwards, "repr": shown, "dict": OrderedDict,
+            "format": lambda value, spec="": form(value, "", spec)}

@@ -13,9 +13,9 @@ class LinAlgError(ValueError):
 
 def norm(x, ord=None, axis=None, keepdims=False):
     x = asarray(x, float)
-    if ord is None or ord == 2 and (axis is not None or x.ndim == 1):
+    if ord is None or ord == 2 and (isinstance(axis, int) or x.ndim == 1):
         return _f.sqrt((x * x).sum(axis=axis, keepdims=keepdims))
-    if axis is None and x.ndim > 1:
+    if isinstance(ord, str) or ord is not None and (axis is None and x.ndim > 1 or isinstance(axis, tuple)):
         lack("`ord=` of `np.linalg.norm` for a matrix is not in the page's numpy")
     size = _ops.absolute(x)
     if abs(ord) == float("inf"):
@@ -45,8 +45,23 @@ def _solved(a, b):
     return det
 
 
+def _square(a):
+    a = asarray(a, float)
+    if a.ndim < 2:
+        raise LinAlgError(str(a.ndim) + "-dimensional array given. Array must be at least two-dimensional")
+    if a.ndim > 2:
+        lack("`np.linalg` of a stack of matrices is not in the page's numpy")
+    if a.shape[0] != a.shape[1]:
+        raise LinAlgError("Last 2 dimensions of the array must be square")
+    return a
+
+
 def solve(a, b):
-    a, b = asarray(a, float), asarray(b, float)
+    a, b = _square(a), asarray(b, float)
+    if not b.ndim or len(b) != len(a):
+        raise ValueError("solve: Input operand 1 has a mismatch in its core dimension 0")
+    if b.ndim > 2:
+        lack("`np.linalg` of a stack of matrices is not in the page's numpy")
     rows = b.reshape(len(b), -1).tolist()
     if not _solved(a.tolist(), rows):
         raise LinAlgError("Singular matrix")
@@ -54,9 +69,9 @@ def solve(a, b):
 
 
 def inv(a):
-    return solve(a, eye(len(a)))
+    return solve(a, eye(len(_square(a))))
 
 
 def det(a):
-    a = asarray(a, float)
+    a = _square(a)
     return asarray(_solved(a.tolist(), eye(len(a)).tolist()))[()]

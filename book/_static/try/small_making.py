@@ -3,7 +3,8 @@
 import math
 
 from small_array import DTYPES, asarray, broadcast_to, common, ndarray
-from small_operations import axes_of
+from small_lacks import lack
+from small_operations import axes_of, axis_of
 from small_scalars import integer, number
 from small_shape import slice_all, slices
 
@@ -15,6 +16,8 @@ def array(object, dtype=None, ndmin=0):
 
 def fromiter(iter, dtype, count=-1):
     values = list(iter)
+    if any([isinstance(v, (list, tuple, ndarray)) for v in values]):
+        raise ValueError("setting an array element with a sequence.")
     return asarray(values if count < 0 else values[:count], dtype)
 
 
@@ -57,6 +60,8 @@ def empty_like(prototype, dtype=None, shape=None):
 
 def eye(N, M=None, k=0, dtype=float):
     columns = N if M is None else M
+    if N < 0 or columns < 0:
+        raise ValueError("negative dimensions are not allowed")
     return asarray([[int(j - i == k) for j in range(columns)] for i in range(N)], dtype).reshape(N, columns)
 
 
@@ -65,6 +70,8 @@ def identity(n, dtype=None):
 
 
 def arange(start, stop=None, step=1, dtype=None):
+    if dtype is bool:
+        lack("`np.arange` of flags is not in the page's numpy")
     start, stop = (0, start) if stop is None else (start, stop)
     start, stop, step = [x.value if isinstance(x, number) else x for x in (start, stop, step)]
     if isinstance(start, int) and isinstance(stop, int) and isinstance(step, int):
@@ -76,6 +83,7 @@ def arange(start, stop=None, step=1, dtype=None):
 
 
 def linspace(start, stop, num=50, endpoint=True, dtype=None):
+    _single("linspace", start, stop)
     start, stop = float(start), float(stop)
     parts = num - 1 if endpoint else num
     numbers = [start + i * ((stop - start) / parts) if parts else float(start) for i in range(num)]
@@ -84,11 +92,18 @@ def linspace(start, stop, num=50, endpoint=True, dtype=None):
     return asarray(numbers, float).astype(dtype or float)
 
 
+def _single(name, *ends):
+    if any([isinstance(x, (list, tuple)) or isinstance(x, ndarray) and x.ndim for x in ends]):
+        lack("`np." + name + "` between arrays is not in the page's numpy")
+
+
 def geomspace(start, stop, num=50):
+    _single("geomspace", start, stop)
     return start * (stop / start) ** linspace(0, 1, num)
 
 
 def logspace(start, stop, num=50, base=10.0):
+    _single("logspace", start, stop)
     return base ** linspace(start, stop, num)
 
 
@@ -96,12 +111,12 @@ def concatenate(arrays, axis=0):
     arrays = [asarray(a) for a in arrays]
     if not arrays:
         raise ValueError("need at least one array to concatenate")
-    if not all([a.ndim for a in arrays]):
-        raise ValueError("zero-dimensional arrays cannot be concatenated")
     if axis is None:
         arrays, axis = [a.ravel() for a in arrays], 0
+    if not all([a.ndim for a in arrays]):
+        raise ValueError("zero-dimensional arrays cannot be concatenated")
     first, kind = arrays[0], common(arrays)
-    axis = axes_of(first, axis)[0]
+    axis = axis_of(first, axis)
     for i, a in enumerate(arrays):
         if a.ndim != first.ndim:
             raise ValueError("all the input array dimensions except for the concatenation axis must match exactly, "
@@ -131,7 +146,7 @@ def stack(arrays, axis=0):
     arrays = [asarray(a) for a in arrays]
     if any([a.shape != arrays[0].shape for a in arrays]):
         raise ValueError("all input arrays must have the same shape")
-    axis = axis + arrays[0].ndim + 1 if axis < 0 else axis
+    axis = int(axis) + arrays[0].ndim + 1 if axis < 0 else int(axis)
     return concatenate([expand_dims(a, axis) for a in arrays], axis)
 
 
@@ -165,6 +180,7 @@ def expand_dims(a, axis):
         for k in sorted([k % rank for k in axis]):
             a = expand_dims(a, k)
         return a
+    axis = int(axis)
     if not -a.ndim - 1 <= axis <= a.ndim:
         raise ValueError("axis " + str(axis) + " is out of bounds for array of dimension " + str(a.ndim + 1))
     axis = axis + a.ndim + 1 if axis < 0 else axis
@@ -220,7 +236,7 @@ def tile(A, reps):
 
 def repeat(a, repeats, axis=None):
     a, repeats = asarray(a), asarray(repeats)
-    a, axis = (a.ravel(), 0) if axis is None else (a, axes_of(a, axis)[0])
+    a, axis = (a.ravel(), 0) if axis is None else (a, axis_of(a, axis))
     n = a.shape[axis]
     times = repeats.values() * n if repeats.size == 1 else repeats.values()
     if len(times) != n:
@@ -242,8 +258,10 @@ def flip(m, axis=None):
 
 def roll(a, shift, axis=None):
     a = asarray(a)
+    if isinstance(shift, (tuple, list)) or isinstance(axis, tuple):
+        lack("`np.roll` along several axes is not in the page's numpy")
     if axis is None:
         return roll(a.ravel(), shift, 0).reshape(a.shape)
-    axis = axes_of(a, axis)[0]
+    axis = axis_of(a, axis)
     n = a.shape[axis]
     return picked(a, [(i - int(shift)) % n for i in range(n)], axis)

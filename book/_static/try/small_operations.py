@@ -7,6 +7,8 @@ the places of the broadcast shape. Like numpy, and unlike Python, dividing by ze
 import math
 
 from small_array import CASTS, DTYPES, as_kind, asarray, common, generic, made, ndarray
+from small_lacks import lack
+from small_scalars import int64
 from small_shape import broadcast, stretched
 
 inf, nan = float("inf"), float("nan")
@@ -36,7 +38,7 @@ def power(x, y):
     if isinstance(x, int) and isinstance(y, int):
         return x ** y
     if not x and y < 0:
-        return inf
+        return -inf if math.copysign(1.0, x) < 0 and y % 2 == 1 else inf
     if -inf < x < 0 and y == y and abs(y) < inf and y % 1:
         return nan
     try:
@@ -65,6 +67,8 @@ def calc(op, first, second):
     try:
         a, b = asarray(first), asarray(second)
     except TypeError:
+        if any([is_complex(x) for x in (first, second)]):
+            lack("complex numbers are not in the page's numpy")
         if op in ("==", "!="):
             of = asarray(first if isinstance(first, (ndarray, generic)) else second)
             return made([op == "!="] * of.size, of.shape, "b")
@@ -85,13 +89,22 @@ def calc(op, first, second):
     return made([cast(function(x[i], y[j])) for i, j in pairs], shape, gives)
 
 
+def is_complex(x):
+    return isinstance(x, complex) or isinstance(x, (list, tuple)) and any([isinstance(v, complex) for v in x])
+
+
+def check_kind(name, result, array):
+    """An array takes no numbers of a kind beyond its own."""
+    if "bif".index(result._kind) > "bif".index(array._kind):
+        names = DTYPES[result._kind].name, DTYPES[array._kind].name
+        raise TypeError("Cannot cast ufunc '" + name + "' output from dtype('" + names[0] + "') to dtype('"
+                        + names[1] + "') with casting rule 'same_kind'")
+
+
 def in_place(op, array, other):
     """array op= other: the same array, its kind kept."""
     result = asarray(calc(op, array, other))
-    if "bif".index(result._kind) > "bif".index(array._kind):
-        names = DTYPES[result._kind].name, DTYPES[array._kind].name
-        raise TypeError("Cannot cast ufunc '" + op + "' output from dtype('" + names[0] + "') to dtype('" + names[1]
-                        + "') with casting rule 'same_kind'")
+    check_kind(op, result, array)
     if result.shape != array.shape:
         raise ValueError("non-broadcastable output operand with shape " + str(array.shape)
                          + " doesn't match the broadcast shape " + str(result.shape))
@@ -150,6 +163,8 @@ def rounded(x, decimals=0):
         up = math.copysign(up, v)
         return up / scale if decimals >= 0 else up * scale
     kind = asarray(x)._kind
+    if kind == "b":
+        lack("half precision, to which numpy rounds flags, is not in the page's numpy")
     return asarray(x)[...] if kind != "f" and decimals >= 0 else each(lambda v: CASTS[kind](near(v)), x)
 
 
@@ -210,10 +225,22 @@ def axes_of(array, axis):
         return list(range(array.ndim))
     found = []
     for a in (axis if isinstance(axis, tuple) else (axis,)):
+        a = a.value if isinstance(a, int64) else a
+        if isinstance(a, bool):
+            lack("a flag as `axis=` is not in the page's numpy")
+        if not isinstance(a, int):
+            raise TypeError("'" + type(a).__name__ + "' object cannot be interpreted as an integer")
         if not -array.ndim <= a < array.ndim:
             raise ValueError("axis " + str(a) + " is out of bounds for array of dimension " + str(array.ndim))
         found.append(a % array.ndim)
     return found
+
+
+def axis_of(array, axis):
+    """The one axis meant."""
+    if isinstance(axis, tuple) or axis is None:
+        raise TypeError("'" + type(axis).__name__ + "' object cannot be interpreted as an integer")
+    return axes_of(array, axis)[0]
 
 
 def root(x):

@@ -21,10 +21,11 @@ from small_language import BUILTINS, HELPERS, shown, text
 from small_shape import slices
 
 FILE = "answer.py"
-OWN = ("math", "collections", "functools", "itertools", "operator", "statistics")  # small_<name>.py
-NATIVE = ("copy", "heapq", "json", "re", "string", "time")  # of MicroPython
+OWN = ("bisect", "collections", "functools", "heapq", "itertools", "math", "operator", "re",
+       "statistics")  # small_<name>.py
+NATIVE = ("copy", "string", "time")  # of MicroPython
 inf, nan = float("inf"), float("nan")
-state = {"printed": 0, "answer": None, "function": "", "lines": [], "earlier": ()}
+state = {"printed": 0, "answer": None, "function": "", "lines": [], "earlier": (), "at_hand": {}}
 loaded = {"numpy": Module("numpy", small_numpy)}
 tables = small_lacks.tables
 tables.update(small_names.TABLES)
@@ -42,6 +43,8 @@ class RecursionError(RuntimeError):
 def find_module(name, space=None, local=None, names=None, level=0):
     """What `import` finds: numpy and what the page has of Python's modules; of others, that they are lacking."""
     first = name.split(".")[0]
+    if names and all([name + "." + part in state["at_hand"] for part in names]):
+        return AtHand(name)
     if name in ("typing", "__future__", "collections.abc"):
         return Anything()
     if first not in tables["IMPORTED"].split(" "):
@@ -61,6 +64,16 @@ def find_module(name, space=None, local=None, names=None, level=0):
         if part != "*" and part not in tables["MODULES"][name].split(" "):
             raise ImportError("cannot import name '" + part + "' from '" + name + "'")
     return found if names else loaded[first]
+
+
+class AtHand:
+    """A module of the library: what the chapter imports of it."""
+
+    def __init__(self, name):
+        self.name = name
+
+    def __getattr__(self, part):
+        return state["at_hand"][self.name + "." + part]
 
 
 class Anything:
@@ -110,12 +123,13 @@ def define(source, given):
     space.update(HELPERS)
     space.update(BUILTINS)
     builtins.__import__ = find_module
+    state["at_hand"] = {}
     try:
         for name, whole in given["imports"].items():
             bind(space, name, whole)
         for name in given["refuses"]:
-            space[name.split(".")[-1]] = refused("coursekit." + name + " does not answer here, since it is the "
-                                                 "answer: write it yourself")
+            space[name.split(".")[-1]] = state["at_hand"]["coursekit." + name] = refused(
+                "coursekit." + name + " does not answer here, since it is the answer: write it yourself")
         small_reader.tokens(source)
         try:
             code = compile(given["code"], FILE, "exec")
@@ -140,7 +154,7 @@ def bind(space, name, whole):
     """A name of the chapter's first cell, where the page has it."""
     module, _, part = whole.rpartition(".")
     if hasattr(small_coursekit, part) and module[:9] == "coursekit":
-        space[name] = getattr(small_coursekit, part)
+        space[name] = state["at_hand"][whole] = getattr(small_coursekit, part)
     elif whole == "numpy" or module in OWN or whole in OWN + NATIVE:
         space[name] = getattr(find_module(module), part) if module else find_module(whole)
 

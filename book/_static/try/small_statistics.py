@@ -2,9 +2,10 @@
 
 import math
 
+from small_lacks import lack
 from small_language import ordered
 from small_math import fsum
-from small_scalars import float64, generic
+from small_scalars import float64, generic, integer
 
 
 class StatisticsError(ValueError):
@@ -70,13 +71,21 @@ def pvariance(data, mu=None):
 
 
 def stdev(data, xbar=None):
-    numbers, _ = _numbers(data, 2, "stdev")
+    numbers = _numbers(_roots_exist(data), 2, "stdev")[0]
     return math.sqrt(_squares(numbers, xbar) / (len(numbers) - 1))
 
 
 def pstdev(data, mu=None):
-    numbers, _ = _numbers(data, 1, "pstdev")
+    numbers = _numbers(_roots_exist(data), 1, "pstdev")[0]
     return math.sqrt(_squares(numbers, mu) / len(numbers))
+
+
+def _roots_exist(data):
+    """data as a list. Of these numbers some versions of Python's raise an error, and others give a number."""
+    data = list(data)
+    if any([isinstance(x, integer) or not abs(x) < math.inf for x in data]):
+        lack("a standard deviation of numpy's whole numbers, of NaN or infinity is not in the page's `statistics`")
+    return data
 
 
 def median(data):

@@ -1,8 +1,9 @@
 """Sums and other reductions along axes, of the page's small numpy: the functions that are methods of arrays too."""
 
-from small_array import CASTS, as_kind, asarray, common, kind_of, made, ndarray
-from small_operations import axes_of, divide, each, nan, root, rounded
-from small_shape import broadcast, size_of, stretched, strides
+from small_array import CASTS, as_kind, asarray, broadcast_to, kind_of, made, ndarray
+from small_lacks import lack
+from small_operations import axes_of, axis_of, divide, each, nan, root, rounded
+from small_shape import broadcast, stretched, strides
 
 
 def groups(array, axis):
@@ -20,33 +21,30 @@ def groups(array, axis):
 
 
 def reduced(function, value, axis=None, keepdims=False, kind=""):
-    """function of each list of numbers along axis."""
+    """function of each list of numbers along axis. A single number has the axes 0 and -1 too, as in numpy."""
     array = asarray(value)
-    lists, shape = groups(array, axis)
+    whole = array if array.ndim or axis is None or keepdims else array.reshape(1)
+    lists, shape = groups(whole, axis)
     if keepdims:
         shape = [1 if k in axes_of(array, axis) else n for k, n in enumerate(array.shape)]
     kind = kind or array._kind
     return made([CASTS[kind](function(numbers)) for numbers in lists], shape, kind)
 
 
-def along(function, value, axis=None):
+def along(function, value, axis=None, kind=""):
     """function, from a list to a list, along axis; None: of all numbers, row by row."""
     array = asarray(value)
-    if axis is None or array.ndim == 1 and axes_of(array, axis):
-        results = [function(array.values())]
-        return stacked_lists(results, (), 0)
+    kind = kind or array._kind
+    if axis is None or array.ndim < 2 and axis_of(array.reshape(-1), axis) == 0:
+        numbers = [CASTS[kind](v) for v in function(array.values())]
+        return ndarray(numbers, (len(numbers),), kind)
+    axis = axis_of(array, axis)
     lists, shape = groups(array, axis)
-    return stacked_lists([function(numbers) for numbers in lists], tuple(shape), axes_of(array, axis)[0])
-
-
-def stacked_lists(lists, shape, axis):
-    """An array whose entries along axis are the lists; shape: that of the other axes."""
-    n = len(lists[0]) if lists else 0
-    flat = asarray([v for numbers in lists for v in numbers]).reshape(shape + (n,))
+    n, shape = array.shape[axis], tuple(shape)
+    flat = ndarray([CASTS[kind](v) for numbers in lists for v in function(numbers)], shape + (n,), kind)
     if axis == len(shape):
         return flat
-    whole = shape[:axis] + (n,) + shape[axis:]
-    return move_last(flat, axis) if size_of(whole) else flat.reshape(whole)
+    return move_last(flat, axis) if flat.size else flat.reshape(shape[:axis] + (n,) + shape[axis:])
 
 
 def move_last(array, axis):
@@ -124,38 +122,53 @@ def typed(value, dtype):
     return counted(value) if dtype is None else as_kind(asarray(value), kind_of(dtype))
 
 
-def started(function, initial):
-    """A reduction that begins with `initial`."""
-    return function if initial is None else lambda numbers: function([initial] + list(numbers))
+def started(function, initial, array):
+    """A reduction that begins with `initial`, as a number of the array's kind."""
+    if initial is None:
+        return function
+    first = as_kind(asarray(initial), array._kind).values()
+    return lambda numbers: function(first + list(numbers))
 
 
 def chosen(a, where, empty):
-    """a with `empty` where a mask is False."""
-    if where is None or where is True:
+    """a with `empty` where a mask is False: what stands there is not read."""
+    if where is True:
         return a
-    a, where = asarray(a), asarray(where)
-    kind = common([a, asarray(empty)]) if a._kind != "b" else "b"
-    shape, left = broadcast([a.shape, where.shape]), as_kind(a, kind).values()
-    flags, cast = where.values(), CASTS[kind]
-    pairs = zip(stretched(a.shape, shape), stretched(where.shape, shape))
-    return ndarray([left[i] if flags[j] else cast(empty) for i, j in pairs], shape, kind)
+    a, flags = asarray(a), isinstance(where, ndarray) and where._kind != "b"
+    where = asarray(where)
+    if flags:
+        raise TypeError("Cannot cast array data from dtype('" + where.dtype.name + "') to dtype('bool') according "
+                        "to the rule 'safe'")
+    if broadcast([a.shape, where.shape]) != a.shape:
+        raise ValueError("input operand has more dimensions than allowed by the axis remapping")
+    flags, empty = where.values(), as_kind(asarray(empty), a._kind).values()[0]
+    pairs = zip(a.values(), stretched(where.shape, a.shape))
+    return ndarray([v if flags[j] else empty for v, j in pairs], a.shape, a._kind)
+
+
+def number_left(a, axis, keepdims, where):
+    """How many numbers a mask leaves along axis."""
+    return total(broadcast_to(as_kind(asarray(where), "i"), a.shape), axis, keepdims=keepdims)
 
 
 def mean(a, axis=None, dtype=None, keepdims=False, where=True):
+    if dtype is not None and kind_of(dtype) != "f":
+        lack("`dtype=` of `np.mean`, but for floats, is not in the page's numpy")
+    axes_of(asarray(a), axis)
     a = typed(a, dtype)
     if where is not True:
-        ones = asarray(where) | (a != a)
-        count = chosen(a * 0 + 1, ones, 0).sum(axis=axis, keepdims=keepdims)
-        return chosen(a, where, 0).sum(axis=axis, keepdims=keepdims) / count
+        return total(a, axis, keepdims=keepdims, where=where) / number_left(a, axis, keepdims, where)
     return reduced(mean_of, a, axis, keepdims, "f")
 
 
 def var(a, axis=None, ddof=0, keepdims=False, where=True):
+    a = counted(a)
+    axes_of(a, axis)
     if where is not True:
-        away = asarray(a) - mean(a, axis, keepdims=True, where=where)
-        count = chosen(away * 0 + 1, where, 0).sum(axis=axis, keepdims=keepdims) - ddof
-        return chosen(away * away, where, 0).sum(axis=axis, keepdims=keepdims) / count
-    return reduced(lambda n: variance_of(n, ddof), counted(a), axis, keepdims, "f")
+        away = a - mean(a, axis, keepdims=True, where=where)
+        count = each(lambda n: max(n - ddof, 0), number_left(a, axis, keepdims, where))
+        return total(away * away, axis, keepdims=keepdims, where=where) / count
+    return reduced(lambda n: variance_of(n, ddof), a, axis, keepdims, "f")
 
 
 def std(a, axis=None, ddof=0, keepdims=False, where=True):
@@ -163,12 +176,13 @@ def std(a, axis=None, ddof=0, keepdims=False, where=True):
 
 
 def total(a, axis=None, dtype=None, keepdims=False, initial=None, where=True):
-    return reduced(started(sum, initial), chosen(typed(a, dtype), where, 0), axis, keepdims,
-                   "f" if isinstance(initial, float) else "")
+    a = chosen(typed(a, dtype), where, 0)
+    return reduced(started(sum, initial, a), a, axis, keepdims)
 
 
 def prod(a, axis=None, dtype=None, keepdims=False, initial=None, where=True):
-    return reduced(started(product_of, initial), chosen(typed(a, dtype), where, 1), axis, keepdims)
+    a = chosen(typed(a, dtype), where, 1)
+    return reduced(started(product_of, initial, a), a, axis, keepdims)
 
 
 def extremum(place, name):
@@ -177,16 +191,15 @@ def extremum(place, name):
         if where is not True and initial is None:
             raise ValueError("reduction operation '" + name + "' does not have an identity, so to use a where mask "
                              "one has to specify 'initial'")
-        kind = common([a, asarray(initial)]) if initial is not None else ""
-        return reduced(started(extreme(place, name), initial), chosen(a, where, initial), axis, keepdims, kind)
+        a = chosen(a, where, initial)
+        return reduced(started(extreme(place, name), initial, a), a, axis, keepdims)
     return found
 
 
 def placed(place):
     def found(a, axis=None, keepdims=False):
-        if axis is None:
-            return reduced(place, asarray(a), None, keepdims, "i")
-        return reduced(place, a, axis, keepdims, "i")
+        a = asarray(a)
+        return reduced(place, a, None if axis is None else axis_of(a.reshape(a.shape or (1,)), axis), keepdims, "i")
     return found
 
 
@@ -205,7 +218,8 @@ METHODS = {
     "max": extremum(highest, "maximum"), "min": extremum(lowest, "minimum"),
     "argmax": placed(highest), "argmin": placed(lowest), "any": counts(any, False), "all": counts(all, True),
     "cumsum": accumulated(lambda x, y: x + y), "cumprod": accumulated(lambda x, y: x * y),
-    "argsort": lambda a, axis=-1: along(order_of, a, axis), "round": lambda a, decimals=0: rounded(a, decimals)}
+    "argsort": lambda a, axis=-1: along(order_of, a, axis, "i"),
+    "round": lambda a, decimals=0: rounded(a, decimals)}
 
 
 def order_of(numbers):

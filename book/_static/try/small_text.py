@@ -15,6 +15,8 @@ def nearest(number, ndigits=None):
     """round: a float by its exact value, halves to even."""
     if isinstance(number, ndarray):
         raise TypeError("type numpy.ndarray doesn't define __round__ method")
+    if isinstance(number, (str, list, tuple, dict)) or number is None:
+        raise TypeError("type " + type(number).__name__ + " doesn't define __round__ method")
     if isinstance(number, generic):
         if ndigits is None:
             return nearest(number.value)

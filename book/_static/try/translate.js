@@ -5,7 +5,10 @@
     "@": "matmul", "&": "and", "|": "or", "^": "xor", "<<": "lshift", ">>": "rshift",
     "<": "lt", "<=": "le", ">": "gt", ">=": "ge", "==": "eq", "!=": "ne"};
   const ORDER = ["<", "<=", ">", ">=", "==", "!=", "in", "not in", "is", "is not"];
-  const METHODS = ["sort", "format", "split"]; // of lists and texts: MicroPython's differ
+  const METHODS = ["sort", "format", "split", "fromkeys"]; // of lists, texts, dicts: MicroPython's differ
+  // 1. is a number of Python's, but not of the editor's grammar. Texts and comments are passed over.
+  const SHORT = new RegExp(String.raw`"""[^]*?"""|'''[^]*?'''|"(?:\\[^]|[^"\\\n])*"|'(?:\\[^]|[^'\\\n])*'|#.*`
+    + String.raw`|(?<![\w.])(\d[\d_]*)\.(?![\w.])`, "g");
   const GROUPS = {ArrayExpression: "list", TupleExpression: "tuple", SetExpression: "set"};
 
   class Translator {
@@ -104,7 +107,17 @@
       return text.slice(owner.length + open.from - node.firstChild.to);
     }
 
+    // owner.name, where MicroPython's method of that name differs.
+    method(node) {
+      const [owner, , name] = children(node);
+      const gap = this.source.slice(owner.to, name.from).replace(/[^\n\\]/g, " ");
+      return `_method_(${this.emit(owner)},${gap}"${this.raw(name)}")`;
+    }
+
     MemberExpression(node) {
+      const name = node.lastChild.name === "PropertyName" ? this.raw(node.lastChild) : "";
+      if (name === "__dict__") return this.lack(node, "`.__dict__` is not in the page's Python");
+      if (METHODS.includes(name)) return this.method(node);
       const colons = this.source.slice(node.firstChild.to, node.to).includes(":")
         && children(node).reduce(([most, now], {name}) =>
           name === "," ? [most, 0] : name === ":" ? [Math.max(most, now + 1), now + 1] : [most, now], [0, 0])[0];
@@ -135,12 +148,6 @@
       const last = this.source.slice(items.at(-1).to, node.lastChild.from);
       return this.stars(node, `"${GROUPS[node.name]}"${first}`, items).slice(0, -1) + last + ")";
     }
-
-    ArrayExpression(node) { return this.group(node); }
-
-    TupleExpression(node) { return this.group(node); }
-
-    SetExpression(node) { return this.group(node); }
 
     DictionaryExpression(node) {
       let starts = true;
@@ -200,12 +207,11 @@
 
     CallExpression(node) {
       const [callee, given] = children(node);
-      const [owner, dot, name] = callee.name === "MemberExpression" ? children(callee) : [];
-      if (name?.name === "PropertyName" && METHODS.includes(this.raw(name))) {
-        return `_method_(${this.emit(owner)}, "${this.raw(name)}")${this.emit(given)}`;
-      }
       const keywords = children(given).some(({name: token}) => token === "AssignOp" || token === "**");
-      if (["str", "float", "int", "dict", "range"].includes(this.raw(callee)) && !keywords) {
+      if (callee.name === "MemberExpression" && this.raw(callee.lastChild) === "update" && !keywords) {
+        return this.method(callee) + this.emit(given);
+      }
+      if (["str", "float", "int", "dict", "range", "slice"].includes(this.raw(callee)) && !keywords) {
         return `_${this.raw(callee)}_${this.emit(given)}`;
       }
       const kinds = /^\(\s*(str|int|float)\s*,/;
@@ -286,6 +292,7 @@
     }
   }
 
+  for (const name in GROUPS) Translator.prototype[name] = Translator.prototype.group;
   for (const name of ["Comprehension", "ArrayComprehension", "SetComprehension"]) {
     Translator.prototype[`${name}Expression`] = Translator.prototype.loop;
   }
@@ -303,7 +310,7 @@
 
   // {text, lacks, broken}: broken where the source is no Python; then it is left as it is.
   function translated(source) {
-    const translator = new Translator(source);
+    const translator = new Translator(source.replace(SHORT, (all, digits) => digits ? `${digits}.0` : all));
     if (translator.broken) return {text: source, lacks: [], broken: true};
     return {text: translator.emit(translator.tree), lacks: translator.lacks, broken: false};
   }

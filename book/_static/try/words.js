@@ -25,6 +25,7 @@
     [/^('.*' object) doesn't support item (assignment|deletion)$/, "$1 does not support item $2"],
     [/^invalid syntax for integer with base (\d+): (.*)$/, "invalid literal for int() with base $1: $2"],
     [/^invalid syntax for number$/, "could not convert string to float"],
+    [/^format string didn't convert all arguments$/, "not all arguments converted during string formatting"],
     [/^object not in sequence$/, "the value is not in the sequence"],
   ];
   const ARITY = /^(?:(.+)\(\)|function) takes (\d+) positional arguments but (\d+) were given$/;
