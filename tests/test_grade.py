@@ -625,7 +625,8 @@ def test_what_learners_write_drives_no_terminal_page_or_table(folder):
     """Escape sequences, control characters of both kinds, marks that turn the direction; a formula after ";"."""
     bad = "\x1b]0;owned\x07 \x9b31m \u202e\u2066\u200f \x00 end"
     source = f"def gae_recursion(*a):\n    raise ValueError({bad!r})\ndef targets(*a):\n    return {bad!r}"
-    (folder / "x;=1+1.ipynb").write_text(notebook({"gae.recursion": source}))
+    for name in ("x;=1+1", "\x1b[31m\u202ebad\x07"):
+        (folder / f"{name}.ipynb").write_text(notebook({"gae.recursion": source}))
     grade(folder)
     out = folder.parent / "grades"
     for path in [p for p in out.rglob("*") if p.suffix in (".csv", ".html", ".json")]:

@@ -74,6 +74,14 @@ def test_smith_and_jones_are_not_one_learner_because_their_files_name_a_day(tmp_
     assert set(aside) == set(names[:2]) and "two names under one id, 20241129: jones and smith" in aside[names[0]]
 
 
+def test_names_that_differ_in_blanks_alone_are_not_one_learner(tmp_path):
+    """Else whoever hands in such a look-alike last decides what counts."""
+    names = ["ada.ipynb", "ada .ipynb", " .ipynb"]
+    used, aside, found = read(tmp_path, dict.fromkeys(names, ANSWERED))
+    assert used == {"_": [" .ipynb"]} and found.conflicts
+    assert set(aside) == set(names[:2]) and "two names under one id, ada: 'ada ' and 'ada'" in aside["ada.ipynb"]
+
+
 @pytest.mark.parametrize("name", ["fay.ipynb.txt", "fay.ipynb.json", "fay.IPYNB", "fay.ipynb", "fay",
                                   "fay/homework", "fay/deep/er/x.IPYNB", "fay/x.txt", "fay (1).ipynb.zip/x.ipynb"])
 def test_a_notebook_is_known_by_what_is_in_it(name, tmp_path):

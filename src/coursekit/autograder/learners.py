@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import unicodedata
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -15,6 +16,7 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from coursekit.autograder import archives
+from coursekit.autograder.outcome import readable
 from coursekit.autograder.reader import SAFELY, UnreadableError, read_file
 from coursekit.autograder.roster import Roster, Student, normal, read_roster
 
@@ -145,14 +147,15 @@ class _Finder:
         self.notes = list(roster.notes)
         self.conflicts = False
         self.places: dict[str, list[tuple[Owner, list[Handed], list[Aside]]]] = defaultdict(list)
-        self.copies: list[tuple[str, str]] = []
+        self.spelled: dict[str, set[str]] = defaultdict(set)
 
     def add(self, place: Path) -> None:
         """Take a folder or file into account."""
         if place.name.startswith(HIDDEN):
             return self.aside.append(Aside(place.name, "hidden, not read"))
         handed, aside = _contents(place)
-        stem = normal(_stem(place.name))
+        spelled = unicodedata.normalize("NFC", _stem(place.name))
+        stem = readable(normal(spelled)) or "_"
         by = owner(stem)
         student = self.roster.find(stem, place.name, by.id, by.name) or self.repository(place, stem)
         if stem.count(MARK) > 1:
@@ -169,6 +172,8 @@ class _Finder:
             return
         key = student.id if student else by.id
         self.places[key].append((by, handed, aside))
+        if not student and not by.form:
+            self.spelled[key].add(spelled)
 
     def repository(self, place: Path, stem: str) -> Student | None:
         """The student whom a repository belongs to: GitHub Classroom calls it by the assignment and the login."""
@@ -220,6 +225,8 @@ class _Finder:
     def assign(self, key: str, places: list[tuple[Owner, list[Handed], list[Aside]]]) -> None:
         """Give what lies at places to the learner of this id, unless two names claim it."""
         names = {by.name.casefold(): by.name for by, *_ in places if by.form}
+        if len(self.spelled[key]) > 1 and not names:  # they differ in blanks alone, which no eye sees
+            names = {spelled: repr(spelled) for spelled in self.spelled[key]}
         if len(names) > 1:
             for _, handed, aside in places:
                 self.refuse(handed, aside, f"two names under one id, {key}: " + " and ".join(sorted(names.values()))

@@ -175,9 +175,10 @@ def _picture(records: Sequence[Record]) -> str:
 
 
 def page(title: str, parts: Iterable[str]) -> str:
+    title = _readable(escape(title))
     return (f'<!doctype html><html lang="en"><meta charset="utf-8">'
-            f'<meta name="viewport" content="width=device-width,initial-scale=1"><title>{escape(title)}</title>'
-            f"<style>{STYLE}</style><h1>{escape(title)}</h1>{_readable(''.join(parts))}</html>\n")
+            f'<meta name="viewport" content="width=device-width,initial-scale=1"><title>{title}</title>'
+            f"<style>{STYLE}</style><h1>{title}</h1>{_readable(''.join(parts))}</html>\n")
 
 
 def _readable(text: str) -> str:
