@@ -104,6 +104,16 @@ def test_an_id_that_is_taken_is_refused_and_nothing_is_added(tmp_path):
     assert "x.new" not in own.exercises and own.fingerprint() == ""
 
 
+@pytest.mark.parametrize("second, message", [
+    ("x.new", "an exercise is called 'x.new' already"),
+    ("x.other", "x.new of the same notebook has the function f")])
+def test_two_exercises_of_a_module_do_not_replace_each_other(second, message, tmp_path):
+    own = Own(dict(EXERCISES))
+    with pytest.raises(ValueError, match=message):
+        own.add(type("M", (), {"EXERCISES": [made("x.new"), made(second)]}), tmp_path / "m.py")
+    assert "x.new" not in own.exercises
+
+
 @pytest.mark.parametrize("text, message", [
     (None, "no folder of exercises"), ("x = 1\n", "holds no module with a list EXERCISES"),
     ("EXERCISES = [1]\n", "EXERCISES must hold Exercise, got int"),

@@ -47,13 +47,19 @@ class Own:
     def add(self, module, path):
         """Add a module's exercises to the registry."""
         new = list(getattr(module, "EXERCISES", ()))
+        taken = dict(self.exercises)
         for exercise in new:
             if not isinstance(exercise, Exercise):
                 raise ValueError(f"{path}: EXERCISES must hold Exercise, got {type(exercise).__name__}")
-            if exercise.id in self.exercises:
+            if exercise.id in taken:
                 raise ValueError(f"{path}: an exercise is called {exercise.id!r} already; rename this one")
             if fault := _fault(exercise, self.course):
                 raise ValueError(f"{path}: {exercise.id}: {fault}")
+            if same := next((e for e in taken.values() if (e.notebook, e.function) == (
+                    exercise.notebook, exercise.function)), None):
+                raise ValueError(f"{path}: {exercise.id}: {same.id} of the same notebook has the function "
+                                 f"{exercise.function} already; rename this one")
+            taken[exercise.id] = exercise
         for exercise in new:
             self.exercises[exercise.id] = exercise
             self.folders[exercise.notebook] = path.parent
