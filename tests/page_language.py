@@ -80,8 +80,11 @@ CALLS = [
     "m.digitize([0, 2.5, 3], [3, 2, 0], right=True)", "m.digitize([0, 2.5, 3], [3, 2, 0])",
     "m.clip([1, 5], a_min=2)", "m.searchsorted([3, 1, 2, 1], [3, 1, 2, 1, 5], side='right')",
     "m.sum([1, 2], initial=2.5)", "m.sum(7, axis=0)", "m.mean(7, axis=0)", "m.sum([[1, 2]], axis=m.int64(1))",
-    "m.sum([[1, 2]], axis=[0])", "m.triu([1, 2, 3])", "m.cosh([m.nan, 999])", "m.hypot(1e300, [1e300, m.nan])",
-    "m.concatenate([[1, 2], 3], axis=None)",
+    "m.sum([[1, 2]], axis=[0])", "m.triu([1, 2, 3])", "m.concatenate([[1, 2], 3], axis=None)",
+    "m.einsum('i,i->i', [2], [3, 4])", "str(m.array(1.0)), repr(m.array(1.0))",
+    "m.sum([1, -9], initial=2.5)",
+    "m.einsum('ij,j', [[1], [2]], [3, 4])", "m.cosh([m.nan, 999])", "m.hypot(1e300, [1e300, m.nan])",
+    "m.add.reduce([1, 2, 3], where=[True, False, False], initial=5)",
     "m.cumsum(m.zeros((0, 2)), axis=1)", "m.divide([1, 2], 2, out=m.zeros(2, int))", "m.nanmax([3, 1])",
     "m.array([1.5, m.nan]).astype(int)", "m.select([[True, False]], [1, 2])", "m.nanvar([1, m.nan, 4], ddof=1)",
     "m.linalg.inv([[1, 2, 3]])", "m.bincount([0.5])", "m.bincount(m.ones(1))", "m.histogram([1.0, m.nan])",
@@ -202,7 +205,17 @@ LANGUAGE = [
     "return c['x'], c.span(), str(c.groupdict()), str(c), "
     "[t.start() for t in re.finditer('a|b', 'xAyb', re.I)], re.subn('', '-', 'ab'), bool(re.search('^b', 'a'))",
     "return 'b' % m.int64(2), 'b%%' % [1], '%s' % [1]",
-    "return 'b' % 2",
+    "return 'b' % 2, list(a.flat)",
+    "a.flat[1] = 9\na[:, ::-1].flat[0] = 8\nreturn a, a.flat[2], [float(x) for x in a.flat], "
+    "'%(z)s %(b)d' % {'z': 1, 'b': 2}",
+    "return 'abc'.center(8, '*'), 'ab'.center(5), issubclass(bool, int), issubclass(float, (bool, str)), "
+    "f'{1234567.891:,.2f} {-0.5:,.1f} {999.0:,.0f}', str(KeyError('k')), str(ValueError('v'))",
+    "from functools import lru_cache\n@lru_cache(None)\ndef f(n, k=1):\n    return n * k\n"
+    "return f(2), f(n=3), f(2, k=4)",
+    "class A:\n    def __init__(self, x):\n        self.x = x\n    def __lt__(self, other):\n        return "
+    "self.x < other.x\nb, c = A(1), A(2)\nreturn max(b, c).x, c > b, sorted([c, b])[0].x, (c, 1) > (b, 2)",
+    "class A:\n    pass\nreturn A() > A()",
+    "x = 1.  # 1.\nreturn f'1. {x if x else 2.} {[1., 2][0]!r}|{3.:>4}', '2. \\' 3.', \"4.\", r'5.', x+1.",
     "s = 0\nfor i, (x, y) in enumerate(zip([1, 2], [3, 4]), start=1):\n    s += i * x * y\nelse:\n    s += 100\n"
     "return s",
     "try:\n    return [1][5]\nexcept (IndexError, KeyError) as e:\n    return str(e)",

@@ -79,7 +79,7 @@ class ndarray:
     size = property(lambda self: len(self._where))
     dtype = property(lambda self: DTYPES[self._kind])
     T = property(lambda self: self.transpose())
-    flat = property(lambda self: iter(self.ravel()))
+    flat = property(lambda self: self.ravel())
 
     def values(self):
         """All numbers, row by row, as a new list."""
@@ -186,6 +186,8 @@ class ndarray:
         self[...] = value
 
     def __str__(self):
+        if not self.shape:
+            return str(scalar(self.values()[0], self._kind))
         return array2string(self.values(), self.shape, self._kind)
 
     def __repr__(self):

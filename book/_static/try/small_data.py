@@ -24,7 +24,9 @@ def einsum(subscripts, *operands):
         if len(term) != a.ndim:
             raise ValueError("einstein sum subscripts string contains too many subscripts for operand")
         for letter, n in zip(term, a.shape):
-            if sizes.setdefault(letter, n) != n:
+            if sizes.get(letter, 1) == 1:
+                sizes[letter] = n
+            elif n not in (1, sizes[letter]):
                 raise ValueError("operands could not be broadcast together with remapped shapes")
     if not arrow:
         right = "".join(sorted([c for c in sizes if left.count(c) == 1]))
@@ -32,7 +34,8 @@ def einsum(subscripts, *operands):
     grid = {c: arange(sizes[c]).reshape([-1 if k == c else 1 for k in letters]) for c in letters}
     product = asarray(1)
     for term, a in zip(terms, arrays):
-        product = product * a[tuple([grid[c] for c in term])] if term else product * a
+        places = [grid[c] if n > 1 else grid[c] * 0 for c, n in zip(term, a.shape)]
+        product = product * a[tuple(places)] if term else product * a
     gone = tuple(range(len(right), len(letters)))
     return product.sum(axis=gone) if gone else product + 0  # as numpy adds: no -0.0
 

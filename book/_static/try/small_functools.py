@@ -24,10 +24,11 @@ def lru_cache(maxsize=128, typed=False):
 def cache(user_function):
     kept = {}
 
-    def call(*args):
-        if args not in kept:
-            kept[args] = user_function(*args)
-        return kept[args]
+    def call(*args, **named):
+        key = args, tuple(sorted(named.items()))
+        if key not in kept:
+            kept[key] = user_function(*args, **named)
+        return kept[key]
     return call
 
 

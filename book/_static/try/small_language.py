@@ -24,6 +24,7 @@ NATIVE = {"+": lambda a, b: a + b, "-": lambda a, b: a - b, "*": lambda a, b: a 
 WORDS = {"+": "add", "-": "sub", "*": "mul", "/": "truediv", "//": "floordiv", "%": "mod", "**": "pow",
          "@": "matmul", "&": "and", "|": "or", "^": "xor", "<<": "lshift", ">>": "rshift", "<": "lt", "<=": "le",
          ">": "gt", ">=": "ge", "==": "eq", "!=": "ne"}
+MIRRORED, PLAIN = {"<": ">", ">": "<", "<=": ">=", ">=": "<="}, (int, float, bool, str, list, tuple, type(None))
 FLAGS, MISSING = ("&", "|", "^"), object()
 SETS, VIEW = FLAGS + ("-", "<", "<=", ">", ">="), type({}.keys())
 IN_PLACE = {"|": "update", "&": "intersection_update", "-": "difference_update", "^": "symmetric_difference_update"}
@@ -50,6 +51,9 @@ def binary(op):
             result = special(a, b)
             if result is not MISSING:
                 return result
+        if op in MIRRORED and type(a) not in PLAIN and not hasattr(a, "__" + WORDS[op] + "__"):
+            if hasattr(b, "__" + WORDS[MIRRORED[op]] + "__"):
+                return NATIVE[MIRRORED[op]](b, a)
         if flags and isinstance(a, bool) and isinstance(b, bool):
             return bool(native(a, b))
         return native(a, b)
@@ -121,7 +125,7 @@ def filled(a, b):
     if isinstance(b, (dict, list, ndarray, generic)) and "%" not in a.replace("%%", ""):
         return a.replace("%%", "%")  # what has an index may stay unused
     if isinstance(b, dict):
-        return a % b
+        return a % {key: plain(value) for key, value in b.items()}  # a plain one is wanted
     return a % tuple(values)
 
 
@@ -200,11 +204,19 @@ def method(owner, name):
         return lambda *values, **named: formatted(owner, values, named)
     if name == "split" and isinstance(owner, str):
         return lambda sep=None, maxsplit=-1: owner.split(sep, maxsplit)
+    if name == "center" and isinstance(owner, str):
+        return lambda width, fillchar=" ": centered(owner, width, fillchar)
     if name == "fromkeys" and (owner is OrderedDict or isinstance(owner, dict)):
         return lambda iterable, value=None: OrderedDict([(key, value) for key in iterable])
     if name == "update" and isinstance(owner, dict):
         return lambda *pairs: owner.update(*[listed(p) for p in pairs])
     return getattr(owner, name)
+
+
+def centered(text, width, fill):
+    more = max(width - len(text), 0)
+    left = more // 2 + (more & width & 1)
+    return fill * left + text + fill * (more - left)
 
 
 def sort(values, how):
@@ -296,6 +308,10 @@ def number(kind):
     return made
 
 
+def is_subclass(kind, kinds):
+    return kind is bool and int in (kinds if isinstance(kinds, tuple) else (kinds,)) or issubclass(kind, kinds)
+
+
 def backwards(values):
     return iter(list(values)[::-1]) if isinstance(values, (dict, VIEW)) else reversed(values)
 
@@ -330,6 +346,6 @@ HELPERS.update({"_chain_": chain, "_update_": update, "_update_at_": update_at, 
                 "_slice_": slice_of, "_range_": lambda *ends: range(*[whole(x) for x in ends]),
                 "_dict_": lambda *pairs: OrderedDict(*[listed(p) for p in pairs])})
 BUILTINS = {"sum": total, "max": extreme("max", ">"), "min": extreme("min", "<"), "sorted": ordered,
-            "round": nearest, "divmod": divided, "pow": power, "isinstance": is_instance, "zip": strict_zip,
-            "reversed": backwards, "repr": shown, "dict": OrderedDict,
+            "round": nearest, "divmod": divided, "pow": power, "isinstance": is_instance, "issubclass": is_subclass,
+            "zip": strict_zip, "reversed": backwards, "repr": shown, "dict": OrderedDict,
             "format": lambda value, spec="": form(value, "", spec)}

@@ -41,6 +41,8 @@ def text(value=""):
     """str(value)"""
     if type(value) is float:
         return float_text(value)
+    if type(value) is KeyError and len(value.args) == 1:
+        return shown(value.args[0])
     return shown(value) if isinstance(value, (list, dict, set, frozenset)) or type(value) is tuple else str(value)
 
 
@@ -56,8 +58,8 @@ def shown(value):
         return "{" + ", ".join([shown(k) + ": " + shown(v) for k, v in value.items()]) + "}"
     if type(value) is set and len(value):
         return "{" + ", ".join([shown(v) for v in value]) + "}"
-    if isinstance(value, tuple) and hasattr(value, "_fields"):
-        return repr(value)
+    if isinstance(value, BaseException) and len(value.args) == 1:
+        return type(value).__name__ + "(" + shown(value.args[0]) + ")"
     return repr(value)
 
 
@@ -87,6 +89,12 @@ def form(value, how="", spec=""):
     if spec[-1] == "%" and type(value) is float and spec.split(".")[0] in ("%", "", "+"):
         how = spec[:-1] if "." in spec else spec[:-1] + ".6"
         return ("{:" + how + "f}").format(shortened(value * 100, how)) + "%"  # 100 times the float, as CPython
+    if "," in spec and isinstance(value, float):
+        if spec[0] != ",":
+            lack("`,` beside a width in a format is not in the page's Python")
+        whole, _, rest = form(abs(value), "", spec[1:]).partition(".")
+        parts = [whole[max(k - 3, 0):k] for k in range(len(whole), 0, -3)]
+        return ("-" if value < 0 else "") + ",".join(parts[::-1]) + ("." + rest if rest else "")
     if spec[-1] in "f%":
         value = shortened(value, spec[:-1], 2 * (spec[-1] == "%"))
     if not isinstance(value, (int, float, str, bool, complex)):

@@ -5,10 +5,13 @@
     "@": "matmul", "&": "and", "|": "or", "^": "xor", "<<": "lshift", ">>": "rshift",
     "<": "lt", "<=": "le", ">": "gt", ">=": "ge", "==": "eq", "!=": "ne"};
   const ORDER = ["<", "<=", ">", ">=", "==", "!=", "in", "not in", "is", "is not"];
-  const METHODS = ["sort", "format", "split", "fromkeys"]; // of lists, texts, dicts: MicroPython's differ
-  // 1. is a number of Python's, but not of the editor's grammar. Texts and comments are passed over.
-  const SHORT = new RegExp(String.raw`"""[^]*?"""|'''[^]*?'''|"(?:\\[^]|[^"\\\n])*"|'(?:\\[^]|[^'\\\n])*'|#.*`
-    + String.raw`|(?<![\w.])(\d[\d_]*)\.(?![\w.])`, "g");
+  const METHODS = ["sort", "format", "split", "center", "fromkeys"]; // MicroPython's differ
+  // 1. is a number of Python's, not of the editor's grammar. Texts and comments stay, but for {1.} of an f-string.
+  const BARE = /(?<![\w.])(\d[\d_]*)\.(?![\w.])/g, FIELD = /\{[^{}]*\}/g;
+  const SHORT = new RegExp(String.raw`(?<!\w)[a-zA-Z]{0,2}(?:"""[^]*?"""|'''[^]*?'''|"(?:\\[^]|[^"\\\n])*"`
+    + String.raw`|'(?:\\[^]|[^'\\\n])*')|#.*|${BARE.source}`, "g");
+  const whole = (all, digits) => digits ? `${digits}.0`
+    : /^\w*f/i.test(all) ? all.replace(FIELD, (part) => part.replace(BARE, "$1.0")) : all;
   const GROUPS = {ArrayExpression: "list", TupleExpression: "tuple", SetExpression: "set"};
 
   class Translator {
@@ -199,8 +202,6 @@
       });
     }
 
-    ForStatement(node) { return this.loop(node); }
-
     DeleteStatement(node) { return this.pieces(node, (child) => this.target(child)); }
 
     TypeDef(node) { return this.raw(node); }
@@ -293,8 +294,8 @@
   }
 
   for (const name in GROUPS) Translator.prototype[name] = Translator.prototype.group;
-  for (const name of ["Comprehension", "ArrayComprehension", "SetComprehension"]) {
-    Translator.prototype[`${name}Expression`] = Translator.prototype.loop;
+  for (const name of ["For", "Comprehension", "ArrayComprehension", "SetComprehension"]) {
+    Translator.prototype[name + (name === "For" ? "Statement" : "Expression")] = Translator.prototype.loop;
   }
 
   function children(node) {
@@ -310,7 +311,7 @@
 
   // {text, lacks, broken}: broken where the source is no Python; then it is left as it is.
   function translated(source) {
-    const translator = new Translator(source.replace(SHORT, (all, digits) => digits ? `${digits}.0` : all));
+    const translator = new Translator(source.replace(SHORT, whole));
     if (translator.broken) return {text: source, lacks: [], broken: true};
     return {text: translator.emit(translator.tree), lacks: translator.lacks, broken: false};
   }
