@@ -91,6 +91,19 @@ OTHER_CALLS = {  # what makes memory that no limit counts, leads outside, or rea
     "memory of others": "confine.call('process_vm_readv', os.getpid(), None, 0, None, 0, 0); print('MADE')",
     "limits of others": "import resource; resource.prlimit(os.getppid(), resource.RLIMIT_CORE); print('MADE')",
     "an attribute": "os.setxattr('/usr', 'user.x', b'x'); print('MADE')",
+    "no attribute": "os.removexattr('/usr', 'user.x'); print('MADE')",
+    "a mode": "os.chmod('{outside}', 0o600); print('MADE')",
+    "a mode by descriptor": "os.fchmod(0, 0o600); print('MADE')",
+    "a mode in a folder": "confine.call('fchmodat', -100, b'{outside}', 0o600, 0); print('MADE')",
+    "an owner": "os.chown('{outside}', -1, -1); print('MADE')",
+    "an owner by descriptor": "os.fchown(0, -1, -1); print('MADE')",
+    "an owner of a link": "os.lchown('{outside}', -1, -1); print('MADE')",
+    "times": "os.utime('{outside}'); print('MADE')",
+    "times that are given": "os.utime('{outside}', (1, 1)); print('MADE')",
+    "times by descriptor": "os.utime(0); print('MADE')",
+    "times by an old call": "confine.call('utimes', b'{outside}', None); print('MADE')",
+    "flags of a file": "import fcntl; fcntl.ioctl(os.open('/usr', 0), 0x80086601, bytes(8)); print('MADE')",
+    "priority of others": "os.getpriority(os.PRIO_PROCESS, os.getppid()); print('MADE')",
     "watches": "confine.call('inotify_init1', 0); print('MADE')",
 }
 
@@ -98,12 +111,17 @@ OTHER_CALLS = {  # what makes memory that no limit counts, leads outside, or rea
 @needs_landlock
 @needs_seccomp
 @pytest.mark.parametrize("name", OTHER_CALLS)
-def test_a_call_that_is_not_on_the_list_fails(name):
-    assert confined(OTHER_CALLS[name], calls=True) == "PermissionError"
+def test_a_call_that_is_not_on_the_list_fails(name, tmp_path):
+    (outside := tmp_path / "outside").write_text("text")
+    assert confined(OTHER_CALLS[name].replace("{outside}", str(outside)), calls=True) == "PermissionError"
 
 
-def test_a_call_younger_than_the_list_is_unknown_so_that_libraries_do_without():
-    assert confined("confine.call('syscall', 425, 1, 0); print('MADE')", calls=True) == "OSError"  # io_uring_setup
+@pytest.mark.parametrize("call", [
+    "425, 1, 0",  # io_uring_setup
+    "434, os.getppid(), 0",  # pidfd_open
+    "452, -100, b'/usr', 0o755, 0"])  # fchmodat2
+def test_a_call_younger_than_the_list_is_unknown_so_that_libraries_do_without(call):
+    assert confined(f"confine.call('syscall', {call}); print('MADE')", calls=True) == "OSError"
 
 
 @needs_landlock
@@ -118,7 +136,13 @@ def test_a_call_younger_than_the_list_is_unknown_so_that_libraries_do_without():
     ("import multiprocessing as m; print(m.get_context('fork').Pool(2).map(abs, [-1, -2]))", "[1, 2]"),
     ("import resource; resource.setrlimit(resource.RLIMIT_CORE, (0, 0)); print(resource.getrlimit(4))", "(0, 0)"),
     ("import fcntl, tempfile; print(fcntl.lockf(tempfile.TemporaryFile(), fcntl.LOCK_EX))", "None"),
+    ("import shutil; print(shutil.copy('/usr/bin/env', '{inside}/env'))", "{inside}/env"),
     ("import shutil; print(shutil.copy2('/usr/bin/env', '{inside}/env'))", "{inside}/env"),
+    ("import shutil; os.mkdir('{inside}/a'); print(shutil.copytree('{inside}/a', '{inside}/b'))", "{inside}/b"),
+    ("import pathlib; p = pathlib.Path('{inside}/a'); p.touch(); p.touch(); print(p.exists())", "True"),
+    ("import tempfile; d = tempfile.TemporaryDirectory(); d.cleanup(); print(os.path.exists(d.name))", "False"),
+    ("print(os.getpriority(os.PRIO_PROCESS, 0) == os.nice(0))", "True"),
+    ("print(os.isatty(1), os.set_inheritable(1, False), os.set_blocking(1, True))", "False None None"),
     ("import uuid, getpass, platform, numpy; print(numpy.ones(3).sum())", "3.0")])
 def test_honest_code_does_not_miss_the_others(program, said, tmp_path):
     shown, inside = confined(program.format(inside=tmp_path), {str(tmp_path): confine.ALL, "/dev/shm": confine.ALL,
@@ -245,6 +269,32 @@ def test_full_marks_fit_within_every_limit(kind):
     assert grade(*kind, notebook(ANSWERS)).points == sum(get(i).points for i in ANSWERS)
 
 
+HONEST = """
+import os, shutil, subprocess, tempfile
+import matplotlib.pyplot as plt
+import numpy as np
+with tempfile.TemporaryDirectory() as folder:
+    np.save(f"{folder}/a.npy", np.ones(3))
+    plt.plot(np.load(shutil.copy(f"{folder}/a.npy", f"{folder}/b.npy")))
+    plt.savefig(f"{folder}/a.png")
+    shutil.copytree(folder, f"{folder}/copy")
+    shutil.move(f"{folder}/copy", f"{folder}/moved")
+    shutil.make_archive(f"{folder}/all", "gztar", f"{folder}/moved")
+    shutil.unpack_archive(f"{folder}/all.tar.gz", f"{folder}/again")
+    found = sorted(os.listdir(f"{folder}/again"))
+    if shutil.which("cp"): subprocess.run(["cp", f"{folder}/a.png", f"{folder}/c.png"], check=True)
+    import torch
+    torch.save(torch.ones(2), f"{folder}/a.pt")
+    found.append(torch.load(f"{folder}/a.pt").sum().item())
+def gae_recursion(*a): raise ValueError(str(found))
+"""
+
+
+def test_an_honest_notebook_may_draw_save_and_copy(kind):
+    lines = grade(*kind, notebook({}, HONEST)).exercises["gae.recursion"].lines
+    assert "['a.npy', 'a.png', 'b.npy', 2.0]" in str(lines), lines
+
+
 def test_starting_again_counts_as_the_learners_time():
     """Forty cells that end their process, each of which costs a new sandbox."""
     try:
@@ -332,6 +382,33 @@ def test_files_without_end_in_a_container_end_the_submission(monkeypatch):
         cell = f"import os, time\nhome = os.environ['HOME']\n{line}\ntime.sleep(3)"
         found = grade("container", False, notebook({"gae.targets": ANSWERS["gae.targets"]}, cell))
         assert (found.status, found.points) == ("crashed", 2), found
+
+
+def test_without_the_copy_of_the_package_no_sandbox_starts(tmp_path):
+    """It must not come from the grader's own library, which knows the answers."""
+    (tmp_path / "coursekit").mkdir()
+    for folder in (tmp_path, tmp_path / "coursekit"):
+        box = sandbox.Sandbox("container", False, folder)
+        with pytest.raises(sandbox.GraderError, match="the copy of the package .* can't be read"):
+            box.open()
+
+
+def test_in_a_sandbox_the_package_is_the_copy_whatever_the_paths_say(kind):
+    cell = ("import importlib, sys\nfor name in [n for n in sys.modules if n.startswith('coursekit')]:\n"
+            f"    del sys.modules[name]\nsys.path.insert(0, {str(package.SOURCE.parent)!r})\n"
+            "from coursekit import advantages\nplace = advantages.__file__\n"
+            "def gae_recursion(*a): raise ValueError(place)")
+    lines = grade(*kind, notebook({}, cell)).exercises["gae.recursion"].lines
+    assert "coursekit/advantages.py" in str(lines) and str(package.SOURCE) not in str(lines), lines
+
+
+def test_folders_that_nobody_may_read_are_removed_too():
+    program = ("import os, sys; from coursekit.autograder import package\nos.getuid() or os.setuid(65534)\n"
+               "folder = package.copy(frozenset()); print(folder)\n"
+               "for place in ('coursekit/autograder', 'coursekit', '.'): (folder / place).chmod(0)")
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 0 and done.stdout, done.stderr
+    assert not os.path.exists(done.stdout.strip())
 
 
 def test_a_user_of_a_sandbox_is_nobody_elses(monkeypatch):

@@ -431,6 +431,54 @@ import shutil
 for place in ("/coursekit", "/tmp", "{home}", "{course}", "{shared}", "/dev/shm"):
     shutil.rmtree(place, ignore_errors=True)
 result = "removed" """,
+    "changes modes": """
+import coursekit, os
+said = []
+for path in (coursekit.__file__, os.path.dirname(coursekit.__path__[0]), "{home}", "{course}", os.environ["HOME"]):
+    try: os.chmod(path, os.stat(path).st_mode & 0o7777); said.append("CHANGED " + path)
+    except OSError as error: said.append(error.errno)
+result = str(said)""",
+    "changes times": """
+import coursekit, os
+said = []
+for path in (coursekit.__file__, "{home}", "{course}", os.environ["HOME"], "/dev/null"):
+    try: os.utime(path); said.append("CHANGED " + path)
+    except OSError as error: said.append(error.errno)
+result = str(said)""",
+    "changes owners": """
+import coursekit, os
+said = []
+for path in (coursekit.__file__, "{home}", "{course}", os.environ["HOME"], "/dev/null"):
+    try: os.chown(path, os.getuid(), os.getgid()); said.append("CHANGED " + path)
+    except OSError as error: said.append(error.errno)
+result = str(said)""",
+    "changes flags of files": """
+import coursekit, fcntl, os, struct
+said = []
+for path in (coursekit.__file__, os.environ["HOME"]):
+    try:
+        flags = fcntl.ioctl(os.open(path, os.O_RDONLY), 0x80086601, bytes(8))
+        fcntl.ioctl(os.open(path, os.O_RDONLY), 0x40086602, flags)
+        said.append("CHANGED " + path)
+    except OSError as error: said.append(error.errno)
+result = str(said)""",
+    "closes the package for the next": """
+import coursekit, os
+if coursekit.__file__.startswith(("/tmp", "/coursekit")):
+    try:
+        os.chmod(os.path.dirname(coursekit.__path__[0]), 0)
+        os._exit(0)
+    except OSError as error: result = repr(error)
+else: result = "STOLEN" """,
+    "leads the next to another package": """
+import coursekit, os, sys
+said = []
+root = os.path.dirname(coursekit.__path__[0])
+for act in (lambda: os.rename(root, root + "-98765"), lambda: os.rename(coursekit.__path__[0], root + "/98765"),
+            lambda: os.mkdir(root + "/numpy")):
+    try: act(); said.append("WRITTEN")
+    except OSError as error: said.append(error.errno)
+result = str(said)""",
     "fills /tmp": """
 try:
     for k in range(100): open(f"/tmp/{k}", "wb").write(b"x" * 5_000_000)
@@ -712,10 +760,19 @@ for pid in {os.getppid(), 1} - {os.getpid(), 0}:
 result = "LIMITS" if found else "refused" """,
     "priority over others": """
 import ctypes, os
-before = os.getpriority(os.PRIO_PROCESS, os.getppid()) if os.getppid() else 0
-ctypes.CDLL(None).setpriority(2, 0, 19)
-after = os.getpriority(os.PRIO_PROCESS, os.getppid()) if os.getppid() else 0
-result = "RENICED" if after != before else "nothing" """,
+try:
+    before = os.getpriority(os.PRIO_PROCESS, os.getppid()) if os.getppid() else 0
+    ctypes.CDLL(None).setpriority(2, 0, 19)
+    after = os.getpriority(os.PRIO_PROCESS, os.getppid()) if os.getppid() else 0
+    result = "RENICED" if after != before else "nothing"
+except OSError as error: result = repr(error)""",
+    "asks about the grader": """
+import os
+said = []
+for ask in (lambda: os.pidfd_open(os.getppid() or 1), lambda: os.getpriority(os.PRIO_PROCESS, os.getppid() or 1)):
+    try: ask(); said.append("ANSWERED")
+    except OSError as error: said.append(error.errno)
+result = str(said)""",
     "a dozen that take the processor": """
 import os
 for _ in range(12):

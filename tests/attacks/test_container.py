@@ -65,7 +65,8 @@ def assert_isolated(folder):
     assert "reached []" in str(found.exercises["gae.best_lambda"].lines), found
 
 
-FRESH = [*KERNEL, "traces the server", "reads other processes", "kills everybody"]
+FRESH = [*KERNEL, "traces the server", "reads other processes", "kills everybody", "changes modes", "changes times",
+         "changes owners", "changes flags of files"]
 
 
 @pytest.fixture(scope="module", params=["a user of its own", "the grader's own user", "a fresh sandbox each"])
@@ -123,7 +124,7 @@ def test_every_attack_was_tried_and_got_nothing(contained):
     said = {attack: result_of(record) for attack, record in contained[0].items() if attack not in ENDS_SOONER}
     words = ("STOLEN", "WRITTEN", "CONNECTED", "ESCAPED", "TRACED", "FILLED", "ALLOCATED", "UNLIMITED", "RAISED",
              "MEMFD", "SEGMENT", "SHARED", "ZERO", "SEMAPHORES", "MESSAGES", "NOTED", "QUEUE", "SPLICED", "BUFFERS",
-             "NESTED", "LOCKED", "INODES", "MOUNTED", "OPEN", "LIMITS", "RENICED")
+             "NESTED", "LOCKED", "INODES", "MOUNTED", "OPEN", "LIMITS", "RENICED", "CHANGED", "ANSWERED")
     assert {a: s for a, s in said.items() if not s or s == "None" or any(w in s for w in words)} == {}
 
 

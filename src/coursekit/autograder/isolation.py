@@ -169,7 +169,7 @@ def describe(kind: str, forks: bool = False) -> str:
 
 def holds_in_container() -> bool:
     """Whether a submission could neither read the answers nor end the grader."""
-    return confine.landlock() >= (1 if os.getuid() == 0 else 6)
+    return confine.landlock() >= (1 if os.getuid() == 0 else 6) and confine.platform.machine() in confine.MACHINES
 
 
 def in_container() -> bool:

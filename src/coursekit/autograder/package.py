@@ -10,8 +10,10 @@ from __future__ import annotations
 import ast
 import atexit
 import compileall
+import contextlib
 import functools
 import hashlib
+import os
 import re
 import shutil
 import tempfile
@@ -137,7 +139,7 @@ def _names_used(tree: ast.AST) -> set[str]:
 def copy(names: frozenset[str], fonts: bool = False) -> Path:
     """A folder that holds the copy, in which the functions `names` refuse; it goes when the process ends."""
     folder = Path(tempfile.mkdtemp(prefix="coursekit-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    atexit.register(remove, folder)
     folder.chmod(0o755)
     target = folder / "coursekit"
     for part in ("autograder", "checkpoints"):
@@ -156,6 +158,18 @@ def copy(names: frozenset[str], fonts: bool = False) -> Path:
             shutil.copy(cache, folder / "fonts")
     compileall.compile_dir(target, quiet=2)
     return folder
+
+
+def remove(folder: str | Path) -> None:
+    """Remove a folder with all that it holds, even folders that their owner may not list."""
+    with contextlib.suppress(OSError):
+        os.chmod(folder, 0o700)
+    for parent, inner, _ in os.walk(folder):
+        for place in (os.path.join(parent, name) for name in inner):
+            if not os.path.islink(place):
+                with contextlib.suppress(OSError):
+                    os.chmod(place, 0o700)
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _refusing(text: str, functions: Collection[str], module: str) -> str:
