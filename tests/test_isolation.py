@@ -93,7 +93,7 @@ OTHER_CALLS = {  # what makes memory that no limit counts, leads outside, or rea
     "an attribute": "os.setxattr('/usr', 'user.x', b'x'); print('MADE')",
     "no attribute": "os.removexattr('/usr', 'user.x'); print('MADE')",
     "a mode": "os.chmod('{outside}', 0o600); print('MADE')",
-    "a mode by descriptor": "os.fchmod(0, 0o600); print('MADE')",
+    "a mode by descriptor": "os.fchmod(0, 0o666); print('MADE')",
     "a mode in a folder": "confine.call('fchmodat', -100, b'{outside}', 0o600, 0); print('MADE')",
     "an owner": "os.chown('{outside}', -1, -1); print('MADE')",
     "an owner by descriptor": "os.fchown(0, -1, -1); print('MADE')",
