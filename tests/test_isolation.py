@@ -150,6 +150,17 @@ def test_honest_code_does_not_miss_the_others(program, said, tmp_path):
     assert shown == said.format(inside=inside)
 
 
+@needs_landlock
+@needs_seccomp
+@pytest.mark.parametrize("program, said", [
+    ("os.mkdir('{inside}/a', 0o300); print('MADE')", "PermissionError"),
+    ("os.mkdir('a', 0, dir_fd=os.open('{inside}', 0)); print('MADE')", "PermissionError"),
+    ("os.umask(0o777); os.mkdir('{inside}/a'); print(oct(os.stat('{inside}/a').st_mode & 0o700))", "0o700")])
+def test_a_folder_is_always_open_to_its_owner_so_that_what_it_holds_can_be_counted(program, said, tmp_path):
+    """In a container that is the grader's own user, who measures a private home and removes it."""
+    assert confined(program.format(inside=tmp_path), {str(tmp_path): confine.ALL}, calls=True) == said
+
+
 def test_the_memory_of_a_sandbox_is_that_of_its_group_and_of_all_that_they_started():
     table = {pid: memory_watch.Process(parent, 0, group, 1, held) for pid, parent, group, held in (
         (1, 0, 1, 1), (10, 1, 10, 2), (11, 10, 10, 4), (12, 11, 12, 8), (13, 1, 10, 16), (14, 13, 14, 32),
