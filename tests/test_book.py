@@ -31,7 +31,7 @@ ROOT = BOOK.parent
 def html(tmp_path_factory):
     """A clean build of the tracked files, far from this checkout's cache, with what requirements.txt installs."""
     copy = tmp_path_factory.mktemp("book")
-    for name in ("_config.yml", "_toc.yml", "benchmarks", "book", "experiments", "src", "tests"):
+    for name in ("CONTRIBUTING.md", "_config.yml", "_toc.yml", "benchmarks", "book", "experiments", "src", "tests"):
         source = ROOT / name
         if source.is_dir():
             shutil.copytree(source, copy / name, ignore=shutil.ignore_patterns(".ipynb_checkpoints", "__pycache__"))
