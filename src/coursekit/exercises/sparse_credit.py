@@ -429,9 +429,9 @@ CULPRIT = Exercise(
     id="credit.responsible", notebook=NOTEBOOK, title="Which token did it?",
     function="responsible_token", points=2, difficulty="medium", minutes=8,
     task="""`values`, `(T,)`, floats or ints, T ≥ 1, is what a critic expected of a reply before each of its T
-tokens (γ = 1), `score` what the finished reply got; no other reward was given. Return the index, counted from 0, of
-the token that changed the expectation most, up or down: the one with the largest advantage in size at λ = 0. Where
-several changed it equally, return the first of them.""",
+tokens (γ = 1), and `score` is what the finished reply got; there was no other reward. Return the index, counted
+from 0, of the token that changed the expectation most, up or down: the one with the largest advantage in size at
+λ = 0. Where several changed it equally, return the first of them.""",
     hints=("Token t changes the expectation from values[t] to values[t + 1]. And the last token?",
            "After the last token the score itself is known. And may the largest change be a fall?"),
     cases=_culprit_cases,
