@@ -1,5 +1,6 @@
 """Two processes do what one does: the same replies, the same updates, to rounding."""
 
+import os
 import subprocess
 import sys
 import time
@@ -90,6 +91,17 @@ def test_ranks_that_are_busy_when_one_is_killed_say_so_each(tmp_path):
     assert {line.split(":")[1] for line in said} == {" rank 0", " rank 2"} and len(said) == 2, errors[-2000:]
     assert all("saved after update 5" in line for line in said)
     assert time.perf_counter() - start < 60  # they don't finish their work
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="pipes of packets are Linux's")
+def test_a_line_is_one_write_so_that_those_of_several_ranks_do_not_mix():
+    """torchrun starts Python with -u; a pipe of packets shows each write."""
+    source, sink = os.pipe2(os.O_DIRECT)
+    program = "from coursekit.commands.common import complain; complain('first'); complain('second')"
+    subprocess.run([sys.executable, "-u", "-c", program], stderr=sink, check=True)
+    os.close(sink)
+    with open(source, "rb", buffering=0) as pipe:
+        assert [pipe.read(4096), pipe.read(4096)] == [b"coursekit: first\n", b"coursekit: second\n"]
 
 
 @pytest.mark.parametrize("rank, lines", [("0", 1), ("1", 0)])

@@ -21,8 +21,14 @@ NOTHING_SAVED = "nothing was saved; start it again"  # after Ctrl-C, where --res
 def complain(message, status=2):
     """One line on stderr; returns the exit status. Of what all processes under torchrun say, the first one's."""
     if os.environ.get("RANK", "0") == "0":
-        print(f"coursekit: {message}", file=sys.stderr)
+        say(message)
     return status
+
+
+def say(message):
+    """A line of the command's on stderr, in one write: torchrun starts Python unbuffered, so that print would write
+    line and line break apart, and lines of several processes would mix."""
+    sys.stderr.write(f"coursekit: {message}\n")
 
 
 def at_least(least, most=math.inf, kind=int):

@@ -13,6 +13,7 @@ from coursekit.commands.common import (
     check_resume,
     need,
     resumable,
+    say,
     target_files,
 )
 
@@ -142,7 +143,7 @@ def _leave(out, saved):
     if saved:
         advice = f"`--resume` goes on from {out}, saved after update {saved[-1]}"
     try:
-        print(f"coursekit: rank {os.environ['RANK']}: {GONE}; {advice}", file=sys.stderr)
+        say(f"rank {os.environ['RANK']}: {GONE}; {advice}")
         sys.stdout.flush()
     finally:
         os._exit(1)
