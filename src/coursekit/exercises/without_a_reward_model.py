@@ -1,6 +1,8 @@
 """Exercises of chapter 7: the reward inside a policy and the losses made of it, then what else may stand in for a
 reward model (several of them, a program that checks), old replies, and how to pay for progress."""
 
+import re
+
 import numpy as np
 
 from coursekit.exercises.base import Case, Choice, Exercise, Slot, varied
@@ -199,7 +201,7 @@ WEIGHT = Exercise(
     task="""The same five arguments. Return the gradient of the mean DPO loss with respect to `chosen`, `(N,)`. Here
 too log-ratios may be thousands of nats.""",
     hints=("How large is the push for a pair that the implicit reward already orders rightly?",
-           "The slope of −log σ(d) is −σ(−d). The chain rule brings β, the mean 1/N."),
+           "The slope of −log σ(d) is −σ(−d). The chain rule adds a factor β, and the mean a factor 1/N."),
     cases=_pair_cases,
     reference=lambda c, r, rc, rr, beta: -beta / len(c) * (1 - np.tanh(beta * ((c - rc) - (r - rr)) / 2)) / 2,
     compose=lambda g, lead, unit, slope, sign, share: (
@@ -402,9 +404,9 @@ def _reply_cases(seed):
 
 
 def _by_pieces(reply, remedy):
-    """Another program than _promises: every possible promise is looked up among the sentences."""
-    made = [(r, t) for s in _sentences(reply) for r in REMEDIES for t in TIMES if s == f"we will {r} it {t}"]
-    return float(len(made) == 1 and made[0][0] == remedy)
+    """Another program than _promises: a pattern for each sentence."""
+    made = [re.fullmatch(rf"we will (\S+) it ({'|'.join(TIMES)})", sentence) for sentence in _sentences(reply)]
+    return float([promise[1] for promise in made if promise] == [remedy])
 
 
 _COMPLETE = "Must a promise be complete?"
@@ -413,8 +415,8 @@ VERIFY = Exercise(
     id="direct.verify", notebook=NOTEBOOK, title="A check that cannot be persuaded", function="verified",
     points=2, difficulty="medium", minutes=12,
     task="""The sentences of a `reply` are separated by `" . "`. A promise is a sentence of exactly five words,
-`we will REMEDY it TIME`, where TIME is one of `today`, `tomorrow`, `soon`, `someday`. Return 1.0 if the reply makes
-exactly one promise and its REMEDY is `remedy`, else 0.0.""",
+`we will REMEDY it TIME`, where REMEDY is any one word and TIME is one of `today`, `tomorrow`, `soon`, `someday`.
+Return 1.0 if the reply makes exactly one promise and its REMEDY is `remedy`, else 0.0.""",
     hints=("Split the reply into sentences, and each sentence into words. Which places are fixed?",
            "Collect the remedies of all promises in a list: what must the list equal?"),
     cases=_reply_cases, reference=_by_pieces, refuses=("direct.verified", "helpdesk.features"),
@@ -492,10 +494,10 @@ STALE = Exercise(
     function="reweighted", points=2, difficulty="medium", minutes=10,
     task="""Some systems, such as IMPALA, weight old data by a ratio up to a cap. The cap limits how much a single
 token counts, not how far the policy moves, so it does not replace PPO's clip. Here an older policy wrote the
-replies. It gave the tokens `sampler_logprobs`, the policy in training gives them `logprobs`, `(B, R)` each. Return
-the `advantages`, `(B, R)`, each multiplied by min(ρ, cap), where ρ is the token's probability under the policy in
-training over that under the policy that wrote it; 0 where `mask` is False. What is given at padding may be
-anything, even NaN.""",
+replies. `sampler_logprobs` are the tokens' log-probabilities under that policy, `logprobs` those under the policy
+in training, `(B, R)` each. Return the `advantages`, `(B, R)`, each multiplied by min(ρ, cap), where ρ is the
+token's probability under the policy in training over that under the policy that wrote it; 0 where `mask` is False.
+What is given at padding may be anything, even NaN.""",
     hints=("ρ is the exponential of a difference. Whose log-probability comes first?",
            "Only the ratio is capped, from above; the advantage keeps its sign."),
     cases=_stale_cases,
