@@ -19,7 +19,7 @@ help:
 	@echo "make test-browser  open every page in a browser: formulas, images, sliders, exercises, keyboard, accessibility"
 	@echo "make pdf    print the whole book into _build/coursekit.pdf (needs chromium)"
 	@echo "make slow   remake the shipped models and compare them with the committed measures"
-	@echo "make experiments  remake the measured results of chapters 3 and 5 that are missing or stale (see experiments/README.md)"
+	@echo "make experiments  remake the measured results of chapters 3 and 5 to 7 that are missing or stale (see experiments/README.md)"
 	@echo "make lab    open the notebooks in JupyterLab"
 	@echo "make serve  serve the built book at http://localhost:$(PORT)"
 	@echo "make clean  remove what was built (not .venv)"
