@@ -107,7 +107,7 @@ def compare(rounds, count, only=""):
 
 
 def grow(count):
-    for size in (count // 10, count // 3, count):
+    for size in (count // 4, count // 2, count):
         with tempfile.TemporaryDirectory() as place:
             expected = make(Path(place), "import numpy as np", size)
             seconds, points = grade(Path(place), "-j", "2")
