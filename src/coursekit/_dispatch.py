@@ -1,4 +1,7 @@
-"""Which loop does the work of `advantages.gae`. The size of the arrays alone decides; `_scans` has the table."""
+"""Which loop does the work of `advantages.gae`.
+
+The size of the arrays alone decides; `_scans` has the table.
+"""
 
 from functools import cache
 
@@ -13,10 +16,12 @@ OUTSIDE = 2**20
 
 
 def fused_gae(rewards):
-    """The function that does the work of `advantages.gae` for a large numpy array, or None for its own two lines.
+    """The function that does the work of `advantages.gae` for a large numpy array.
 
-    It is the compiled kernel, if numba is installed. The size alone decides, although loading the kernel takes half
-    a second: so the same call gives the same digits whatever was called before.
+    None where `gae` does it in two lines of its own. Otherwise it is the compiled
+    kernel, if numba is installed. The size alone decides, although loading the kernel
+    takes half a second: so the same call gives the same digits whatever was called
+    before.
     """
     if not isinstance(rewards, np.ndarray) or rewards.size < COMPILED:
         return None
@@ -28,6 +33,7 @@ def fused_gae(rewards):
 def _kernel():
     try:
         from coursekit import _kernels
-    except (ImportError, OSError, RuntimeError):  # no numba, one too old for this numpy, or no place for its cache
+    except (ImportError, OSError, RuntimeError):
+        # no numba, one too old for this numpy, or no place for its cache
         return None
     return _kernels.gae
