@@ -1,7 +1,7 @@
 """`advantages.gae` compiled, for numpy: the extra `fast`.
 
-One pass over memory as it lies, one thread; compiled code is kept beside this file. tests/test_scans.py says that
-it computes what `advantages.gae_by_recursion` does.
+One pass over memory as it lies, one thread; compiled code is kept beside this file.
+tests/test_scans.py says that it computes what `advantages.gae_by_recursion` does.
 """
 
 import numpy as np
@@ -13,29 +13,38 @@ TILE = 512  # steps of one row whose TD errors are computed together
 
 
 def gae(rewards, values, next_values, terminated, truncated, gamma, factor):
-    """(..., T) advantages in the memory order of `rewards`. Arguments as `advantages.gae`, checked; factor = γλ."""
+    """(..., T) advantages in the memory order of `rewards`.
+
+    Arguments as `advantages.gae`, checked; factor = γλ.
+    """
     order, width = memory_order(rewards)
     given = rewards, values, next_values, terminated, truncated
-    given = [np.ascontiguousarray(x.transpose(order)) for x in given]  # may be the caller's: read only
+    # these may be the caller's own memory: they are only read
+    given = [np.ascontiguousarray(x.transpose(order)) for x in given]
     result = np.empty_like(given[0])
     shape = -1, rewards.shape[-1] * width
+    rows = [x.reshape(shape) for x in given]
+    out = result.reshape(shape)
     number = rewards.dtype.type
-    arguments = *(x.reshape(shape) for x in given), number(gamma), number(factor), result.reshape(shape)
+    gamma, factor = number(gamma), number(factor)
     if width == 1:
-        _in_rows(*arguments)
+        _in_rows(*rows, gamma, factor, out)
     else:
-        _in_steps(*arguments, width)
+        _in_steps(*rows, gamma, factor, out, width)
     return result.transpose(np.argsort(order))
 
 
 @njit(cache=True, error_model="numpy")
-def _in_steps(rewards, values, next_values, terminated, truncated, gamma, factor, advantages, width):
+def _in_steps(
+        rewards, values, next_values, terminated, truncated,
+        gamma, factor, advantages, width):
     """(B, T·width), a step is `width` numbers in a row."""
     zero = gamma - gamma  # in gamma's type
-    size, width = np.uint64(rewards.shape[1]), np.uint64(width)  # unsigned: no test for a negative index
+    # unsigned numbers need no test for a negative index
+    size, width = np.uint64(rewards.shape[1]), np.uint64(width)
     for b in range(len(rewards)):
-        r, v, after, died, cut, out = (
-            rewards[b], values[b], next_values[b], terminated[b], truncated[b], advantages[b])
+        r, v, after = rewards[b], values[b], next_values[b]
+        died, cut, out = terminated[b], truncated[b], advantages[b]
         for i in range(size - width, size):
             out[i] = r[i] + (zero if died[i] else gamma * after[i]) - v[i]
         start = size - width
@@ -52,11 +61,14 @@ def _in_steps(rewards, values, next_values, terminated, truncated, gamma, factor
 
 
 @njit(cache=True, error_model="numpy")
-def _in_rows(rewards, values, next_values, terminated, truncated, gamma, factor, advantages):
+def _in_rows(
+        rewards, values, next_values, terminated, truncated,
+        gamma, factor, advantages):
     """(N, T), a row is T numbers in time.
 
-    Each step waits for the one after it. So four steps are taken at a time: first their sums without what follows,
-    which need not wait, then what follows times the product of the weights.
+    Each step waits for the one after it. So four steps are taken at a time: first their
+    sums without what follows, which need not wait, then what follows times the product
+    of the weights.
     """
     zero = gamma - gamma  # in gamma's type
     x, w = np.zeros(TILE, rewards.dtype), np.zeros(TILE, rewards.dtype)
