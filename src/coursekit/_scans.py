@@ -2,9 +2,10 @@
 
     y_t = x_t + factor·[not ended_t]·y_{t+1}
 
-Written out (`advantages.gae_by_recursion`) this costs one round of Python for every t, which is much where a step
-holds few numbers. What is done instead depends on how the array lies in memory. The last column says how many
-times faster `gae` is than `gae_by_recursion` (float32, arrays (N, T), `python benchmarks/gae.py --strategies`):
+Written out (`advantages.gae_by_recursion`) this costs one round of Python for every t,
+which is much where a step holds few numbers. What is done instead depends on how the
+array lies in memory. The last column says how many times faster `gae` is than
+`gae_by_recursion` (float32, arrays (N, T), `python benchmarks/gae.py --strategies`):
 
     loop                  where                                               times faster
     doubling in blocks    numpy, where none of the others suits               1 at (1, 5), 9 at (8, 128),
@@ -15,26 +16,33 @@ times faster `gae` is than `gae_by_recursion` (float32, arrays (N, T), `python b
     compiled              numpy with numba, from 2¹⁷ elements                 5 to 14
     doubling              torch where gradients flow; blocks that hold NaN    2 to 7
 
-Doubling needs log2(T) rounds: after a round with shift s, y_t holds the first 2s terms of its sum. A batch that is
-contiguous in time is one long column to it, with an end after every row.
+Doubling needs log2(T) rounds: after a round with shift s, y_t holds the first 2s terms
+of its sum. A batch that is contiguous in time is one long column to it, with an end
+after every row.
 """
 
 import math
 
 import numpy as np
 
-# elements that go through all rounds of doubling at once: they stay in the second-level cache
+# elements that go through all rounds of doubling at once:
+# they stay in the second-level cache
 BLOCK = 2**15
-# numbers of a step from which one round of Python a step costs less than log2(T) rounds over all
+# numbers of a step from which one round of Python a step costs less
+# than log2(T) rounds over all
 WIDE = 1024
-# bytes of a step and bytes of a row from which it pays to transpose rows that are contiguous in time
+# bytes of a step and bytes of a row from which it pays to transpose rows
+# that are contiguous in time
 TRANSPOSE_STEP, TRANSPOSE_ROW = 2**13, 2**9
 # elements whose TD errors and sums are worked out together, in the cache
 PART = 2**18
 
 
 def zeroed(x, where):
-    """x, 0 where the flags are set, even if it is NaN there. A numpy array is changed in place."""
+    """x, 0 where the flags are set, even if it is NaN there.
+
+    A numpy array is changed in place.
+    """
     if isinstance(x, np.ndarray):
         np.copyto(x, 0.0, where=where)
         return x
@@ -44,10 +52,11 @@ def zeroed(x, where):
 
 
 def discounted_sums(x, ended, factor):
-    """y as above, in the memory order of x. Both arguments may be overwritten: pass copies of what you keep.
+    """y as above, in the memory order of x.
 
-    Terms with a weight below eps² of the dtype are left out. What comes after an end, NaN included, changes nothing
-    before it.
+    Both arguments may be overwritten: pass copies of what you keep. Terms with a weight
+    below eps² of the dtype are left out. What comes after an end, NaN included, changes
+    nothing before it.
 
     Args:
         x: (..., T) floats, numpy or torch; ended: (..., T) bools; factor: float in [0, 1].
@@ -81,19 +90,22 @@ def _lends_its_memory(x):
 def memory_order(x):
     """How a numpy array lies: its axes from the largest stride to the smallest, and the distance of two steps."""
     order = sorted(range(x.ndim), key=lambda axis: -abs(x.strides[axis]))
-    return order, math.prod(x.shape[axis] for axis in order[order.index(x.ndim - 1) + 1:])
+    inside = order[order.index(x.ndim - 1) + 1:]  # the axes within a step
+    return order, math.prod(x.shape[axis] for axis in inside)
 
 
 def gae_by_parts(rewards, values, next_values, terminated, truncated, gamma, factor):
     """`advantages.gae` for numpy, part by part of memory from its end: the sums find the TD errors in the cache."""
     order, _ = memory_order(rewards)
-    axis = next((axis for axis in order if rewards.shape[axis] > 1), order[0])  # parts are its slices
+    # the parts are slices of this axis
+    axis = next((axis for axis in order if rewards.shape[axis] > 1), order[0])
     time = rewards.ndim - 1
     # transposed sums take blocks of all rows: then all sums come at the end
     at_once = axis != time and _worth_transposing(rewards)
     result, ended = np.empty_like(rewards), np.empty_like(terminated)
-    out, ends, *given = (np.moveaxis(x, axis, 0) for x in (
-        result, ended, rewards, values, next_values, terminated, truncated))
+    out, ends = np.moveaxis(result, axis, 0), np.moveaxis(ended, axis, 0)
+    given = rewards, values, next_values, terminated, truncated
+    given = [np.moveaxis(x, axis, 0) for x in given]
     length = max(1, PART * len(out) // rewards.size)
     for stop in range(len(out), 0, -length):
         part = slice(max(0, stop - length), stop)
@@ -105,7 +117,8 @@ def gae_by_parts(rewards, values, next_values, terminated, truncated, gamma, fac
         if axis == time and stop < len(out):
             x[-1] += zeroed(factor * out[stop], ends[stop - 1])
         if factor and not at_once:
-            _in_place(np.moveaxis(x, 0, axis), np.moveaxis(ends[part], 0, axis), factor)
+            x, stops = np.moveaxis(x, 0, axis), np.moveaxis(ends[part], 0, axis)
+            _in_place(x, stops, factor)
     return _in_place(result, ended, factor) if factor and at_once else result
 
 
@@ -119,11 +132,13 @@ def _in_place(x, ended, factor):
     steps = x.shape[-1]
     column = column.reshape(-1, width)
     ended[..., -1] = True
-    ended = ended.transpose(order).reshape(-1, width)  # a copy if the flags lie in another order
+    # a copy if the flags lie in another order
+    ended = ended.transpose(order).reshape(-1, width)
     if width >= WIDE:
         _step_by_step(column, ended, factor)
     elif _worth_transposing(x):
-        _transposed(*(a.reshape(-1, steps, width) for a in (column, ended)), factor)
+        shape = -1, steps, width
+        _transposed(column.reshape(shape), ended.reshape(shape), factor)
     else:
         _block_by_block(column, ended, factor, max(1, BLOCK // width), steps)
     return x
@@ -147,16 +162,22 @@ def _worth_transposing(x):
 def _transposed(x, ended, factor):
     """(A, T, B): blocks of steps, from the end, are transposed tile by tile into memory where a step is a row.
 
-    That memory has rows 64 longer than needed: rows whose distance is a power of two would share few cache lines.
+    That memory has rows 64 longer than needed: rows whose distance is a power of two
+    would share few cache lines.
     """
     rows, steps, width = x.shape
     length = min(steps, max(1, PART // (rows * width)))
     tall = max(1, BLOCK // (length * width))
     tiles = [slice(first, min(rows, first + tall)) for first in range(0, rows, tall)]
-    by_step, spare = ([np.empty((n, m + 64, width), a.dtype)[:, :m] for a in (x, ended)]
-                      for n, m in ((length + 1, rows), (tall, length + 1)))
+
+    def padded(n, m):
+        """Memory (n, m, B) for numbers, and for flags."""
+        return [np.empty((n, m + 64, width), a.dtype)[:, :m] for a in (x, ended)]
+
+    by_step, spare = padded(length + 1, rows), padded(tall, length + 1)
     for stop in range(steps, 1, -length):
-        part = slice(max(0, stop - length - 1), stop)  # the sum of its last step is known
+        # the sum of the part's last step is known
+        part = slice(max(0, stop - length - 1), stop)
         y, stops = (a[:part.stop - part.start] for a in by_step)
         for tile in tiles:
             for given, near, far in zip((x, ended), spare, (y, stops)):
@@ -210,10 +231,12 @@ def _weighted_doubling(x, ended, factor, reach, spare):
     carried, weights, following = spare
     np.logical_not(ended, out=weights[:steps])
     weights[:steps] *= factor
-    shifts = [shift for shift, _ in _rounds(min(steps, reach), factor, np.finfo(x.dtype).eps)]
+    eps = np.finfo(x.dtype).eps
+    shifts = [shift for shift, _ in _rounds(min(steps, reach), factor, eps)]
     for shift in shifts:
         rest = steps - shift
         x[:rest] += np.multiply(x[shift:], weights[:rest], out=carried[:rest])
         if shift < shifts[-1]:
-            np.multiply(weights[:rest - shift], weights[shift:rest], out=following[:rest - shift])
+            near, far = weights[:rest - shift], weights[shift:rest]
+            np.multiply(near, far, out=following[:rest - shift])
             weights, following = following, weights
