@@ -1,7 +1,7 @@
 """The two nets of classic PPO, their play (sampled, or greedy), and a strip of film of an episode.
 
-Acting is done in numpy, on the memory of torch's weights: for nets this small, torch's calls cost more than its
-arithmetic.
+Acting is done in numpy, on the memory of torch's weights: for nets this small, torch's
+calls cost more than its arithmetic.
 """
 
 import os
@@ -32,7 +32,8 @@ class Agent(torch.nn.Module):
             logits = _forward(self.actor, observations)
             logits = logits - logits.max(-1, keepdims=True)
             logprobs = logits - np.log(np.exp(logits).sum(-1, keepdims=True))
-            actions = (logits + rng.gumbel(size=logits.shape)).argmax(-1)  # a draw from softmax(logits)
+            # the largest of logits + Gumbel noise is a draw from softmax(logits)
+            actions = (logits + rng.gumbel(size=logits.shape)).argmax(-1)
             return actions, np.take_along_axis(logprobs, actions[:, None], -1)[:, 0]
         return policy
 
@@ -48,7 +49,8 @@ def evaluate(agent, env_name, *, episodes=100, seed=0):
     returns = np.zeros(episodes)
     running = np.ones(episodes, bool)  # a copy's first episode alone counts
     while running.any():
-        observations, rewards, terminated, truncated, _ = env.step(agent.greedy(observations))
+        actions = agent.greedy(observations)
+        observations, rewards, terminated, truncated, _ = env.step(actions)
         returns += rewards * running
         running &= ~(terminated | truncated)
     env.close()
@@ -57,7 +59,8 @@ def evaluate(agent, env_name, *, episodes=100, seed=0):
 
 def film(agent, env_name, *, frames=6, seed=0):
     """One greedy episode as `frames` pictures, evenly spaced, the last step included: [(step, (H, W, 3) bytes)]."""
-    os.environ.setdefault("SDL_VIDEODRIVER", "dummy")  # pygame draws into memory, and needs no screen
+    # pygame draws into memory, and needs no screen
+    os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
     os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
     env = gymnasium.make(env_name, render_mode="rgb_array")
 
@@ -91,9 +94,12 @@ def _net(inputs, outputs, scale):
 
 
 def _forward(net, x):
-    *hidden, (weight, bias) = (
-        (layer.weight.detach().numpy().T, layer.bias.detach().numpy()) for layer in net[::2])
     x = np.asarray(x, np.float32)  # of the weights: a sum with float64 would be float64
-    for w, b in hidden:
-        x = np.tanh(x @ w + b)
-    return x @ weight + bias
+    *hidden, last = net[::2]
+    for layer in hidden:
+        x = np.tanh(_linear(layer, x))
+    return _linear(last, x)
+
+
+def _linear(layer, x):
+    return x @ layer.weight.detach().numpy().T + layer.bias.detach().numpy()
