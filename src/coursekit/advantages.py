@@ -1,11 +1,13 @@
 """Estimators of returns and advantages: TD, n-step, λ and Monte Carlo.
 
-All take arrays (..., T) with time last, numpy or torch, and give back the same library and dtype. The last step of
-an array that is neither `terminated` nor `truncated` is cut by the end of the array: like a truncated step it
-bootstraps from `next_values`, the value of its true successor.
+All take arrays (..., T) with time last, numpy or torch, and give back the same library
+and dtype. The last step of an array that is neither `terminated` nor `truncated` is cut
+by the end of the array: like a truncated step it bootstraps from `next_values`, the
+value of its true successor.
 
-`gae_by_recursion` is GAE as the book writes it, one step after the other. `gae` and the returns below it are the
-same sums at the speed of memory: `_scans` has the loops, `_dispatch` says which one runs when.
+`gae_by_recursion` is GAE as the book writes it, one step after the other. `gae` and the
+returns below it are the same sums at the speed of memory: `_scans` has the loops,
+`_dispatch` says which one runs when.
 """
 
 from coursekit._dispatch import fused_gae
@@ -16,7 +18,7 @@ from coursekit.arrays import as_arrays, fraction, positive_int
 def td_errors(rewards, values, next_values, terminated, *, gamma):
     """TD error of each step: its reward and the discounted value of the next state, minus the value of this one.
 
-        δ_t = r_t + γ·V(s_{t+1}) − V(s_t),   V(s_{t+1}) = 0 where terminated          (book: eq-td-error)
+        δ_t = r_t + γ·V(s_{t+1}) − V(s_t),   V(s_{t+1}) = 0 where terminated   (book: eq-td-error)
 
     As an estimate of the advantage this is called TD or one-step.
 
@@ -27,7 +29,8 @@ def td_errors(rewards, values, next_values, terminated, *, gamma):
     Returns:
         (..., T) TD errors in units of reward; library and dtype of `rewards`.
     Raises:
-        ValueError: shapes or dtypes differ, T = 0, `terminated` is not boolean, gamma leaves [0, 1].
+        ValueError: shapes or dtypes differ, T = 0, `terminated` is not boolean, gamma
+            leaves [0, 1].
     Source: Sutton and Barto 2018, eq. 6.5. Time limits: Pardo et al. 2018.
     """
     _, (rewards, values, next_values, terminated) = as_arrays(
@@ -58,7 +61,8 @@ def mc_returns(rewards, next_values, terminated, truncated, *, gamma):
 def mc_advantages(rewards, values, next_values, terminated, truncated, *, gamma):
     """How much better the episode went than the critic expected: Â_t = G_t − V(s_t)   (book: eq-mc-advantage)
 
-    Args, Returns, Raises: as `gae`, without lam. Source: Sutton and Barto 2018, section 13.4.
+    Args, Returns, Raises: as `gae`, without lam.
+    Source: Sutton and Barto 2018, section 13.4.
     """
     _check_values(rewards, values)
     returns = mc_returns(rewards, next_values, terminated, truncated, gamma=gamma)
@@ -68,7 +72,7 @@ def mc_advantages(rewards, values, next_values, terminated, truncated, *, gamma)
 def n_step_returns(rewards, next_values, terminated, truncated, *, gamma, n):
     """Add up n rewards of the episode, then bootstrap from the critic.
 
-        G_t^(n) = r_t + γ·r_{t+1} + … + γ^(n−1)·r_{t+n−1} + γ^n·V(s_{t+n})            (book: eq-n-step)
+        G_t^(n) = r_t + γ·r_{t+1} + … + γ^(n−1)·r_{t+n−1} + γ^n·V(s_{t+n})   (book: eq-n-step)
 
     Where the episode ends or the array stops within n steps, the sum stops there too.
     n=1 is the TD target; n >= T is the Monte Carlo return.
@@ -83,15 +87,17 @@ def n_step_returns(rewards, next_values, terminated, truncated, *, gamma, n):
     last = _last_of_episode(xp, terminated | truncated)
     one_step = returns = rewards + gamma * xp.where(terminated, 0.0, next_values)
     for _ in range(min(n, rewards.shape[-1]) - 1):
-        following = xp.roll(returns, -1, axis=-1)  # its last column is wrong, and not read
+        # the last column of `following` is wrong, and not read
+        following = xp.roll(returns, -1, axis=-1)
         returns = xp.where(last, one_step, rewards + gamma * following)
     return returns
 
 
 def n_step_advantages(rewards, values, next_values, terminated, truncated, *, gamma, n):
-    """The n-step return minus the value: Â_t^(n) = G_t^(n) − V(s_t)     (book: eq-n-step-advantage)
+    """The n-step return minus the value: Â_t^(n) = G_t^(n) − V(s_t)   (book: eq-n-step-advantage)
 
-    Args, Returns, Raises: as `n_step_returns` and `gae`. Source: Schulman et al. 2016, eqs. 11-15.
+    Args, Returns, Raises: as `n_step_returns` and `gae`.
+    Source: Schulman et al. 2016, eqs. 11-15.
     """
     _check_values(rewards, values)
     returns = n_step_returns(rewards, next_values, terminated, truncated, gamma=gamma, n=n)
@@ -101,9 +107,10 @@ def n_step_advantages(rewards, values, next_values, terminated, truncated, *, ga
 def lambda_returns(rewards, next_values, terminated, truncated, *, gamma, lam):
     """Mix the n-step returns with weights (1 − λ)·λ^(n−1).
 
-        G_t = r_t + γ·((1 − λ)·V(s_{t+1}) + λ·G_{t+1})                             (book: eq-lambda-return)
+        G_t = r_t + γ·((1 − λ)·V(s_{t+1}) + λ·G_{t+1})          (book: eq-lambda-return)
 
-    Equal to `gae` + values where one critic gave both: next_values[t] = values[t+1] inside an episode.
+    Equal to `gae` + values where one critic gave both: next_values[t] = values[t+1]
+    inside an episode.
     Args, Returns, Raises: as `gae`, without values.
     Source: Sutton and Barto 2018, eqs. 12.2 and 12.18.
 
@@ -116,7 +123,8 @@ def lambda_returns(rewards, next_values, terminated, truncated, *, gamma, lam):
     gamma, lam = fraction(gamma=gamma), fraction(lam=lam)
     ended = terminated | truncated
     bootstrap = xp.where(terminated, 0.0, next_values)
-    share = (1 - lam) * bootstrap if lam < 1 else 0.0  # at λ = 1 no product, since 0·NaN is NaN
+    # at λ = 1 no product, since 0·NaN is NaN
+    share = (1 - lam) * bootstrap if lam < 1 else 0.0
     share = xp.where(_last_of_episode(xp, ended), bootstrap, share)
     return discounted_sums(rewards + gamma * share, ended, gamma * lam)
 
@@ -124,7 +132,7 @@ def lambda_returns(rewards, next_values, terminated, truncated, *, gamma, lam):
 def gae_by_recursion(rewards, values, next_values, terminated, truncated, *, gamma, lam):
     """GAE as the book writes it: a loop over time, from the last step to the first.
 
-        Â_t = δ_t + γλ·[the episode goes on after t]·Â_{t+1}                        (book: eq-gae-recursion)
+        Â_t = δ_t + γλ·[the episode goes on after t]·Â_{t+1}    (book: eq-gae-recursion)
 
     Args, Returns, Raises: as `gae`, which gives the same numbers sooner.
     Source: Schulman et al. 2016, eq. 16. Time limits: Pardo et al. 2018.
@@ -145,19 +153,22 @@ def gae_by_recursion(rewards, values, next_values, terminated, truncated, *, gam
 def gae(rewards, values, next_values, terminated, truncated, *, gamma, lam):
     """Credit each step with the discounted TD errors that follow it in its episode.
 
-        Â_t = Σ_k (γλ)^k·δ_{t+k},   k = 0, 1, … to the end of the episode                   (book: eq-gae)
+        Â_t = Σ_k (γλ)^k·δ_{t+k},   k = 0, 1, … to the end of the episode   (book: eq-gae)
 
-    lam=0 is the TD error; lam=1 is the Monte Carlo return minus the value. This is `gae_by_recursion` with its
-    loop replaced by `discounted_sums`, or for large arrays by a loop that works out the TD errors on its way.
+    lam=0 is the TD error; lam=1 is the Monte Carlo return minus the value. This is
+    `gae_by_recursion` with its loop replaced by `discounted_sums`, or for large arrays
+    by a loop that works out the TD errors on its way.
 
     Args:
         rewards, values, next_values: (..., T) floats, numpy or torch, in units of reward.
-        terminated, truncated: (..., T) bools. Both stop the sum; `terminated` also zeroes V(s_{t+1}).
+        terminated, truncated: (..., T) bools. Both stop the sum; `terminated` also
+            zeroes V(s_{t+1}).
         gamma, lam: floats in [0, 1].
     Returns:
         (..., T) advantages in units of reward; library and dtype of `rewards`.
     Raises:
-        ValueError: shapes differ or T = 0, a flag is not boolean, gamma or lam leaves [0, 1].
+        ValueError: shapes differ or T = 0, a flag is not boolean, gamma or lam leaves
+            [0, 1].
     Source: Schulman et al. 2016, eq. 16. Time limits: Pardo et al. 2018.
 
     >>> ended, cut = [False, False, True], [False, False, False]
@@ -186,7 +197,8 @@ def _last_of_episode(xp, ended):
 
 def _gae_arrays(rewards, values, next_values, terminated, truncated):
     return as_arrays(
-        floating=["rewards", "values", "next_values"], boolean=["terminated", "truncated"],
+        floating=["rewards", "values", "next_values"],
+        boolean=["terminated", "truncated"],
         rewards=rewards, values=values, next_values=next_values,
         terminated=terminated, truncated=truncated)
 
