@@ -1,7 +1,8 @@
 """Which array library, checks of arguments, and means that respect a mask.
 
-Every formula of the course is written once for numpy and torch. The checks look at shapes, dtypes and ranges, never
-at contents: a NaN is the caller's affair unless a mask says that it must not count.
+Every formula of the course is written once for numpy and torch. The checks look at
+shapes, dtypes and ranges, never at contents: a NaN is the caller's affair unless a mask
+says that it must not count.
 """
 
 import math
@@ -17,9 +18,11 @@ def as_arrays(floating=(), boolean=(), **named):
 
     Args:
         floating, boolean: names of the arguments that must hold floats / flags.
-        named: arrays of one shape (..., T), T >= 1, all numpy or all torch; lists become numpy arrays.
+        named: arrays of one shape (..., T), T >= 1, all numpy or all torch; lists
+            become numpy arrays.
     Returns:
-        The array namespace (numpy or torch, by array-api-compat) and the list of arrays, in order.
+        The array namespace (numpy or torch, by array-api-compat) and the list of
+        arrays, in order.
     Raises:
         ValueError: names the argument, what arrived, and the way out.
     """
@@ -28,22 +31,28 @@ def as_arrays(floating=(), boolean=(), **named):
     try:
         xp = array_namespace(*arrays.values())
     except TypeError:
-        kinds = ", ".join(
-            f"{name} is {type(array).__module__.split('.')[0]}" for name, array in arrays.items())
-        raise ValueError(f"one array library at a time, got a mix ({kinds}); convert them to one") from None
+        libraries = {name: type(array).__module__.split(".")[0]
+                     for name, array in arrays.items()}
+        kinds = ", ".join(f"{name} is {library}" for name, library in libraries.items())
+        raise ValueError(
+            f"one array library at a time, got a mix ({kinds}); "
+            "convert them to one") from None
     for name, array in arrays.items():
         if array.ndim == 0 or 0 in array.shape:
             raise ValueError(
-                f"{name} must be (..., T) with at least one step, got shape {tuple(array.shape)}")
+                f"{name} must be (..., T) with at least one step, "
+                f"got shape {tuple(array.shape)}")
         if array.shape != reference.shape:
             raise ValueError(
                 f"{name} must have the shape of {first}, {tuple(reference.shape)}, "
                 f"got {tuple(array.shape)}; pass one entry for every step")
         if not isinstance(array, np.ndarray) and device(array) != device(reference):
             raise ValueError(
-                f"{name} is on {device(array)}, {first} on {device(reference)}; move one of them")
+                f"{name} is on {device(array)}, {first} on {device(reference)}; "
+                "move one of them")
         if name in boolean and not _is(xp, array.dtype, "bool"):
-            raise ValueError(f"{name} must be boolean, got {_dtype(array)}; pass {name} != 0")
+            raise ValueError(
+                f"{name} must be boolean, got {_dtype(array)}; pass {name} != 0")
         if name in floating:
             _check_float(xp, name, array, first, reference)
     return xp, list(arrays.values())
@@ -58,7 +67,8 @@ def fraction(**named):
     (name, value), = named.items()
     number = _number(name, value)
     if not 0.0 <= number <= 1.0:  # False for NaN as well
-        raise ValueError(f"{name} must lie in [0, 1], got {value!r}; a typical value is 0.99")
+        raise ValueError(
+            f"{name} must lie in [0, 1], got {value!r}; a typical value is 0.99")
     return number
 
 
@@ -72,25 +82,36 @@ def positive_int(**named):
 
 
 def finite(name, x, each="entry"):
-    """x, an array. Raises ValueError naming the first `each`, a number of the first axis, that is not finite."""
+    """x, an array.
+
+    Raises ValueError naming the first `each`, a number of the first axis, that is not
+    finite.
+    """
     xp = array_namespace(x)
-    if not bool(xp.all(good := xp.isfinite(x))):
+    good = xp.isfinite(x)
+    if not bool(xp.all(good)):
         where = tuple(int(i) for i in np.argwhere(~np.asarray(good))[0])
-        raise ValueError(f"{name} must be finite, got {float(x[where])} in {each} {where[0]}; look at what made it")
+        raise ValueError(
+            f"{name} must be finite, got {float(x[where])} in {each} {where[0]}; "
+            "look at what made it")
     return x
 
 
 def check_numbers(config, **ranges):
     """Raise ValueError unless each field of a config is a number in its range, or None where it may be.
 
-    ranges: name to (kind, lowest, highest, whether the lowest itself may be): kind int or float.
+    ranges: name to (kind, lowest, highest, whether the lowest itself may be): kind int
+    or float.
     """
+    optional = {field.name for field in fields(config) if "None" in str(field.type)}
     for name, (kind, lowest, highest, included) in ranges.items():
         value = getattr(config, name)
-        if value is None and any(field.name == name and "None" in str(field.type) for field in fields(config)):
+        if value is None and name in optional:
             continue
         number = positive_int(**{name: value}) if kind is int else _number(name, value)
-        if not lowest <= number <= highest or (number == lowest and not included) or math.isinf(number):
+        outside = not lowest <= number <= highest
+        excluded = number == lowest and not included
+        if outside or excluded or math.isinf(number):
             least = f"at least {lowest}" if included else f"more than {lowest}"
             most = f"at most {highest}" if highest < math.inf else "finite"
             raise ValueError(f"{name} must be {least} and {most}, got {value!r}")
@@ -104,18 +125,23 @@ def masked_mean(x, mask=None, *, count=None):
     Half precision (float16, bfloat16) is added up in float32.
 
     Args:
-        x: floats of any shape (numpy or torch). mask: bools of the same shape, or None for all.
-        count: divide by this instead of |mask|: a batch in several parts has one denominator.
+        x: floats of any shape (numpy or torch).
+        mask: bools of the same shape, or None for all.
+        count: divide by this instead of |mask|: a batch in several parts has one
+            denominator.
     Returns:
         A 0-d array of the library and dtype of x.
     Raises:
-        ValueError: shapes differ, mask is not boolean, nothing counts, or count is not positive.
+        ValueError: shapes differ, mask is not boolean, nothing counts, or count is not
+            positive.
     """
     xp, x, mask = _with_mask(x, mask)
     if count is not None and not count > 0:
         raise ValueError(f"count must be positive, got {count!r}")
     total = xp.sum(xp.where(mask, _in_single(xp, x), 0.0))
-    return xp.astype(total / (_count(xp, mask) if count is None else count), x.dtype, copy=False)
+    if count is None:
+        count = _count(xp, mask)
+    return xp.astype(total / count, x.dtype, copy=False)
 
 
 def whiten(x, mask=None, *, eps=1e-8, total=lambda part: part):
@@ -123,12 +149,16 @@ def whiten(x, mask=None, *, eps=1e-8, total=lambda part: part):
 
         y = (x − mean) / (sd + eps),   sd with the N − 1 denominator
 
-    Whiten advantages after the value targets are computed from them, never before. Where all entries are equal up
-    to rounding the result is 0 everywhere. Moments of half precision (float16, bfloat16) are computed in float32.
+    Whiten advantages after the value targets are computed from them, never before.
+    Where all entries are equal up to rounding the result is 0 everywhere. Moments of
+    half precision (float16, bfloat16) are computed in float32.
 
     Args:
-        x: floats of any shape. mask: bools of the same shape, or None. eps: added to sd, in units of x.
-        total: adds a number up over the parts of a batch that lies on several ranks (`distributed.total`).
+        x: floats of any shape.
+        mask: bools of the same shape, or None.
+        eps: added to sd, in units of x.
+        total: adds a number up over the parts of a batch that lies on several ranks
+            (`distributed.total`).
     Returns:
         Array like x, without unit.
     Raises:
@@ -137,15 +167,18 @@ def whiten(x, mask=None, *, eps=1e-8, total=lambda part: part):
     """
     xp, given, mask = _with_mask(x, mask)
     x = _in_single(xp, given)
-    rounding = xp.finfo(given.dtype).eps * (8 if x.dtype == given.dtype else 1)  # sums add theirs to the entries'
+    # sums that are taken in the precision of the entries round as well
+    rounding = xp.finfo(given.dtype).eps * (8 if x.dtype == given.dtype else 1)
     count = float(total(xp.sum(mask)))
     if count < 2:
-        raise ValueError(f"mask must leave at least 2 entries that count, got {int(count)}")
+        raise ValueError(
+            f"mask must leave at least 2 entries that count, got {int(count)}")
     mean = total(xp.sum(xp.where(mask, x, 0.0))) / count
     centred = xp.where(mask, x - mean, 0.0)
     variance = total(xp.sum(centred * centred)) / (count - 1)
     flat = variance <= (rounding * mean) ** 2
-    sd = xp.sqrt(xp.where(flat, 1.0, variance))  # where flat, 1: the gradient of √0 is infinite
+    # where flat, 1: the gradient of √0 is infinite
+    sd = xp.sqrt(xp.where(flat, 1.0, variance))
     return xp.astype(xp.where(flat, 0.0, centred / (sd + eps)), given.dtype, copy=False)
 
 
@@ -154,21 +187,30 @@ def _as_array(name, value):
         try:
             value = np.asarray(value)
         except ValueError:
-            raise ValueError(f"{name} must be rectangular, got rows of different lengths; pad them") from None
+            raise ValueError(
+                f"{name} must be rectangular, got rows of different lengths; "
+                "pad them") from None
     if not is_array_api_obj(value):
-        raise ValueError(f"{name} must be a numpy array or a torch tensor, got {type(value).__name__}; "
-                         f"pass np.asarray({name})")
+        raise ValueError(
+            f"{name} must be a numpy array or a torch tensor, "
+            f"got {type(value).__name__}; pass np.asarray({name})")
     if isinstance(value, np.ndarray) and value.dtype.kind not in "biuf":
-        raise ValueError(f"{name} must hold numbers, got dtype {value.dtype}; pass np.asarray({name}, float)")
+        raise ValueError(
+            f"{name} must hold numbers, got dtype {value.dtype}; "
+            f"pass np.asarray({name}, float)")
     return value
 
 
 def _check_float(xp, name, array, first, reference):
     if not _is(xp, array.dtype, "real floating"):
-        way = f"{name}.float()" if hasattr(array, "detach") else f"np.asarray({name}, float)"
-        raise ValueError(f"{name} must be floating point, got {_dtype(array)}; pass {way}")
+        torch_way, numpy_way = f"{name}.float()", f"np.asarray({name}, float)"
+        way = torch_way if hasattr(array, "detach") else numpy_way
+        raise ValueError(
+            f"{name} must be floating point, got {_dtype(array)}; pass {way}")
     if array.dtype != reference.dtype and _is(xp, reference.dtype, "real floating"):
-        raise ValueError(f"{name} is {_dtype(array)} but {first} is {_dtype(reference)}; convert one of them")
+        raise ValueError(
+            f"{name} is {_dtype(array)} but {first} is {_dtype(reference)}; "
+            "convert one of them")
 
 
 @cache  # ten calls of 1 µs are a third of gae's time on a short rollout
@@ -186,7 +228,9 @@ def _number(name, value):
     try:
         number = float(value)
     except (TypeError, ValueError):
-        raise ValueError(f"{name} must be one number, got {type(value).__name__}; pass a float") from None
+        raise ValueError(
+            f"{name} must be one number, got {type(value).__name__}; "
+            "pass a float") from None
     if math.isnan(number):
         raise ValueError(f"{name} must be a number, got nan")
     return number
