@@ -1,7 +1,8 @@
 """Small Markov decision processes whose V, Q and A are known exactly, and so is every estimator's error.
 
-A chain holds a table for every question, and linear algebra answers it: no sampling, no tolerance.
-Arrays are indexed [state], [state, action] or [state, action, next state]. Terminal states are worth 0.
+A chain holds a table for every question, and linear algebra answers it: no sampling, no
+tolerance. Arrays are indexed [state], [state, action] or [state, action, next state].
+Terminal states are worth 0.
 """
 
 from dataclasses import dataclass
@@ -15,8 +16,10 @@ from coursekit.arrays import fraction, positive_int
 class Chain:
     """A Markov decision process with S states and A actions.
 
-    transitions: (S, A, S) probabilities of the next state. rewards: (S, A, S) mean rewards.
-    terminal: (S,) bools. start: (S,) probabilities of the first state.
+    transitions: (S, A, S) probabilities of the next state.
+    rewards: (S, A, S) mean rewards.
+    terminal: (S,) bools.
+    start: (S,) probabilities of the first state.
     reward_sd: standard deviation of Gaussian noise on every reward, in units of reward.
     """
 
@@ -33,10 +36,13 @@ class Chain:
                   "terminal": (states,),
                   "start": (states,)}
         for name, shape in wanted.items():
-            if getattr(self, name).shape != shape:
-                raise ValueError(f"{name} must have shape {shape}, got {getattr(self, name).shape}")
+            found = getattr(self, name).shape
+            if found != shape:
+                raise ValueError(f"{name} must have shape {shape}, got {found}")
         if self.terminal.dtype != bool:
-            raise ValueError(f"terminal must be boolean, got {self.terminal.dtype}; pass terminal != 0")
+            raise ValueError(
+                f"terminal must be boolean, got {self.terminal.dtype}; "
+                "pass terminal != 0")
         _check_probabilities(transitions=self.transitions, start=self.start)
         if not self.reward_sd >= 0:
             raise ValueError(f"reward_sd must be at least 0, got {self.reward_sd!r}")
@@ -45,11 +51,14 @@ class Chain:
         """Raise ValueError unless policy is (S, A) and critic, where there is one, (S,)."""
         states, actions, _ = self.transitions.shape
         if np.shape(policy) != (states, actions):
-            raise ValueError(f"policy must have shape (states, actions) = {(states, actions)}, "
-                             f"got {np.shape(policy)}; chain.uniform_policy() is one")
+            raise ValueError(
+                f"policy must have shape (states, actions) = {(states, actions)}, "
+                f"got {np.shape(policy)}; chain.uniform_policy() is one")
         _check_probabilities(policy=np.asarray(policy))
         if critic is not None and np.shape(critic) != (states,):
-            raise ValueError(f"critic must have one value per state, {(states,)}, got {np.shape(critic)}")
+            raise ValueError(
+                f"critic must have one value per state, {(states,)}, "
+                f"got {np.shape(critic)}")
 
     def uniform_policy(self):
         """The policy that takes every action equally often, (S, A)."""
@@ -59,7 +68,8 @@ class Chain:
 def random_walk(states=19):
     """Walk left (action 0) or right (action 1) from the middle; the left end pays −1, the right end +1.
 
-    Source: Sutton and Barto 2018, examples 6.2 and 7.1. States 1 to `states`, ends 0 and `states` + 1.
+    Source: Sutton and Barto 2018, examples 6.2 and 7.1. States 1 to `states`, ends 0
+        and `states` + 1.
     """
     if states < 1 or states % 2 == 0:
         raise ValueError(f"states must be odd, so that there is a middle, got {states}")
@@ -101,11 +111,15 @@ def garnet(rng, states=20, actions=4, branching=3, reward_sd=0.5):
 
 
 def exact_values(chain, policy, *, gamma):
-    """V of every state: the solution of V = r_π + γ·P_π·V.                        (book: eq-bellman)
+    """V of every state: the solution of V = r_π + γ·P_π·V.           (book: eq-bellman)
 
-    Args: policy: (S, A) probabilities. gamma: float in [0, 1]; 1 only where every episode ends.
+    Args:
+        policy: (S, A) probabilities.
+        gamma: float in [0, 1]; 1 only where every episode ends.
     Returns: (S,) values in units of reward, 0 at terminal states.
-    Raises: ValueError: the policy has another shape, or gamma = 1 in a chain that never ends.
+    Raises:
+        ValueError: the policy has another shape, or gamma = 1 in a chain that never
+            ends.
     Source: Sutton and Barto 2018, eq. 4.4.
     """
     chain.check(policy)
@@ -114,7 +128,10 @@ def exact_values(chain, policy, *, gamma):
 
 
 def exact_q(chain, policy, *, gamma):
-    """Q of every state and action, (S, A): r(s, a) + γ·Σ P(s'|s, a)·V(s'). Source: Sutton and Barto eq. 4.6."""
+    """Q of every state and action, (S, A): r(s, a) + γ·Σ P(s'|s, a)·V(s').
+
+    Source: Sutton and Barto eq. 4.6.
+    """
     values = exact_values(chain, policy, gamma=gamma)
     expected = (chain.transitions * (chain.rewards + gamma * values)).sum(-1)
     return np.where(chain.terminal[:, None], 0.0, expected)
@@ -131,8 +148,10 @@ def occupancy(chain, policy):
     chain.check(policy)
     moves = _policy_transitions(chain, policy)
     restart = np.outer(1 - moves.sum(-1), chain.start)
-    almost_1 = 1 - 1e-9  # with 1 there is no solution; this is the long run to nine digits
-    share = np.linalg.solve(np.eye(len(moves)) - almost_1 * (moves + restart).T, chain.start)
+    # with 1 there is no solution; this is the long run to nine digits
+    almost_1 = 1 - 1e-9
+    system = np.eye(len(moves)) - almost_1 * (moves + restart).T
+    share = np.linalg.solve(system, chain.start)
     share = np.where(chain.terminal, 0.0, share)
     return share / share.sum()
 
@@ -141,7 +160,8 @@ def occupancy(chain, policy):
 class Moments:
     """Exact error of an advantage estimator given the state and the action, (S, A) each.
 
-    bias: E[Â|s, a] − A(s, a), units of reward. variance: Var[Â|s, a], units of reward squared.
+    bias: E[Â|s, a] − A(s, a), units of reward.
+    variance: Var[Â|s, a], units of reward squared.
     """
 
     bias: np.ndarray
@@ -157,7 +177,9 @@ def gae_moments(chain, policy, critic, *, gamma, lam):
 
         m₁ = E[δ] + c·P_π·m₁,   m₂ = E[δ²] + 2c·E[δ·m₁(s')] + c²·P_π·m₂,   c = γλ
 
-    Args: critic: (S,) values that the estimator uses; those of terminal states are ignored.
+    Args:
+        critic: (S,) values that the estimator uses; those of terminal states are
+            ignored.
         gamma, lam: floats in [0, 1]. lam=0 is TD, lam=1 is Monte Carlo.
     Returns: Moments. Raises: ValueError: γλ = 1 in a chain that never ends.
     """
@@ -176,7 +198,8 @@ def n_step_moments(chain, policy, critic, *, gamma, n):
     chain.check(policy, critic)
     n, gamma = positive_int(n=n), fraction(gamma=gamma)
     critic = np.where(chain.terminal, 0.0, critic)
-    first, second = critic, critic**2  # moments of the return after 0 steps: it is V itself
+    # moments of the return after 0 steps: it is V itself
+    first, second = critic, critic**2
     for _ in range(n):
         by_action = _step_moments(chain, chain.rewards, gamma, first, second)
         first, second = ((policy * moment).sum(-1) for moment in by_action)
@@ -188,13 +211,14 @@ def n_step_moments(chain, policy, critic, *, gamma, n):
 def gae_bias(chain, policy, critic, *, gamma, lam):
     """Bias of GAE in closed form, from the critic's error e = critic − V alone.
 
-        bias(s, a) = −e(s) + (1 − λ)·γ·P_a·(I − γλ·P_π)⁻¹·e                       (book: eq-gae-bias)
+        bias(s, a) = −e(s) + (1 − λ)·γ·P_a·(I − γλ·P_π)⁻¹·e          (book: eq-gae-bias)
 
     Args, Returns: as gae_moments; (S, A) in units of reward.
     """
     chain.check(policy, critic)
     gamma, lam = fraction(gamma=gamma), fraction(lam=lam)
-    error = np.where(chain.terminal, 0.0, critic - exact_values(chain, policy, gamma=gamma))
+    values = exact_values(chain, policy, gamma=gamma)
+    error = np.where(chain.terminal, 0.0, critic - values)
     carried = _solve(chain, policy, error, gamma * lam)
     bias = -error[:, None] + (1 - lam) * gamma * chain.transitions @ carried
     return np.where(chain.terminal[:, None], 0.0, bias)
@@ -203,8 +227,8 @@ def gae_bias(chain, policy, critic, *, gamma, lam):
 def gradient_bias(bias, policy):
     """The action-dependent part of a bias, (S, A): what is left without its mean over the policy's actions.
 
-    An error that is the same for every action of a state acts as a baseline and leaves the expected policy gradient
-    as it is; this part changes the gradient's direction.
+    An error that is the same for every action of a state acts as a baseline and leaves
+    the expected policy gradient as it is; this part changes the gradient's direction.
     """
     return bias - (policy * bias).sum(-1, keepdims=True)
 
@@ -252,13 +276,18 @@ def _always_ends(chain, policy):
 def _check_probabilities(**tables):
     for name, table in tables.items():
         if (table < 0).any() or not np.allclose(table.sum(-1), 1):
-            raise ValueError(f"{name} must be probabilities: none negative, summing to 1 over the last axis")
+            raise ValueError(
+                f"{name} must be probabilities: none negative, "
+                "summing to 1 over the last axis")
 
 
 def _solve(chain, policy, source, decay):
     """x = source + decay·P_π·x, with x = 0 at terminal states."""
     moves = _policy_transitions(chain, policy)
     if decay == 1 and not _always_ends(chain, policy):
-        raise ValueError("this chain never ends: with γλ = 1 (or γ = 1) the sum has no value; lower one")
-    x = np.linalg.solve(np.eye(len(moves)) - decay * moves, source * ~chain.terminal)
+        raise ValueError(
+            "this chain never ends: with γλ = 1 (or γ = 1) the sum has no value; "
+            "lower one")
+    system = np.eye(len(moves)) - decay * moves
+    x = np.linalg.solve(system, source * ~chain.terminal)
     return np.where(chain.terminal, 0.0, x)
