@@ -1,7 +1,7 @@
 """Play a chain and keep, for every step, the true successor's value.
 
-An episode ends in one of two ways. `terminated`: by itself, and nothing follows. `truncated`: it was cut short, and
-what would have followed is worth `next_values`.
+An episode ends in one of two ways. `terminated`: by itself, and nothing follows.
+`truncated`: it was cut short, and what would have followed is worth `next_values`.
 """
 
 from dataclasses import dataclass
@@ -40,13 +40,17 @@ def collect(chain, policy, critic, *, steps, num_envs=1, rng, time_limit=None):
     """Play `num_envs` copies of a chain side by side for `steps` steps; an ended episode starts again at once.
 
     Args:
-        chain: chains.Chain. policy: (S, A) probabilities. critic: (S,) values, believed as they are.
-        steps, num_envs: T and N, ints >= 1. rng: numpy Generator; the same seed plays the same steps.
+        chain: chains.Chain.
+        policy: (S, A) probabilities.
+        critic: (S,) values, believed as they are.
+        steps, num_envs: T and N, ints >= 1.
+        rng: numpy Generator; the same seed plays the same steps.
         time_limit: cut an episode (truncated) after so many steps, or None.
     Returns:
         Rollout with arrays (N, T), time-major in memory; observations are states, ints.
     Raises:
-        ValueError: steps, num_envs or time_limit below 1, or shapes that do not fit the chain.
+        ValueError: steps, num_envs or time_limit below 1, or shapes that do not fit the
+            chain.
     Source: time limits as in Pardo et al. 2018.
     """
     chain.check(policy, critic)
@@ -54,10 +58,14 @@ def collect(chain, policy, critic, *, steps, num_envs=1, rng, time_limit=None):
     time_limit = None if time_limit is None else positive_int(time_limit=time_limit)
     if not isinstance(rng, np.random.Generator):
         raise ValueError(
-            f"rng must be a numpy Generator, got {type(rng).__name__}; pass np.random.default_rng(0)")
+            f"rng must be a numpy Generator, got {type(rng).__name__}; "
+            "pass np.random.default_rng(0)")
     critic = np.where(chain.terminal, 0.0, critic)
-    record = {name: np.empty((steps, num_envs), dtype) for name, dtype in _COLUMNS.items()}
-    start, choose, move = (p.cumsum(-1) for p in (chain.start[None], policy, chain.transitions))
+    record = {name: np.empty((steps, num_envs), dtype)
+              for name, dtype in _COLUMNS.items()}
+    start = chain.start[None].cumsum(-1)
+    choose = policy.cumsum(-1)
+    move = chain.transitions.cumsum(-1)
     state = _draw(start, rng, num_envs)
     age = np.zeros(num_envs, int)
     for t in range(steps):
@@ -69,7 +77,8 @@ def collect(chain, policy, critic, *, steps, num_envs=1, rng, time_limit=None):
         truncated = (age == time_limit) & ~terminated
         rewards = chain.rewards[state, action, successor] + noise
         logprobs = np.log(policy[state, action])
-        row = (rewards, critic[state], critic[successor], terminated, truncated, state, action, logprobs)
+        row = (rewards, critic[state], critic[successor], terminated, truncated,
+               state, action, logprobs)
         for name, column in zip(_COLUMNS, row):
             record[name][t] = column
         ended = terminated | truncated
@@ -80,11 +89,13 @@ def collect(chain, policy, critic, *, steps, num_envs=1, rng, time_limit=None):
     return Rollout(taken, **columns, valid=np.ones((num_envs, steps), bool))
 
 
-_COLUMNS = dict(rewards=float, values=float, next_values=float, terminated=bool, truncated=bool,
-                observations=int, actions=int, logprobs=float)
+_COLUMNS = dict(
+    rewards=float, values=float, next_values=float, terminated=bool, truncated=bool,
+    observations=int, actions=int, logprobs=float)
 
 
 def _draw(cumulative, rng, num_envs):
     """One index per row of (N or 1, K) cumulative probabilities."""
     drawn = (rng.random((num_envs, 1)) > cumulative).sum(-1)
-    return np.minimum(drawn, cumulative.shape[-1] - 1)  # the last sum may round to just under 1
+    # the last sum may round to just under 1
+    return np.minimum(drawn, cumulative.shape[-1] - 1)
