@@ -1,7 +1,7 @@
 """PPO on gymnasium's CartPole and LunarLander: collect, estimate, update, and nothing hidden.
 
-`train` is a loop of `collect_env` and `learn`; everything done to a rollout stands in `estimate` and `update`, the
-formulas are in `advantages` and `ppo`.
+`train` is a loop of `collect_env` and `learn`; everything done to a rollout stands in
+`estimate` and `update`, the formulas are in `advantages` and `ppo`.
 """
 
 import math
@@ -46,10 +46,15 @@ class Config:
     max_grad_norm: float = 0.5  # to which each net's gradient is cut
 
     def __post_init__(self):
-        whole = dict.fromkeys(("updates", "num_envs", "num_steps", "epochs", "minibatch"), (int, 1, math.inf, True))
-        above_0 = dict.fromkeys(("lr", "clip", "value_clip", "max_grad_norm"), (float, 0, math.inf, False))
-        shares = dict.fromkeys(("gamma", "lam"), (float, 0, 1, True))
-        check_numbers(self, **whole, **above_0, **shares, ent_coef=(float, 0, math.inf, True))
+        at_least_1 = int, 1, math.inf, True
+        above_0 = float, 0, math.inf, False
+        at_least_0 = float, 0, math.inf, True
+        share = float, 0, 1, True
+        check_numbers(
+            self, updates=at_least_1, num_envs=at_least_1, num_steps=at_least_1,
+            epochs=at_least_1, minibatch=at_least_1, lr=above_0, clip=above_0,
+            value_clip=above_0, max_grad_norm=above_0, gamma=share, lam=share,
+            ent_coef=at_least_0)
 
 
 CARTPOLE = Config("CartPole-v1", updates=50)
@@ -93,25 +98,31 @@ def start(config, *, seed, env=None):
     """A new Run on copies of the config's environment, or on `env`, a vector environment of gymnasium."""
     env = gymnasium.make_vec(config.env, config.num_envs) if env is None else env
     check_spaces(env)
+    inputs = env.single_observation_space.shape[0]
+    actions = int(env.single_action_space.n)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        agent = Agent(env.single_observation_space.shape[0], int(env.single_action_space.n))
+        agent = Agent(inputs, actions)
     optimiser = torch.optim.Adam(agent.parameters(), lr=config.lr, eps=1e-5, fused=True)
     return Run(config, agent, optimiser, begin(env, seed=seed), seed)
 
 
 def train(run, *, updates=None):
-    """PPO until `updates` updates are done, or the config's. Changes `run`; shows a bar on a terminal.
+    """PPO until `updates` updates are done, or the config's.
+
+    Changes `run`; shows a bar on a terminal.
 
     Yields:
-        After each update a dict: update, steps (of the environments, resets not counted), returns (of the episodes
-        that ended), and the metrics of `learn`.
+        After each update a dict: update, steps (of the environments, resets not
+        counted), returns (of the episodes that ended), and the metrics of `learn`.
     """
     config = run.config
     updates = config.updates if updates is None else updates
     if updates > config.updates:
-        raise ValueError(f"updates must be at most those of the config, {config.updates}, where the learning rate "
-                         f"reaches 0, got {updates}; start a run whose config has more")
+        raise ValueError(
+            f"updates must be at most those of the config, {config.updates}, "
+            f"where the learning rate reaches 0, got {updates}; "
+            "start a run whose config has more")
     with bar(updates, initial=run.update) as shown:
         while run.update < updates:
             rng = run.generator()
@@ -132,8 +143,8 @@ def train(run, *, updates=None):
 def learn(agent, optimiser, rollout, config, *, rng):
     """Estimate advantages, then some epochs of clipped updates. Changes actor and critic.
 
-    Returns: dict of floats: explained_variance (of the critic that collected), and of the whole rollout after the
-    last update what `policy_metrics` gives.
+    Returns: dict of floats: explained_variance (of the critic that collected), and of
+        the whole rollout after the last update what `policy_metrics` gives.
     """
     batch = estimate(rollout, config)
     explained_var = explained_variance(batch.old_values, batch.returns)
@@ -169,7 +180,9 @@ def losses(agent, batch, config):
         values, batch.old_values, batch.returns, clip=config.value_clip)
     mean_entropy = entropy(logits).mean()
     loss = policy_loss + value_loss - config.ent_coef * mean_entropy
-    return loss, {"policy_loss": policy_loss, "value_loss": value_loss, "entropy": mean_entropy}
+    return loss, {"policy_loss": policy_loss,
+                  "value_loss": value_loss,
+                  "entropy": mean_entropy}
 
 
 @torch.no_grad()
