@@ -1,7 +1,8 @@
-"""Save a run of classic PPO between two updates and go on later. Safetensors only: no pickle.
+"""Save a run of classic PPO between two updates and go on later.
 
-CartPole's native vector environment is saved with its running episodes: a run killed anywhere and resumed ends
-bit-identical. Box2D can't be saved: LunarLander begins new episodes, from a seed of the update. A wrapper is code,
+Safetensors only: no pickle. CartPole's native vector environment is saved with its
+running episodes: a run killed anywhere and resumed ends bit-identical. Box2D can't be
+saved: LunarLander begins new episodes, from a seed of the update. A wrapper is code,
 which no file holds: a run on an environment of your own needs that environment again.
 """
 
@@ -16,17 +17,21 @@ from coursekit.saved import check_whole, from_moments, read, to_moments, with_pr
 
 # what gymnasium's CartPoleVectorEnv remembers, besides its generator
 STATE = ("state", "steps", "prev_done")
+# what a Play remembers
+PLAY = ("observations", "dead", "running")
 
 
 def save_run(run, history, path):
     """Write run and history atomically: the file is the old one or the new one, never half of either.
 
     Args:
-        run: classic_ppo.Run. What a wrapper of its environment remembers (a running mean, say) is not saved.
+        run: classic_ppo.Run. What a wrapper of its environment remembers (a running
+            mean, say) is not saved.
         history: list of dicts of numbers. path: ends in .safetensors.
     """
     env = run.play.env.unwrapped
-    tensors = {f"agent.{name}": weight for name, weight in run.agent.state_dict().items()}
+    agent = run.agent.state_dict()
+    tensors = {f"agent.{name}": weight for name, weight in agent.items()}
     tensors |= from_moments(run.optimiser.state_dict()["state"])
     metadata = {"update": run.update,
                 "seed": run.seed,
@@ -34,9 +39,8 @@ def save_run(run, history, path):
                 "history": history,
                 "env": _described(run.play.env)}
     if _savable(env):
-        arrays = {name: getattr(env, name) for name in STATE}
-        arrays |= {name: getattr(run.play, name) for name in ("observations", "dead", "running")}
-        tensors |= {f"play.{name}": torch.from_numpy(x.copy()) for name, x in arrays.items()}
+        for name, x in _arrays(run.play).items():
+            tensors[f"play.{name}"] = torch.from_numpy(x.copy())
         metadata["env_generator"] = env.np_random.bit_generator.state
     write(tensors, metadata, path)
 
@@ -44,19 +48,26 @@ def save_run(run, history, path):
 def load_run(path, *, env=None):
     """Continue a saved run: (Run, history).
 
-    Args: path: file. env: a vector environment like the one given to `start`; None: that of the config.
-    Raises: ValueError: no such file, not a saved run of classic PPO, or env differs from the run's in its wrappers,
-        its copies or its time limit.
+    Args:
+        path: file.
+        env: a vector environment like the one given to `start`; None: that of the
+            config.
+    Raises:
+        ValueError: no such file, not a saved run of classic PPO, or env differs from
+            the run's in its wrappers, its copies or its time limit.
     """
     tensors, metadata = read(path, Config, kind="saved run of `train`")
     run = start(metadata["config"], seed=metadata["seed"], env=env)
-    if metadata["env"] != (found := _described(run.play.env)):
-        raise ValueError(f"env must be like the run's, {metadata['env']}, got {found}; make one as for `start`, "
-                         "and pass load_run(path, env=...)")
+    found = _described(run.play.env)
+    if metadata["env"] != found:
+        raise ValueError(
+            f"env must be like the run's, {metadata['env']}, got {found}; "
+            "make one as for `start`, and pass load_run(path, env=...)")
     run.update = metadata["update"]
     check_whole(tensors, _shapes(run, "env_generator" in metadata), path)
     run.agent.load_state_dict(with_prefix(tensors, "agent"))
-    run.optimiser.load_state_dict(run.optimiser.state_dict() | {"state": to_moments(tensors, int)})
+    optimiser = run.optimiser.state_dict() | {"state": to_moments(tensors, int)}
+    run.optimiser.load_state_dict(optimiser)
     if "env_generator" in metadata:
         _put_back(run.play, with_prefix(tensors, "play"), metadata["env_generator"])
     else:
@@ -66,15 +77,23 @@ def load_run(path, *, env=None):
 
 def _shapes(run, playing):
     """{name: shape} of all that `save_run` writes of this run."""
-    shapes = {f"agent.{name}": tuple(weight.shape) for name, weight in run.agent.state_dict().items()}
-    for number, weight in enumerate(run.agent.parameters() if run.update else ()):
-        moments = {"step": (), "exp_avg": tuple(weight.shape), "exp_avg_sq": tuple(weight.shape)}
-        shapes |= {f"adam.{number}.{name}": shape for name, shape in moments.items()}
+    agent = run.agent.state_dict()
+    shapes = {f"agent.{name}": tuple(weight.shape) for name, weight in agent.items()}
+    learned = run.agent.parameters() if run.update else ()  # Adam has moments of these
+    for number, weight in enumerate(learned):
+        shape = tuple(weight.shape)
+        shapes[f"adam.{number}.step"] = ()
+        shapes[f"adam.{number}.exp_avg"] = shape
+        shapes[f"adam.{number}.exp_avg_sq"] = shape
     if playing:
-        arrays = {name: getattr(run.play.env.unwrapped, name) for name in STATE}
-        arrays |= {name: getattr(run.play, name) for name in ("observations", "dead", "running")}
-        shapes |= {f"play.{name}": x.shape for name, x in arrays.items()}
+        shapes |= {f"play.{name}": x.shape for name, x in _arrays(run.play).items()}
     return shapes
+
+
+def _arrays(play):
+    """{name: array} of the running episodes, as the environment and `play` hold them."""
+    arrays = {name: getattr(play.env.unwrapped, name) for name in STATE}
+    return arrays | {name: getattr(play, name) for name in PLAY}
 
 
 def _put_back(play, arrays, generator_state):
@@ -91,4 +110,5 @@ def _savable(env):
 def _described(env):
     """Wrappers, name, copies, and the time limit where the environment states it."""
     limit = env.spec.kwargs.get("max_episode_steps") if env.spec else None
-    return f"{env}" + (f" with a limit of {limit} steps" if limit else "")
+    limited = f" with a limit of {limit} steps" if limit else ""
+    return f"{env}{limited}"
