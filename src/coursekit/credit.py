@@ -1,10 +1,12 @@
 """A world with exact credit: answers of up to 500 tokens, five that matter, one reward after the last.
 
-An answer is `length` tokens, each one of `words` words. At the deciding positions word 0 is right and earns the
-position's weight; nothing else matters. So V, the advantage of every token, the expected score and the drift of a
-policy have closed forms, and every estimate of credit can be held against the truth.
+An answer is `length` tokens, each one of `words` words. At the deciding positions word
+0 is right and earns the position's weight; nothing else matters. So V, the advantage of
+every token, the expected score and the drift of a policy have closed forms, and every
+estimate of credit can be held against the truth.
 
-Shapes: policy probabilities (T, words); tokens (N, T) ints; rewards, values, advantages (N, T), time last.
+Shapes: policy probabilities (T, words); tokens (N, T) ints; rewards, values, advantages
+(N, T), time last.
 """
 
 from dataclasses import dataclass
@@ -17,7 +19,12 @@ from coursekit.arrays import fraction, positive_int
 
 @dataclass(frozen=True)
 class World:
-    """length: T. positions: of the decisions, each of `weights` units of reward. noise: sd of the one reward."""
+    """The parameters of a world.
+
+    length: T.
+    positions: of the decisions, each of `weights` units of reward.
+    noise: sd of the one reward.
+    """
 
     length: int
     positions: tuple
@@ -28,13 +35,17 @@ class World:
     def __post_init__(self):
         positive_int(length=self.length)
         if self.words < 2:
-            raise ValueError(f"words must be at least 2, so that one can be wrong, got {self.words}")
+            raise ValueError(
+                f"words must be at least 2, so that one can be wrong, got {self.words}")
         if len(self.positions) != len(self.weights):
-            raise ValueError(f"positions must have one entry for each of the {len(self.weights)} weights, "
-                             f"got {len(self.positions)}")
+            raise ValueError(
+                f"positions must have one entry for each of the {len(self.weights)} "
+                f"weights, got {len(self.positions)}")
         distinct = set(self.positions) & set(range(self.length))
         if len(distinct) < len(self.positions):
-            raise ValueError(f"positions must be different and lie in 0 … {self.length - 1}, got {self.positions}")
+            raise ValueError(
+                f"positions must be different and lie in 0 … {self.length - 1}, "
+                f"got {self.positions}")
         if not self.noise >= 0:
             raise ValueError(f"noise must be at least 0, got {self.noise!r}")
 
@@ -50,25 +61,37 @@ class World:
     def right(self, tokens):
         """1.0 where a decision was right, in the order of `weights`: (N, decisions)."""
         if np.ndim(tokens) != 2 or np.shape(tokens)[1] != self.length:
-            raise ValueError(f"tokens must be (episodes, {self.length}), got shape {np.shape(tokens)}; "
-                             "play(world, ...) draws some")
-        return (np.asarray(tokens)[:, list(self.positions)] == 0).astype(float)
+            raise ValueError(
+                f"tokens must be (episodes, {self.length}), got shape {np.shape(tokens)}; "
+                "play(world, ...) draws some")
+        decisions = np.asarray(tokens)[:, list(self.positions)]
+        return (decisions == 0).astype(float)
 
     def check(self, probabilities):
         """Raise ValueError unless this is a (T, words) array of probabilities."""
-        if np.shape(probabilities) != (self.length, self.words):
-            raise ValueError(f"probabilities must have shape (length, words) = {(self.length, self.words)}, "
-                             f"got {np.shape(probabilities)}; world.uniform_policy() is one")
+        wanted = self.length, self.words
+        if np.shape(probabilities) != wanted:
+            raise ValueError(
+                f"probabilities must have shape (length, words) = {wanted}, "
+                f"got {np.shape(probabilities)}; world.uniform_policy() is one")
         if np.min(probabilities) < 0 or not np.allclose(np.sum(probabilities, -1), 1):
-            raise ValueError("probabilities must be at least 0 and sum to 1 over the words; divide by their sum")
+            raise ValueError(
+                "probabilities must be at least 0 and sum to 1 over the words; "
+                "divide by their sum")
 
 
 def draw_world(length, *, seed=0, **options):
-    """A World whose five deciding positions are drawn once, from this seed. options: fields of World."""
+    """A World whose five deciding positions are drawn once, from this seed.
+
+    options: fields of World.
+    """
     weights = options.get("weights", World.weights)
     if positive_int(length=length) < len(weights):
-        raise ValueError(f"length must be at least {len(weights)}, one token for each decision, got {length}")
-    positions = np.random.default_rng(seed).choice(length, len(weights), replace=False)
+        raise ValueError(
+            f"length must be at least {len(weights)}, one token for each decision, "
+            f"got {length}")
+    rng = np.random.default_rng(seed)
+    positions = rng.choice(length, len(weights), replace=False)
     return World(length, tuple(positions.tolist()), **options)
 
 
@@ -93,7 +116,8 @@ def expected_score(world, probabilities):
 def drift(world, probabilities, start):
     """KL(policy‖start), nats, summed over the tokens that do not matter: change that earns no reward.
 
-    Args: probabilities, start: (T, words), start > 0 wherever probabilities are."""
+    Args: probabilities, start: (T, words), start > 0 wherever probabilities are.
+    """
     for policy in (probabilities, start):
         world.check(policy)
     used = probabilities > 0
@@ -139,7 +163,10 @@ def after(values):
 
 
 def answer_gae(rewards, values, *, lam, gamma=1.0):
-    """GAE on complete answers: all end by themselves, at their last token. (N, T) each; see advantages.gae."""
+    """GAE on complete answers: all end by themselves, at their last token.
+
+    (N, T) each; see advantages.gae.
+    """
     terminated = np.zeros(np.shape(rewards), bool)
     terminated[:, -1] = True
     never = np.zeros_like(terminated)
@@ -151,19 +178,23 @@ def fit_critic(world, tokens, rewards, *, ridge=1.0, positions=None):
 
         V_t = v₀ + Σ_{i<t} (a_i where right, b_i where wrong)
 
-    The sums over the N·T rows have a closed form, since a feature that is 1 stays 1 to the end.
+    The sums over the N·T rows have a closed form, since a feature that is 1 stays 1 to
+    the end.
 
     Args:
-        tokens, rewards: (N, T), Monte-Carlo episodes. ridge: > 0, on a and b, in time steps.
-        positions: where to look. None: at the decisions, which a critic of text cannot know; range(T): everywhere.
+        tokens, rewards: (N, T), Monte-Carlo episodes.
+        ridge: > 0, on a and b, in time steps.
+        positions: where to look. None: at the decisions, which a critic of text cannot
+            know; range(T): everywhere.
     Returns:
         A function: tokens (N, T) → values (N, T), units of reward, undiscounted.
     """
     columns, scores = _look(world, tokens, rewards, ridge, positions)
     right = np.asarray(tokens)[:, columns] == 0
     features = np.concatenate([np.ones((len(right), 1)), right, ~right], axis=1)
-    since = np.concatenate([[-1], columns, columns])  # the step after which a feature is known
-    steps = world.length - 1 - np.maximum.outer(since, since)  # number of time steps that know both
+    # the step after which a feature is known, and how many time steps know both of two
+    since = np.concatenate([[-1], columns, columns])
+    steps = world.length - 1 - np.maximum.outer(since, since)
     penalty = ridge * np.diag(since >= 0)
     squares = features.T @ features * steps
     products = features.T @ scores * np.diag(steps)
@@ -171,7 +202,8 @@ def fit_critic(world, tokens, rewards, *, ridge=1.0, positions=None):
     start, a, b = np.split(weights, [1, 1 + len(columns)])
 
     def critic(tokens):
-        gains = _at(world, columns, np.where(np.asarray(tokens)[:, columns] == 0, a, b))
+        right = np.asarray(tokens)[:, columns] == 0
+        gains = _at(world, columns, np.where(right, a, b))
         return start + np.cumsum(gains, 1) - gains
     return critic
 
@@ -181,8 +213,9 @@ def fit_redistribution(world, tokens, rewards, *, ridge=1.0, positions=None):
 
         r_t = g(tokens to t) − g(tokens before t),   g(nothing) = 0
 
-    g is a ridge regression on which words are right; words not sampled yet count as their mean. The first token
-    gets the mean reward on top, so that an answer's rewards sum to its prediction.
+    g is a ridge regression on which words are right; words not sampled yet count as
+    their mean. The first token gets the mean reward on top, so that an answer's rewards
+    sum to its prediction.
 
     Args: tokens, rewards: (N, T). ridge: > 0, in episodes. positions: as fit_critic.
     Returns: A function: tokens (N, T) → rewards (N, T).
@@ -193,7 +226,8 @@ def fit_redistribution(world, tokens, rewards, *, ridge=1.0, positions=None):
     rates, mean = right.mean(0), scores.mean()
     centred = right - rates
     penalty = ridge * np.eye(len(columns))
-    gains = np.linalg.solve(centred.T @ centred + penalty, centred.T @ (scores - mean))
+    squares, products = centred.T @ centred, centred.T @ (scores - mean)
+    gains = np.linalg.solve(squares + penalty, products)
 
     def token_rewards(tokens):
         right = np.asarray(tokens)[:, columns] == 0
@@ -211,13 +245,17 @@ def redistribute(world, tokens, rewards, **options):
 def shape(rewards, potentials, next_potentials, *, gamma):
     """Reward progress: r'_t = r_t + γ·Φ(s_{t+1}) − Φ(s_t)
 
-    The sum telescopes: every policy's return changes by −Φ(start). With Φ = V these are the TD errors.
+    The sum telescopes: every policy's return changes by −Φ(start). With Φ = V these are
+    the TD errors.
     Args: (N, T) floats; next_potentials is 0 after the last token, see `after`.
-    Raises: ValueError: it is not 0 there. The rest would be a reward and could change which policy is best.
+    Raises:
+        ValueError: it is not 0 there. The rest would be a reward and could change which
+            policy is best.
     Source: Ng, Harada and Russell 1999.
     """
     if np.any(np.asarray(next_potentials)[..., -1] != 0):
-        raise ValueError("next_potentials must be 0 after the last token; pass after(potentials)")
+        raise ValueError(
+            "next_potentials must be 0 after the last token; pass after(potentials)")
     never = np.zeros(np.shape(rewards), bool)
     return td_errors(rewards, potentials, next_potentials, never, gamma=gamma)
 
@@ -225,21 +263,25 @@ def shape(rewards, potentials, next_potentials, *, gamma):
 def measure(advantages, exact, world):
     """Compare an estimate of credit with the truth, both (N, T).
 
-    Returns: dict of floats. share: part of Σ|Â| that lies on the decisions. On the decisions: correlation of Â with
-        A, 0 where Â does not vary; slope of Â on A, the part of the credit that arrives. noise: rms of Â − A over
-        all tokens, in units of the rms of A on the decisions.
+    Returns: dict of floats. share: part of Σ|Â| that lies on the decisions. On the
+        decisions: correlation of Â with A, 0 where Â does not vary; slope of Â on A,
+        the part of the credit that arrives. noise: rms of Â − A over all tokens, in
+        units of the rms of A on the decisions.
     """
     columns = list(world.positions)
     estimate, truth = advantages[:, columns], exact[:, columns]
     if not truth.any():
-        raise ValueError("exact must not be 0 on all decisions: a policy that never varies has no credit to give")
+        raise ValueError(
+            "exact must not be 0 on all decisions: "
+            "a policy that never varies has no credit to give")
     covariance = np.mean(estimate * (truth - truth.mean()))
     deviations = estimate.std() * truth.std()
     sizes = np.abs(advantages)
+    squared_error = np.mean((advantages - exact) ** 2)
     return {"share": float(sizes[:, columns].sum() / max(sizes.sum(), 1e-300)),
             "correlation": float(covariance / deviations) if deviations > 0 else 0.0,
             "slope": float(covariance / truth.var()),
-            "noise": float(np.sqrt(np.mean((advantages - exact) ** 2) / np.mean(truth**2)))}
+            "noise": float(np.sqrt(squared_error / np.mean(truth**2)))}
 
 
 def _at(world, columns, entries):
@@ -253,9 +295,12 @@ def _look(world, tokens, rewards, ridge, positions):
     """The columns to look at, and the score of each answer, (N,)."""
     world.right(tokens)  # checks the shape
     if np.shape(rewards) != np.shape(tokens):
-        raise ValueError(f"rewards must have the shape of tokens, {np.shape(tokens)}, got {np.shape(rewards)}; "
-                         "pass one entry for every token")
+        raise ValueError(
+            f"rewards must have the shape of tokens, {np.shape(tokens)}, "
+            f"got {np.shape(rewards)}; pass one entry for every token")
     if not ridge > 0:
-        raise ValueError(f"ridge must be positive, got {ridge!r}; a decision in the last token has no data")
+        raise ValueError(
+            f"ridge must be positive, got {ridge!r}; "
+            "a decision in the last token has no data")
     columns = world.positions if positions is None else positions
     return np.array(columns, int), np.asarray(rewards).sum(1)
