@@ -20,14 +20,16 @@ def policy_gradient(probabilities, tokens, advantages):
 
         ∂/∂logit[t, a] = mean over episodes of Â_t·([token_t = a] − π_t(a))
 
-    Args: probabilities: (T, words). tokens, advantages: (N, T). Returns: (T, words), units of advantages.
+    Args: probabilities: (T, words). tokens, advantages: (N, T).
+    Returns: (T, words), units of advantages.
     Raises: ValueError: shapes differ.
     Source: Williams 1992 (REINFORCE).
     """
     as_arrays(tokens=tokens, advantages=advantages)
     if np.shape(probabilities)[0] != np.shape(tokens)[1]:
-        raise ValueError(f"probabilities must have one row for each of the {np.shape(tokens)[1]} tokens, "
-                         f"got shape {np.shape(probabilities)}")
+        raise ValueError(
+            f"probabilities must have one row for each of the {np.shape(tokens)[1]} "
+            f"tokens, got shape {np.shape(probabilities)}")
     words = np.arange(np.shape(probabilities)[1])
     taken = np.einsum("nt,nta->ta", advantages, tokens[:, :, None] == words)
     return (taken - advantages.sum(0)[:, None] * probabilities) / len(tokens)
@@ -76,32 +78,41 @@ METHODS = {
 
 
 def learn(world, method, *, lr, batch, updates, rng, memory=5, scale=whiten, step=None):
-    """Policy gradient from the uniform policy. Yields the state before the first update and after each one.
+    """Policy gradient from the uniform policy.
+
+    Yields the state before the first update and after each one.
 
     Args:
-        method: a name in METHODS, or a function (world, tokens, rewards, recent) → advantages (N, T); `recent`
-            holds the tokens and rewards of the last `memory` batches, this one included.
+        method: a name in METHODS, or a function (world, tokens, rewards, recent) →
+            advantages (N, T); `recent` holds the tokens and rewards of the last
+            `memory` batches, this one included.
         lr: logits per unit of gradient. batch: episodes per update. updates: how many.
         scale: applied to the advantages; whitening by default.
         step: function from gradient to change of logits; None means lr·gradient.
     Yields:
-        dict: episodes so far, score (expected, exact), drift (nats, exact), probabilities (T, words).
+        dict: episodes so far, score (expected, exact), drift (nats, exact),
+        probabilities (T, words).
     Raises:
         ValueError: no such method, or batch < 2.
     """
     credit = method if callable(method) else METHODS.get(method)
     if credit is None:
-        raise ValueError(f"method must be a function or one of {', '.join(METHODS)}; got {method!r}")
+        raise ValueError(
+            f"method must be a function or one of {', '.join(METHODS)}; got {method!r}")
     if positive_int(batch=batch) < 2:
-        raise ValueError(f"batch must be at least 2, since advantages are whitened over it, got {batch}")
+        raise ValueError(
+            "batch must be at least 2, since advantages are whitened over it, "
+            f"got {batch}")
     logits = np.zeros((world.length, world.words))
     start = world.uniform_policy()
     batches = deque(maxlen=memory)
     for update in range(updates + 1):
         probabilities = np.exp(logits - logits.max(-1, keepdims=True))
         probabilities /= probabilities.sum(-1, keepdims=True)
-        yield {"episodes": update * batch, "score": expected_score(world, probabilities),
-               "drift": drift(world, probabilities, start), "probabilities": probabilities}
+        yield {"episodes": update * batch,
+               "score": expected_score(world, probabilities),
+               "drift": drift(world, probabilities, start),
+               "probabilities": probabilities}
         tokens, rewards = play(world, probabilities, batch, rng)
         batches.append((tokens, rewards))
         recent = [np.concatenate(arrays) for arrays in zip(*batches)]
