@@ -6,26 +6,35 @@ from pathlib import Path
 from urllib.parse import urlparse
 from urllib.request import url2pathname
 
-NAME = "advantage-course"  # on PyPI the import's name, coursekit, is that of somebody else's package
+# on PyPI the import's name, coursekit, is that of somebody else's package
+NAME = "advantage-course"
 
 
 def install(extra):
-    """The command that installs an extra of this package, such as "gym", from where the package itself came; "" for
-    the package without an extra.
+    """The command that installs an extra of this package, from where the package came.
 
-    It names no package index, since the package is on none: it names the clone or the file that was installed, or
-    else the extra's own requirements.
+    extra: a name, such as "gym"; "" for the package without an extra.
+
+    It names no package index, since the package is on none: it names the clone or the
+    file that was installed, or else the extra's own requirements.
     """
-    clone, wanted = Path(__file__).parents[2], f"[{extra}]" if extra else ""
+    clone = Path(__file__).parents[2]
+    wanted = f"[{extra}]" if extra else ""
     if (clone / "pyproject.toml").is_file():
         return f'pip install -e "{clone}{wanted}"'
     try:
         ours = metadata.distribution(NAME)
     except metadata.PackageNotFoundError:
         return f"the requirements of {NAME}{wanted}"
-    address = json.loads(ours.read_text("direct_url.json") or "{}").get("url", "")
-    if address.startswith("file:") and Path(url2pathname(urlparse(address).path)).exists():
-        return f'pip install "{NAME}{wanted} @ {address}"'
-    needs = [need.split(";")[0].strip() for need in ours.requires or ()
-             if (f'extra == "{extra}"' in need if extra else "extra ==" not in need)]
+    origin = json.loads(ours.read_text("direct_url.json") or "{}")
+    address = origin.get("url", "")
+    if address.startswith("file:"):
+        path = Path(url2pathname(urlparse(address).path))
+        if path.exists():
+            return f'pip install "{NAME}{wanted} @ {address}"'
+
+    def belongs(need):
+        return f'extra == "{extra}"' in need if extra else "extra ==" not in need
+
+    needs = [need.split(";")[0].strip() for need in ours.requires or () if belongs(need)]
     return " ".join(["pip install", *(f'"{need}"' for need in needs)])
