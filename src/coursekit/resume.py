@@ -1,10 +1,17 @@
-"""Save a PPO run between two updates and go on later as if nothing had happened. Safetensors only: no pickle."""
+"""Save a PPO run between two updates and go on later as if nothing had happened.
+
+Safetensors only: no pickle.
+"""
 
 import hashlib
 from dataclasses import asdict
 
 import torch
-from torch.distributed.checkpoint.state_dict import StateDictOptions, get_state_dict, set_state_dict
+from torch.distributed.checkpoint.state_dict import (
+    StateDictOptions,
+    get_state_dict,
+    set_state_dict,
+)
 
 from coursekit import distributed
 from coursekit.rlhf import Config, start
@@ -35,32 +42,38 @@ def save_run(run, history, path):
 
 
 def load_run(models, path):
-    """Continue a saved run: (Run, history). Weights of actor and critic are overwritten in `models`.
+    """Continue a saved run: (Run, history).
+
+    Weights of actor and critic are overwritten in `models`.
 
     Args: models: FourModels with the same reference and reward model as the run had.
     Raises: ValueError: no such file, not a saved run, or other frozen models.
     """
     tensors, metadata = read(path, Config)
     if metadata["frozen"] != fingerprint(models):
-        raise ValueError("models must have the reference and reward model that the run began with; these differ")
+        raise ValueError(
+            "models must have the reference and reward model that the run began with; "
+            "these differ")
     run = start(models, metadata["config"], seed=metadata["seed"])
     models = run.models
     # without FULL: with it rank 0 alone would get groups
     weights, adam = get_state_dict(_learning(models), run.optimiser)
+    moments = from_moments(adam["state"])
     shapes = {f"model.{key}": tuple(weight.shape) for key, weight in weights.items()}
-    shapes |= {key: tuple(moment.shape) for key, moment in from_moments(adam["state"]).items()}
+    shapes |= {key: tuple(moment.shape) for key, moment in moments.items()}
     check_whole(tensors, shapes, path)
-    groups = adam["param_groups"]
+    adam = {"state": to_moments(tensors), "param_groups": adam["param_groups"]}
     set_state_dict(
-        _learning(models), run.optimiser, model_state_dict=with_prefix(tensors, "model"),
-        optim_state_dict={"state": to_moments(tensors), "param_groups": groups}, options=FULL)
+        _learning(models), run.optimiser, options=FULL,
+        model_state_dict=with_prefix(tensors, "model"), optim_state_dict=adam)
     run.update = metadata["update"]
     return run, metadata["history"]
 
 
 def _learning(models):
     learning = {"actor": models.actor, "critic": models.critic}
-    return torch.nn.ModuleDict({name: model for name, model in learning.items() if model is not None})
+    there = {name: model for name, model in learning.items() if model is not None}
+    return torch.nn.ModuleDict(there)
 
 
 def fingerprint(models):
