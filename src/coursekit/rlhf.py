@@ -1,9 +1,12 @@
-"""PPO with four models: an actor samples responses, a reward model scores them, a reference gives the KL penalty,
-and a critic's values spread the credit over the tokens. Or without the critic: several responses to a prompt, each
-of which is compared with the others.
+"""PPO with four models, or with several responses to a prompt in place of the critic.
 
-`train` is a loop of `collect` (sample, score, estimate advantages) and `learn` (clipped updates). Everything that
-is done to a batch stands in these two functions; the formulas are in `tokens`, `advantages`, `groups` and `ppo`.
+An actor samples responses, a reward model scores them, a reference gives the KL
+penalty, and a critic's values spread the credit over the tokens. Or without the critic:
+several responses to a prompt, each of which is compared with the others.
+
+`train` is a loop of `collect` (sample, score, estimate advantages) and `learn` (clipped
+updates). Everything that is done to a batch stands in these two functions; the formulas
+are in `tokens`, `advantages`, `groups` and `ppo`.
 """
 
 import math
@@ -27,15 +30,25 @@ from coursekit.ppo import (
     ratio_diagnostics,
 )
 from coursekit.progress import bar
-from coursekit.tokens import adapted_beta, kl_estimates, last_token, token_rewards, token_steps
+from coursekit.tokens import (
+    adapted_beta,
+    kl_estimates,
+    last_token,
+    token_rewards,
+    token_steps,
+)
 
 
 @dataclass(frozen=True)
 class FourModels:
-    """actor and critic learn; reference and reward are frozen. Each is a TinyLM, or has its six methods.
+    """actor and critic learn; reference and reward are frozen.
 
-    critic: None where advantages are estimated without one. reference: None if beta is 0. reward: a reward model,
-    or a verifier: a function of (tokens, attention_mask), (B, T) each, that returns (B,) scores.
+    Each is a TinyLM, or has its six methods.
+
+    critic: None where advantages are estimated without one.
+    reference: None if beta is 0.
+    reward: a reward model, or a verifier: a function of (tokens, attention_mask),
+    (B, T) each, that returns (B,) scores.
     """
 
     actor: torch.nn.Module
@@ -47,7 +60,8 @@ class FourModels:
 def four_models(supervised, reward):
     """Start PPO: the actor is the supervised model; the critic the reward model, its value head the score head.
 
-    Source: Ouyang et al. 2022, section 3.5; value from reward model: Stiennon et al. 2020, section 3.4.
+    Source: Ouyang et al. 2022, section 3.5; value from reward model: Stiennon et al.
+        2020, section 3.4.
     """
     actor, critic = supervised.copy(), reward.copy()
     critic.value_head.load_state_dict(critic.score_head.state_dict())
@@ -62,7 +76,8 @@ ESTIMATORS = {  # (M, G) rewards of responses to (M, G) advantages
     "grpo": lambda rewards: group_standardised(rewards, ddof=1, eps=1e-4),
     "batch mean": lambda rewards: whiten(rewards, total=distributed.total),
 }
-CHOICES = {"estimator": ("gae", *ESTIMATORS), "kl": ("reward", "k2", "k3"),
+CHOICES = {"estimator": ("gae", *ESTIMATORS),
+           "kl": ("reward", "k2", "k3"),
            "normalisation": ("batch", "sequence", "group", "constant")}
 
 
@@ -74,7 +89,8 @@ class Config:
     gamma: float = 1.0  # γ, λ and value_clip: with a critic only
     lam: float = 0.95
     clip: float = 0.2  # ε of the policy loss
-    clip_high: float | None = None  # another ε for its upper bound, as in DAPO; None: the same
+    # another ε for its upper bound, as in DAPO; None: the same
+    clip_high: float | None = None
     value_clip: float | None = 0.2  # ε of the value loss, units of reward; None: no clip
     batch: int = 64  # responses of an update, on each process
     minibatch: int = 32
@@ -82,33 +98,47 @@ class Config:
     lr: float = 1e-3
     temperature: float = 1.0
     max_tokens: int = 48
-    missing_eos_penalty: float = 2.0  # taken from the score of a response that does not end
-    target_kl: float | None = None  # KL(old‖new) per token, nats, that stops a batch's updates
-    kl_target: float | None = None  # KL(policy‖reference), nats a response, that beta adapts to
+    # taken from the score of a response that does not end
+    missing_eos_penalty: float = 2.0
+    # KL(old‖new) per token, nats, that stops a batch's updates
+    target_kl: float | None = None
+    # KL(policy‖reference), nats a response, that beta adapts to
+    kl_target: float | None = None
     kl_horizon: float = 1000.0  # responses over which beta adapts by 20 % at most
-    estimator: str = "gae"  # with a critic; or without one: "rloo", "grpo", "batch mean"
+    # "gae", with a critic; or without one: "rloo", "grpo", "batch mean"
+    estimator: str = "gae"
     group: int = 1  # responses to each prompt
-    kl: str = "reward"  # where the KL penalty is: in the "reward" (k1), or in the loss as "k2" or "k3"
+    # where the KL penalty is: in the "reward" (k1), or in the loss as "k2" or "k3"
+    kl: str = "reward"
     normalisation: str = "batch"  # of the policy's loss, as in groups.token_weights
     warm_up: int = 0  # updates over which the learning rate rises to lr
 
     def __post_init__(self):
-        whole = dict.fromkeys(("batch", "minibatch", "epochs", "max_tokens", "group"), (int, 1, math.inf, True))
-        above_0 = dict.fromkeys(("lr", "clip", "clip_high", "value_clip", "temperature", "kl_target",
-                                 "kl_horizon"), (float, 0, math.inf, False))
-        shares = dict.fromkeys(("gamma", "lam"), (float, 0, 1, True))
-        check_numbers(self, **whole, **above_0, **shares, beta=(float, 0, math.inf, True),
-                      **dict.fromkeys(("missing_eos_penalty", "target_kl"), (float, -math.inf, math.inf, True)))
+        at_least_1 = int, 1, math.inf, True
+        above_0 = float, 0, math.inf, False
+        at_least_0 = float, 0, math.inf, True
+        share = float, 0, 1, True
+        any_number = float, -math.inf, math.inf, True
+        check_numbers(
+            self, batch=at_least_1, minibatch=at_least_1, epochs=at_least_1,
+            max_tokens=at_least_1, group=at_least_1, lr=above_0, clip=above_0,
+            clip_high=above_0, value_clip=above_0, temperature=above_0,
+            kl_target=above_0, kl_horizon=above_0, gamma=share, lam=share,
+            beta=at_least_0, missing_eos_penalty=any_number, target_kl=any_number)
         for name, choices in CHOICES.items():
-            if getattr(self, name) not in choices:
-                raise ValueError(f"{name} must be one of {', '.join(choices)}, got {getattr(self, name)!r}")
+            found = getattr(self, name)
+            if found not in choices:
+                raise ValueError(
+                    f"{name} must be one of {', '.join(choices)}, got {found!r}")
         if not self.warm_up >= 0:
             raise ValueError(f"warm_up must be at least 0 updates, got {self.warm_up!r}")
         if self.batch % self.group:
             raise ValueError(f"group must divide batch, {self.batch}, got {self.group!r}")
         if self.estimator in ("rloo", "grpo") and self.group < 2:
-            raise ValueError(f'group must be at least 2 with estimator "{self.estimator}", so that a response has '
-                             f'others to compare with, got {self.group!r}; "batch mean" takes 1')
+            raise ValueError(
+                f'group must be at least 2 with estimator "{self.estimator}", '
+                "so that a response has others to compare with, "
+                f'got {self.group!r}; "batch mean" takes 1')
 
     @property
     def penalty(self):
@@ -146,7 +176,8 @@ class Batch:
 
     def take(self, rows):
         """These rows, cut to their longest prompt and response: a column of padding alone costs no time."""
-        part = {field.name: x[rows] for field in fields(self) if (x := getattr(self, field.name)) is not None}
+        whole = {field.name: getattr(self, field.name) for field in fields(self)}
+        part = {name: x[rows] for name, x in whole.items() if x is not None}
         prompts = part["attention_mask"][:, :-self.width]
         first = prompts.any(0).int().argmax().item()  # first column that any prompt uses
         longest = int(part["response_mask"].sum(-1).max())
@@ -164,12 +195,16 @@ def collect(models, prompts, prompt_mask, config, *, end, generator, check=False
     """Sample a response to each prompt and estimate the advantage of each of its tokens.
 
     Args:
-        prompts, prompt_mask: (B, P), padded on the left; each prompt in `config.group` consecutive rows.
+        prompts, prompt_mask: (B, P), padded on the left; each prompt in `config.group`
+            consecutive rows.
         end: the token that ends a response. generator: torch.Generator for sampling.
-        check: recompute the log-probabilities of the sampled tokens and compare; once a run is enough.
+        check: recompute the log-probabilities of the sampled tokens and compare; once a
+            run is enough.
     Returns: Batch.
-    Raises: ValueError: check, and the rows of a group differ. RuntimeError: check, and recomputed log-probabilities
-    differ (dropout, padding, temperature?).
+    Raises:
+        ValueError: check, and the rows of a group differ.
+        RuntimeError: check, and recomputed log-probabilities differ (dropout, padding,
+            temperature?).
     """
     if check:
         check_groups(prompts, prompt_mask, config.group)
@@ -183,11 +218,13 @@ def collect(models, prompts, prompt_mask, config, *, end, generator, check=False
         text = tokens, attention_mask, response_mask.shape[1]
         again, logits = response_logprobs(models.actor, *text, config.temperature)
         worst = (again - old_logprobs).abs()[response_mask].max().item()
-        rounding = torch.finfo(next(models.actor.parameters()).dtype).eps * logits.abs().max().item()
+        dtype = next(models.actor.parameters()).dtype
+        rounding = torch.finfo(dtype).eps * logits.abs().max().item()
         if worst > max(1e-4, 4 * rounding):
             raise RuntimeError(
-                f"log-probabilities at sampling and recomputed ones differ by {worst:.2g}: "
-                "switch dropout off, and look at padding, position ids and temperature")
+                "log-probabilities at sampling and recomputed ones differ by "
+                f"{worst:.2g}: switch dropout off, and look at padding, position ids "
+                "and temperature")
     return make_experience(
         models, tokens, attention_mask, response_mask, old_logprobs, config, end=end)
 
@@ -195,26 +232,33 @@ def collect(models, prompts, prompt_mask, config, *, end, generator, check=False
 def check_groups(prompts, prompt_mask, group):
     """Raise ValueError unless each prompt stands in `group` consecutive rows."""
     if len(prompts) % group:
-        raise ValueError(f"prompts must come in groups of {group} rows, got {len(prompts)} rows")
+        raise ValueError(
+            f"prompts must come in groups of {group} rows, got {len(prompts)} rows")
     rows = torch.where(prompt_mask, prompts, -1).view(-1, group, prompts.shape[1])
     if not (rows == rows[:, :1]).all():
-        raise ValueError(f"prompts must hold each prompt in {group} consecutive rows; repeat_interleave makes them")
+        raise ValueError(
+            f"prompts must hold each prompt in {group} consecutive rows; "
+            "repeat_interleave makes them")
 
 
 @torch.no_grad()
-def make_experience(models, tokens, attention_mask, response_mask, old_logprobs, config, *, end):
+def make_experience(
+        models, tokens, attention_mask, response_mask, old_logprobs, config, *, end):
     """Score responses, subtract the KL penalty, and estimate advantages (and returns) of their tokens.
 
     Args:
-        tokens, attention_mask: (B, P + R). response_mask: (B, R) bools. old_logprobs: (B, R), nats, as sampled,
-        0 at padding. end: token.
+        tokens, attention_mask: (B, P + R).
+        response_mask: (B, R) bools.
+        old_logprobs: (B, R), nats, as sampled, 0 at padding.
+        end: token.
     Returns: Batch; advantages from a critic are whitened over the real tokens of all ranks.
     """
     width = response_mask.shape[1]  # R
     text = tokens, attention_mask, width
     kl = torch.zeros_like(old_logprobs)  # (B, R)
     if models.reference is not None:
-        ref_logprobs, _ = response_logprobs(models.reference, *text, config.temperature)  # (B, R)
+        ref_logprobs, _ = response_logprobs(  # (B, R)
+            models.reference, *text, config.temperature)
         kl = torch.where(response_mask, kl_estimates(old_logprobs, ref_logprobs), 0.0)
     scores = text_scores(models.reward, tokens, attention_mask)  # (B,)
     ended = ((tokens[:, -width:] == end) & response_mask).any(-1)  # (B,)
@@ -223,13 +267,16 @@ def make_experience(models, tokens, attention_mask, response_mask, old_logprobs,
     finite("rewards", rewards, "response")
     values = returns = None
     if config.estimator == "gae":
-        steps = token_steps(rewards, response_values(models.critic, *text), response_mask)
+        expected = response_values(models.critic, *text)  # (B, R)
+        steps = token_steps(rewards, expected, response_mask)
         advantages = gae(*steps, gamma=config.gamma, lam=config.lam)  # (B, R)
-        values, returns = finite("values of critic", steps.values, "response"), advantages + steps.values
+        values = finite("values of critic", steps.values, "response")
+        returns = advantages + values
         advantages = whiten(advantages, response_mask, total=distributed.total)
     else:
-        each = ESTIMATORS[config.estimator](rewards.sum(-1).view(-1, config.group)).flatten()  # (B,)
-        advantages = torch.where(response_mask, each[:, None], 0.0)  # (B, R)
+        totals = rewards.sum(-1).view(-1, config.group)  # (M, G)
+        of_responses = ESTIMATORS[config.estimator](totals).flatten()  # (B,)
+        advantages = torch.where(response_mask, of_responses[:, None], 0.0)  # (B, R)
     return Batch(
         tokens=tokens,
         attention_mask=attention_mask,
@@ -246,8 +293,11 @@ def make_experience(models, tokens, attention_mask, response_mask, old_logprobs,
 
 
 def loss_weights(response_mask, config):
-    """(B, R): how much a token counts in the policy's loss: 1 each, or what adds up to 1 for a response on average
-    (with "constant", for one of the greatest length)."""
+    """(B, R): how much a token counts in the policy's loss.
+
+    It is 1 each, or what adds up to 1 for a response on average (with "constant", for
+    one of the greatest length).
+    """
     if config.normalisation == "batch":
         return response_mask
     how = dict(group=config.group, limit=config.max_tokens)
@@ -269,15 +319,17 @@ def text_scores(reward, tokens, attention_mask):
 
 
 def learn(models, optimiser, batch, config, *, rng):
-    """Some clipped updates of actor and critic on one batch. Changes both models; returns a dict of metrics.
+    """Some clipped updates of actor and critic on one batch.
 
-    Under torchrun every rank brings its own batch: gradients, token counts and KL are those of all of them.
+    Changes both models; returns a dict of metrics. Under torchrun every rank brings its
+    own batch: gradients, token counts and KL are those of all of them.
     """
     history = []
     parts = max(1, round(len(batch.tokens) / config.minibatch))
     for _ in range(config.epochs):
         for rows in np.array_split(rng.permutation(len(batch.tokens)), parts):
-            metrics = update(models, optimiser, batch.take(torch.as_tensor(rows)), config)
+            minibatch = batch.take(torch.as_tensor(rows))
+            metrics = update(models, optimiser, minibatch, config)
             history.append(metrics)
             limit = config.target_kl
             if limit is not None and distributed.mean(metrics["k3"]) > limit:
@@ -296,9 +348,11 @@ def update(models, optimiser, minibatch, config):
     """One step of all learning models on one minibatch. Returns a dict of metrics."""
     mask = minibatch.response_mask  # (B, R)
     text = minibatch.tokens, minibatch.attention_mask, minibatch.width
-    # the mean over ranks of gradients of sums, each divided by this, is the gradient of the mean over all tokens
+    # the mean over ranks of gradients of sums, each divided by this, is the gradient of
+    # the mean over all tokens
     count = distributed.mean(mask.sum())
-    logprobs, logits = response_logprobs(models.actor, *text, config.temperature)  # (B, R), (N, V)
+    logprobs, logits = response_logprobs(  # (B, R), (N, V)
+        models.actor, *text, config.temperature)
     weights = minibatch.weights
     rows = count if config.normalisation == "batch" else len(weights)
     policy_loss = loss = clipped_policy_loss(  # the clip does not mind a positive factor
@@ -319,8 +373,9 @@ def update(models, optimiser, minibatch, config):
     for model in learning(models):
         distributed.average_gradients(model)
     clipped_step(optimiser, *learning(models))
-    metrics = ratio_diagnostics(logprobs, minibatch.old_logprobs,
-                                clip=config.clip, clip_high=config.clip_high, mask=mask)
+    metrics = ratio_diagnostics(
+        logprobs, minibatch.old_logprobs,
+        clip=config.clip, clip_high=config.clip_high, mask=mask)
     with torch.no_grad():
         metrics["entropy"] = entropy(logits).mean().item()
     if models.critic is not None:
@@ -347,7 +402,8 @@ class Run:
         """(numpy, torch) generators of this update, of this rank alone: nothing to save, exact to resume."""
         rng = np.random.default_rng([self.seed, self.update, distributed.rank()])
         device = next(self.models.actor.parameters()).device
-        return rng, torch.Generator(device).manual_seed(int(rng.integers(2**62)))
+        torch_seed = int(rng.integers(2**62))
+        return rng, torch.Generator(device).manual_seed(torch_seed)
 
 
 def start(models, config, *, seed=0):
@@ -359,10 +415,12 @@ def start(models, config, *, seed=0):
     if config.estimator != "gae":
         models = replace(models, critic=None)
     elif models.critic is None:
-        raise ValueError('models must have a critic with estimator "gae"; without one take "rloo"')
+        raise ValueError(
+            'models must have a critic with estimator "gae"; without one take "rloo"')
     if models.reference is None and config.beta:
         raise ValueError(f"beta must be 0 without a reference, got {config.beta!r}")
-    trained = [p for model in learning(models) for p in model.parameters() if p.requires_grad]
+    weights = [p for model in learning(models) for p in model.parameters()]
+    trained = [p for p in weights if p.requires_grad]
     optimiser = torch.optim.Adam(trained, lr=config.lr, eps=1e-5, fused=True)
     return Run(models, config, optimiser, seed)
 
@@ -372,14 +430,16 @@ def train(run, sample_prompts, *, updates, end, gold_fn=None, progress=None):
 
     Args:
         run: Run. end: the token that ends a response.
-        sample_prompts(rng, n): n prompts as (contexts, tokens, mask), (n, P), padded on the left. Each is answered
-        `config.group` times.
-        gold_fn(contexts, responses): (n,) gold rewards of responses, lists of token numbers, for the history only.
+        sample_prompts(rng, n): n prompts as (contexts, tokens, mask), (n, P), padded on
+            the left. Each is answered `config.group` times.
+        gold_fn(contexts, responses): (n,) gold rewards of responses, lists of token
+            numbers, for the history only.
         progress: show a bar: None on a terminal, True, False.
     Yields:
-        After each update a dict: update, proxy (mean score), gold, kl (nats a response), length (tokens), ended
-        (share), beta, the metrics of `update`; with a critic explained_variance, with groups group_sd (mean
-        standard deviation of the rewards within a group).
+        After each update a dict: update, proxy (mean score), gold, kl (nats a
+        response), length (tokens), ended (share), beta, the metrics of `update`; with a
+        critic explained_variance, with groups group_sd (mean standard deviation of the
+        rewards within a group).
     """
     with bar(updates, progress=progress, initial=run.update) as shown:
         while run.update < updates:
@@ -388,19 +448,22 @@ def train(run, sample_prompts, *, updates, end, gold_fn=None, progress=None):
             contexts, *prompts = sample_prompts(rng, config.batch // config.group)
             prompts, prompt_mask = (x.repeat_interleave(config.group, 0) for x in prompts)
             batch = collect(
-                run.models, prompts, prompt_mask, config, end=end, generator=generator,
-                check=run.update == 0)
-            metrics = batch_metrics(batch, config.group) | {"update": run.update, "beta": config.beta}
+                run.models, prompts, prompt_mask, config,
+                end=end, generator=generator, check=run.update == 0)
+            metrics = batch_metrics(batch, config.group)
+            metrics |= {"update": run.update, "beta": config.beta}
             if gold_fn:
                 repeated = [context for context in contexts for _ in range(config.group)]
                 metrics["gold"] = float(np.mean(gold_fn(repeated, batch.responses)))
             if config.kl_target is not None:
                 beta = adapted_beta(
-                    config.beta, distributed.mean(metrics["kl"]), target=config.kl_target,
-                    horizon=config.kl_horizon, responses=config.batch * distributed.ranks())
+                    config.beta, distributed.mean(metrics["kl"]),
+                    target=config.kl_target, horizon=config.kl_horizon,
+                    responses=config.batch * distributed.ranks())
                 run.config = replace(config, beta=beta)
+            risen = min(1.0, (run.update + 1) / max(1, config.warm_up))
             for group in run.optimiser.param_groups:
-                group["lr"] = config.lr * min(1.0, (run.update + 1) / max(1, config.warm_up))
+                group["lr"] = config.lr * risen
             metrics |= learn(run.models, run.optimiser, batch, config, rng=rng)
             run.update += 1
             shown.update()
@@ -415,7 +478,9 @@ def batch_metrics(batch, group=1):
                "length": mask.sum(-1).double().mean().item(),
                "ended": batch.ended.double().mean().item()}
     if batch.values is not None:
-        metrics["explained_variance"] = explained_variance(batch.values, batch.returns, mask=mask)
+        metrics["explained_variance"] = explained_variance(
+            batch.values, batch.returns, mask=mask)
     if group > 1:
-        metrics["group_sd"] = batch.rewards.sum(-1).view(-1, group).std(1).mean().item()
+        rewards = batch.rewards.sum(-1).view(-1, group)  # (M, G)
+        metrics["group_sd"] = rewards.std(1).mean().item()
     return metrics
