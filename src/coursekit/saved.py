@@ -7,8 +7,9 @@ import shutil
 from pathlib import Path
 
 FORMER_NAMES = {  # in files of version 0.1.0
-    "recipe": "config", "dice": "env_generator", "missing_end": "missing_eos_penalty", "bonus": "ent_coef",
-    "max_norm": "max_grad_norm", "copies": "num_envs", "rows": "num_steps"}
+    "recipe": "config", "dice": "env_generator", "missing_end": "missing_eos_penalty",
+    "bonus": "ent_coef", "max_norm": "max_grad_norm", "copies": "num_envs",
+    "rows": "num_steps"}
 HEADER = 100_000_000  # bytes: the longest header that safetensors reads
 
 
@@ -19,12 +20,13 @@ def atomic(path):
         with atomic("run.png") as partial:
             figure.savefig(partial, format="png")
 
-    Yields a path beside `path`. What stands there in the end takes the place of `path`; after an exception it is
-    removed, and `path` is as it was.
+    Yields a path beside `path`. What stands there in the end takes the place of `path`;
+    after an exception it is removed, and `path` is as it was.
 
     Raises: OSError naming `path` where the system refuses to write.
     """
-    unfinished, path = partial(path), Path(path).resolve()
+    unfinished = partial(path)
+    path = Path(path).resolve()
     try:
         yield unfinished
         if unfinished.is_dir():
@@ -33,12 +35,15 @@ def atomic(path):
                 file.replace(path / file.name)
         else:
             with open(unfinished, "rb+") as file:
-                os.fsync(file.fileno())  # a power cut after this leaves one of the two, not an empty file
+                # a power cut after this leaves one of the two, not an empty file
+                os.fsync(file.fileno())
             unfinished.replace(path)
     except Exception as error:
-        if isinstance(error, OSError) or type(error).__name__ == "SafetensorError":  # which hides an OSError
+        hidden = type(error).__name__ == "SafetensorError"  # which hides an OSError
+        if isinstance(error, OSError) or hidden:
             why = getattr(error, "strerror", None) or error
-            raise OSError(f"{path} could not be written and is as it was ({why})") from error
+            raise OSError(
+                f"{path} could not be written and is as it was ({why})") from error
         raise
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
@@ -55,39 +60,52 @@ def write_text(path, text):
     """Write a text atomically, in UTF-8; makes the folders that it needs."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic(path) as unfinished:
-        unfinished.write_text(text, encoding="utf-8", errors="backslashreplace")  # names of files may be no text
+        # the text may hold names of files, which need not be valid text
+        unfinished.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def write(tensors, metadata, path):
     """Save a run atomically.
 
-    Args: tensors: {name: tensor}. metadata: dict for JSON, with the config as a dict. path: ends in .safetensors.
+    Args:
+        tensors: {name: tensor}.
+        metadata: dict for JSON, with the config as a dict.
+        path: ends in .safetensors.
     """
     from safetensors.torch import save_file
 
+    tensors = {key: x.contiguous() for key, x in tensors.items()}
+    metadata = {"run": json.dumps(metadata)}
     with atomic(path) as unfinished:
-        save_file({key: x.contiguous() for key, x in tensors.items()}, unfinished,
-                  metadata={"run": json.dumps(metadata)})
+        save_file(tensors, unfinished, metadata=metadata)
 
 
 def read(path, config, *, kind="saved run"):
     """What `write` wrote: (tensors, metadata), the config being a `config` again.
 
-    Args: path: file. config: the dataclass that knows which numbers a run of this kind has. kind: for the message.
+    Args:
+        path: file.
+        config: the dataclass that knows which numbers a run of this kind has.
+        kind: for the message.
     Raises: ValueError: no such file, not a saved run, or one of another kind.
     """
     from safetensors import SafetensorError, safe_open
 
     path = Path(path)
     if not path.is_file():
-        raise ValueError(f"path must be a saved run, and there is no file {path}; save_run writes one")
+        raise ValueError(
+            f"path must be a saved run, and there is no file {path}; "
+            "save_run writes one")
     try:
         with safe_open(path, "pt") as file:
-            metadata = _renamed(json.loads((file.metadata() or {})["run"]))
+            found = (file.metadata() or {})["run"]
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-        return tensors, metadata | {"config": config(**_renamed(metadata["config"]))}
+        metadata = _renamed(json.loads(found))
+        numbers = _renamed(metadata["config"])
+        return tensors, metadata | {"config": config(**numbers)}
     except (SafetensorError, KeyError, TypeError, json.JSONDecodeError):
-        raise ValueError(f"path must be a {kind}, and {path} is not; save_run writes one") from None
+        raise ValueError(
+            f"path must be a {kind}, and {path} is not; save_run writes one") from None
 
 
 def facts(path):
@@ -96,26 +114,32 @@ def facts(path):
         with open(path, "rb") as file:
             size = int.from_bytes(file.read(8), "little")
             header = json.loads(file.read(size)) if size < HEADER else {}
-        return header.get("__metadata__", {}) if isinstance(header, dict) else {}
     except (ValueError, RecursionError):
         return {}
+    return header.get("__metadata__", {}) if isinstance(header, dict) else {}
 
 
 def check_whole(tensors, shapes, path):
     """Raise ValueError unless a saved run has tensors of these names and shapes, and no others.
 
-    shapes: {name: shape}. Without Adam's moments, say, a run would go on, and be another one.
+    shapes: {name: shape}. Without Adam's moments, say, a run would go on, and be
+    another one.
     """
     found = {name: tuple(x.shape) for name, x in tensors.items()}
-    wrong = sorted(name for name in found.keys() | shapes.keys() if found.get(name) != shapes.get(name))
-    if wrong:
-        raise ValueError(f"{path} is no whole run: {wrong[0]} must be {shapes.get(wrong[0], 'absent')}, and is "
-                         f"{found.get(wrong[0], 'absent')}; take an earlier copy of the file")
+    for name in sorted(found.keys() | shapes.keys()):
+        wanted, given = shapes.get(name, "absent"), found.get(name, "absent")
+        if given != wanted:
+            raise ValueError(
+                f"{path} is no whole run: {name} must be {wanted}, and is {given}; "
+                "take an earlier copy of the file")
 
 
 def from_moments(state):
     """Adam's state of an optimiser, {parameter: {name: tensor}}, as tensors of a file."""
-    return {f"adam.{parameter}.{name}": x for parameter, moments in state.items() for name, x in moments.items()}
+    tensors = {}
+    for parameter, moments in state.items():
+        tensors |= {f"adam.{parameter}.{name}": x for name, x in moments.items()}
+    return tensors
 
 
 def to_moments(tensors, key=str):
@@ -129,7 +153,9 @@ def to_moments(tensors, key=str):
 
 def with_prefix(tensors, name):
     """The tensors called `name.…`, without that beginning."""
-    return {key.removeprefix(f"{name}."): x for key, x in tensors.items() if key.startswith(f"{name}.")}
+    prefix = f"{name}."
+    return {key.removeprefix(prefix): x
+            for key, x in tensors.items() if key.startswith(prefix)}
 
 
 def _renamed(named):
