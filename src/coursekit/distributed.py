@@ -26,7 +26,10 @@ def ranks():
 
 
 def start():
-    """Join the group that torchrun describes: nccl where every rank has a GPU, else gloo. Returns the device."""
+    """Join the group that torchrun describes: nccl where every rank has a GPU, else gloo.
+
+    Returns the device.
+    """
     if torch.cuda.is_available():
         device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
         torch.cuda.set_device(device)
@@ -62,8 +65,10 @@ def mean(part):
 
 
 def average_gradients(model):
-    """Replace each gradient by its mean over ranks, in one message, as DistributedDataParallel does. Sharded models
-    have done it already."""
+    """Replace each gradient by its mean over ranks, in one message.
+
+    DistributedDataParallel does the same. Sharded models have done it already.
+    """
     if not active() or isinstance(model, FSDPModule):
         return
     gradients = [p.grad for p in model.parameters() if p.grad is not None]
@@ -74,7 +79,8 @@ def average_gradients(model):
 
 def shard(model):
     """Split a model's weights over the ranks, block by block, in place (FSDP2): it may be too large for one GPU."""
-    warnings.filterwarnings("ignore", "FSDP2-wrapped module .* returned a view")  # keys and values, only read
+    # the views are keys and values, which are only read
+    warnings.filterwarnings("ignore", "FSDP2-wrapped module .* returned a view")
     for block in model.blocks:
         fully_shard(block)
     return fully_shard(model)
@@ -84,8 +90,8 @@ def shard(model):
 def unsharded(model):
     """Within it every rank holds all of a sharded model's weights, fetched once.
 
-    Sampling takes a forward pass for each token. Sharded, the ranks would wait for each other at every block, and
-    for ever once the first of them is done.
+    Sampling takes a forward pass for each token. Sharded, the ranks would wait for each
+    other at every block, and for ever once the first of them is done.
     """
     parts = [m for m in model.modules() if isinstance(m, FSDPModule)]
     for part in parts:
