@@ -7,7 +7,12 @@ from itertools import compress, islice
 
 import numpy as np
 import torch
-from transformers import AutoModelForSequenceClassification, AutoTokenizer, GPT2Config, GPT2LMHeadModel
+from transformers import (
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    GPT2Config,
+    GPT2LMHeadModel,
+)
 
 from coursekit.lm import TinyLM
 from coursekit.ppo import clipped_step
@@ -16,17 +21,23 @@ from coursekit.progress import bar
 from coursekit.reward_model import bradley_terry_loss
 from coursekit.saved import atomic
 
+# our names: theirs, outside and inside of a block
 OUTER = {"embed": "wte", "position": "wpe", "norm": "ln_f"}
-INNER = {"norm_1": "ln_1", "attend": "attn.c_attn", "project": "attn.c_proj", "norm_2": "ln_2",
-         "widen": "mlp.c_fc", "narrow": "mlp.c_proj"}
+INNER = {"norm_1": "ln_1", "attend": "attn.c_attn", "project": "attn.c_proj",
+         "norm_2": "ln_2", "widen": "mlp.c_fc", "narrow": "mlp.c_proj"}
+# what a model must have as GPT-2 has it
+SETTINGS = ("activation_function", "layer_norm_epsilon", "scale_attn_weights",
+            "tie_word_embeddings", "scale_attn_by_inverse_layer_idx",
+            "add_cross_attention")
 BUFFER = 1000  # pairs that are shuffled together
 
 
 def to_gpt2(lm):
     """A TinyLM as a transformers GPT2LMHeadModel with the same logits; its value and score heads stay behind.
 
-    Pass it attention_mask, and with left-padded prompts position_ids = (mask.cumsum(-1) - 1).clamp(min=0):
-    without them transformers numbers positions from the first column, padding included.
+    Pass it attention_mask, and with left-padded prompts
+    position_ids = (mask.cumsum(-1) - 1).clamp(min=0): without them transformers numbers
+    positions from the first column, padding included.
     """
     sizes = lm.sizes
     config = GPT2Config(
@@ -34,32 +45,44 @@ def to_gpt2(lm):
         n_layer=sizes["layers"], n_head=sizes["heads"], resid_pdrop=0.0, embd_pdrop=0.0,
         attn_pdrop=0.0, bos_token_id=None, eos_token_id=None)
     model = GPT2LMHeadModel(config)
-    _copy_weights(lm.state_dict(), model.transformer.state_dict(), sizes["layers"], from_ours=True)
+    ours, theirs = lm.state_dict(), model.transformer.state_dict()
+    _copy_weights(ours, theirs, sizes["layers"], from_ours=True)
     return model.eval()
 
 
 def from_gpt2(model):
     """A GPT2LMHeadModel as a TinyLM with the same logits; its value and score heads are new.
 
-    Raises: ValueError where the model departs from GPT-2's block (activation, width of the MLP, attention scale).
+    Raises:
+        ValueError where the model departs from GPT-2's block (activation, width of the
+            MLP, attention scale).
     """
     config, default = model.config, GPT2Config()
-    for name in ("activation_function", "layer_norm_epsilon", "scale_attn_weights", "tie_word_embeddings",
-                 "scale_attn_by_inverse_layer_idx", "add_cross_attention"):
+    for name in SETTINGS:
         found, wanted = getattr(config, name), getattr(default, name)
         if found != wanted:
             raise ValueError(f"model must have GPT-2's {name}, {wanted}, got {found}")
     if config.n_inner not in (None, 4 * config.n_embd):
-        raise ValueError(f"model must have an MLP of 4 × {config.n_embd}, got n_inner {config.n_inner}")
-    lm = TinyLM(config.vocab_size, width=config.n_embd, layers=config.n_layer, heads=config.n_head,
-                context=config.n_positions)
-    _copy_weights(lm.state_dict(), model.transformer.state_dict(), config.n_layer, from_ours=False)
+        raise ValueError(
+            f"model must have an MLP of 4 × {config.n_embd}, "
+            f"got n_inner {config.n_inner}")
+    lm = TinyLM(
+        config.vocab_size, width=config.n_embd, layers=config.n_layer,
+        heads=config.n_head, context=config.n_positions)
+    ours, theirs = lm.state_dict(), model.transformer.state_dict()
+    _copy_weights(ours, theirs, config.n_layer, from_ours=False)
     return lm
 
 
 def _copy_weights(ours, theirs, layers, *, from_ours):
-    """Copy in place. GPT-2's Conv1D keeps (inputs, outputs) where nn.Linear keeps (outputs, inputs)."""
-    names = OUTER | {f"blocks.{i}.{a}": f"h.{i}.{b}" for i in range(layers) for a, b in INNER.items()}
+    """Copy in place.
+
+    GPT-2's Conv1D keeps (inputs, outputs) where nn.Linear keeps (outputs, inputs).
+    """
+    names = dict(OUTER)
+    for i in range(layers):
+        names |= {f"blocks.{i}.{ours}": f"h.{i}.{theirs}"
+                  for ours, theirs in INNER.items()}
     for our_name, their_name in names.items():
         for kind in ("weight", "bias"):
             our_weight = ours.get(f"{our_name}.{kind}")
@@ -74,38 +97,50 @@ def _copy_weights(ours, theirs, layers, *, from_ours):
                 our_weight.copy_(their_weight)
 
 
-def train_rm(name, path, out, *, epochs=1, batch=8, lr=2e-5, longest=1024, seed=0, dtype=torch.float32):
+def train_rm(
+        name, path, out, *, epochs=1, batch=8, lr=2e-5, longest=1024, seed=0,
+        dtype=torch.float32):
     """Fine-tune a transformers sequence classifier as a reward model on a file of comparisons, and save it.
 
     Args:
-        name: a model by name or folder, with its tokenizer. path: as for load_pairs, read more than once; the last
-        groups of its pairs, about a tenth, are held out whole. out: folder for model and tokenizer.
-        epochs, batch, lr, seed: of AdamW. longest: tokens of a text, or what the model takes if that is less;
-        longer texts lose their beginning. dtype: of the weights.
+        name: a model by name or folder, with its tokenizer.
+        path: as for load_pairs, read more than once; the last groups of its pairs,
+            about a tenth, are held out whole.
+        out: folder for model and tokenizer.
+        epochs, batch, lr, seed: of AdamW.
+        longest: tokens of a text, or what the model takes if that is less; longer texts
+            lose their beginning.
+        dtype: of the weights.
     Returns:
-        (N,) held-out margins, chosen − rejected; of all pairs that differ their groups and which are held out; the
-        numbers of pairs that are skipped (both texts are equal, or become so where they are cut) and repeated.
+        (N,) held-out margins, chosen − rejected; of all pairs that differ their groups
+        and which are held out; the numbers of pairs that are skipped (both texts are
+        equal, or become so where they are cut) and repeated.
     Raises:
-        ValueError: fewer than ten pairs, all in one group, no such model, a loss that is not finite; load_pairs'.
+        ValueError: fewer than ten pairs, all in one group, no such model, a loss that
+            is not finite; load_pairs'.
     """
     torch.manual_seed(seed)
     model, tokenizer = _load(name, longest, dtype)
     differ, together = _survey(path, tokenizer)
-    groups, count = together.numbers(), sum(differ)
+    groups = together.numbers()
+    count = sum(differ)
     if count < 10:
-        raise ValueError(f"{path} holds {count} pairs that differ; training needs at least 10")
+        raise ValueError(
+            f"{path} holds {count} pairs that differ; training needs at least 10")
     held_out = last_groups(groups)
     model.to("cuda" if torch.cuda.is_available() else "cpu").train()
     optimiser = torch.optim.AdamW(model.parameters(), lr=lr)
     rng = np.random.default_rng(seed)
 
     def pairs(which, rng=None):
-        return batches(compress(compress(load_pairs(path), differ), which), batch, rng)
+        different = compress(load_pairs(path), differ)
+        return batches(compress(different, which), batch, rng)
 
     with bar(epochs * int((~held_out).sum()), unit=" pairs") as shown:
         for _ in range(epochs):
             for part in pairs(~held_out, rng):
-                loss = bradley_terry_loss(*score_pairs(model, tokenizer, part))
+                chosen, rejected = score_pairs(model, tokenizer, part)
+                loss = bradley_terry_loss(chosen, rejected)
                 optimiser.zero_grad()
                 loss.backward()
                 clipped_step(optimiser, model)
@@ -116,14 +151,16 @@ def train_rm(name, path, out, *, epochs=1, batch=8, lr=2e-5, longest=1024, seed=
     with atomic(out) as partial:
         model.save_pretrained(partial)
         tokenizer.save_pretrained(partial)
-    margins = torch.cat([chosen - rejected for chosen, rejected in scores]).double().cpu().numpy()
+    margins = torch.cat([chosen - rejected for chosen, rejected in scores])
+    margins = margins.double().cpu().numpy()
     return margins, groups, held_out, len(differ) - count, together.repeated
 
 
 def score_pairs(model, tokenizer, pairs):
     """Scores of (prompt, chosen, rejected) texts: two (N,) float32 tensors, chosen and rejected, in log-odds."""
-    tokens = tokenizer(_texts(pairs), padding=True, truncation=True, return_tensors="pt").to(model.device)
-    return model(**tokens).logits[:, 0].float().chunk(2)
+    tokens = tokenizer(_texts(pairs), padding=True, truncation=True, return_tensors="pt")
+    scores = model(**tokens.to(model.device)).logits[:, 0]
+    return scores.float().chunk(2)
 
 
 def pretrained(auto, name, **options):
@@ -131,19 +168,26 @@ def pretrained(auto, name, **options):
     try:
         return auto.from_pretrained(name, **options)
     except OSError as error:
-        raise ValueError(f"no model {name}, in a folder or from the hub: {str(error).splitlines()[0]}") from None
+        reason = str(error).splitlines()[0]
+        raise ValueError(
+            f"no model {name}, in a folder or from the hub: {reason}") from None
 
 
 def _load(name, longest, dtype=torch.float32):
     """Model with one output and tokenizer, with a padding token and texts cut at their beginning."""
-    tokenizer = pretrained(AutoTokenizer, name, truncation_side="left", padding_side="right")
-    model = pretrained(AutoModelForSequenceClassification, name, num_labels=1, dtype=dtype,
-                       ignore_mismatched_sizes=True)
+    tokenizer = pretrained(
+        AutoTokenizer, name, truncation_side="left", padding_side="right")
+    model = pretrained(
+        AutoModelForSequenceClassification, name, num_labels=1, dtype=dtype,
+        ignore_mismatched_sizes=True)
     if tokenizer.pad_token is None:
         if tokenizer.eos_token is None:
-            raise ValueError(f"the tokenizer of {name} has neither a padding nor an end token; give it one")
+            raise ValueError(
+                f"the tokenizer of {name} has neither a padding nor an end token; "
+                "give it one")
         tokenizer.pad_token = tokenizer.eos_token
-    model.config.pad_token_id = tokenizer.pad_token_id  # the score is read before the padding
+    # the score is read before the padding
+    model.config.pad_token_id = tokenizer.pad_token_id
     limit = getattr(model.config, "max_position_embeddings", None) or longest
     tokenizer.model_max_length = min(tokenizer.model_max_length, limit, longest)
     return model, tokenizer
@@ -154,7 +198,10 @@ def _texts(pairs):
 
 
 def _survey(path, tokenizer):
-    """Which pairs differ as the model reads them, and the Groups of these. Reads all of the file, so checks it."""
+    """Which pairs differ as the model reads them, and the Groups of these.
+
+    Reads all of the file, so checks it.
+    """
     differ, together = [], Groups()
     for pair in load_pairs(path):
         chosen, rejected = tokenizer(_texts([pair]), truncation=True)["input_ids"]
@@ -167,18 +214,23 @@ def _survey(path, tokenizer):
 def last_groups(groups):
     """(N,) bools, True for the pairs of the last groups, of about a tenth of the pairs."""
     sizes = np.bincount(groups)
-    room, held_out = max(len(groups) // 10, sizes.min()), np.zeros(len(sizes), bool)
+    room = max(len(groups) // 10, sizes.min())
+    held_out = np.zeros(len(sizes), bool)
     for group in reversed(range(len(sizes))):
         held_out[group] = sizes[group] <= room
         room -= sizes[group] * held_out[group]
     if held_out.all():
-        raise ValueError(f"all {len(groups)} pairs share prompts or texts: none can be held out; bring others")
+        raise ValueError(
+            f"all {len(groups)} pairs share prompts or texts: none can be held out; "
+            "bring others")
     return held_out[groups]
 
 
 def batches(pairs, batch, rng=None):
     """Lists of `batch` pairs from a stream, shuffled within a buffer if there is an rng."""
     while buffer := list(islice(pairs, BUFFER)):
-        order = rng.permutation(len(buffer)) if rng is not None else np.arange(len(buffer))
+        order = np.arange(len(buffer))
+        if rng is not None:
+            order = rng.permutation(len(buffer))
         for rows in np.split(order, range(batch, len(order), batch)):
             yield [buffer[i] for i in rows]
