@@ -1,6 +1,7 @@
-"""DPO for transformers models on files of comparisons: samples on the way, saved runs. Needs the extra `hf`.
+"""DPO for transformers models on files of comparisons: samples on the way, saved runs.
 
-Under torchrun every rank has a whole model and takes its share of each batch.
+Needs the extra `hf`. Under torchrun every rank has a whole model and takes its share of
+each batch.
 """
 
 from dataclasses import asdict, dataclass, field
@@ -18,10 +19,19 @@ from coursekit.lm import pad, response_logprobs, sample
 from coursekit.ppo import clipped_step
 from coursekit.preference_data import Groups, load_pairs
 from coursekit.preferences import accuracy
-from coursekit.saved import atomic, check_whole, from_moments, read, to_moments, with_prefix, write
+from coursekit.saved import (
+    atomic,
+    check_whole,
+    from_moments,
+    read,
+    to_moments,
+    with_prefix,
+    write,
+)
 
 RUN = "run.safetensors"  # in the folder of the model
-SHOWN, JUDGED = 16, 200  # held-out prompts to sample for, held-out pairs to judge, each time
+SHOWN = 16  # held-out prompts to sample for, each time
+JUDGED = 200  # held-out pairs to judge, each time
 
 
 @dataclass(frozen=True)
@@ -58,9 +68,11 @@ def start(config):
     """A new Run. Raises: ValueError: no such model, or one that `Transformer` refuses."""
     tokenizer = pretrained(AutoTokenizer, config.model)
     if tokenizer.eos_token_id is None:
-        raise ValueError(f"the tokenizer of {config.model} has no end token; give it one")
+        raise ValueError(
+            f"the tokenizer of {config.model} has no end token; give it one")
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    policy, reference = (Transformer.from_pretrained(config.model).to(device) for _ in range(2))
+    policy = Transformer.from_pretrained(config.model).to(device)
+    reference = Transformer.from_pretrained(config.model).to(device)
     reference.requires_grad_(False)
     for head in (policy.value_head, policy.score_head):
         head.requires_grad_(False)
@@ -70,37 +82,52 @@ def start(config):
 
 
 def encode(tokenizer, pairs, longest):
-    """(prompt, chosen, rejected) texts to tokens and mask, (2N, P + R), and the mask of the replies, (2N, R): the
-    chosen replies first. Each reply ends in the end token; too long a reply is cut, too long a prompt loses its
-    beginning."""
+    """(prompt, chosen, rejected) texts to the tokens of the chosen, then rejected ones.
+
+    Each reply ends in the end token; too long a reply is cut, too long a prompt loses
+    its beginning.
+
+    Returns: tokens and mask, (2N, P + R), and the mask of the replies, (2N, R).
+    """
     texts = [(pair[0], pair[side]) for side in (1, 2) for pair in pairs]
+    end = tokenizer.eos_token_id
     prompts, replies = [], []
     for prompt, reply in texts:
-        reply = tokenizer(f" {reply}" if prompt else reply, add_special_tokens=False)["input_ids"]
-        replies.append([*reply, tokenizer.eos_token_id][:longest - 1])
-        prompt = tokenizer(prompt)["input_ids"] or [tokenizer.bos_token_id or tokenizer.eos_token_id]
-        prompts.append(prompt[-(longest - len(replies[-1])):])
-    (prompts, prompt_mask), (replies, mask) = pad(prompts, side="left"), pad(replies, side="right")
+        reply = f" {reply}" if prompt else reply
+        reply = tokenizer(reply, add_special_tokens=False)["input_ids"]
+        reply = [*reply, end][:longest - 1]
+        prompt = tokenizer(prompt)["input_ids"] or [tokenizer.bos_token_id or end]
+        prompts.append(prompt[-(longest - len(reply)):])
+        replies.append(reply)
+    prompts, prompt_mask = pad(prompts, side="left")
+    replies, mask = pad(replies, side="right")
     return torch.cat([prompts, replies], 1), torch.cat([prompt_mask, mask], 1), mask
 
 
 def train(run, path, *, every=20):
-    """DPO, until the epochs are done. Changes `run` and its policy; the last groups of pairs are held out.
+    """DPO, until the epochs are done.
+
+    Changes `run` and its policy; the last groups of pairs are held out.
 
     Args: path: of comparisons, as for `hf.train_rm`. every: steps between two reports.
-    Yields: dicts, before the first step, after every `every` steps and after the last: step; kl (nats a reply),
-        length (tokens) and three replies, (prompt, text), to held-out prompts; and after the first step loss and
-        margin (of implicit rewards, chosen − rejected), means since the last report, and accuracy on held-out
-        pairs. Over-training shows in kl and replies, not in accuracy.
+    Yields: dicts, before the first step, after every `every` steps and after the last:
+        step; kl (nats a reply), length (tokens) and three replies, (prompt, text), to
+        held-out prompts; and after the first step loss and margin (of implicit rewards,
+        chosen − rejected), means since the last report, and accuracy on held-out pairs.
+        Over-training shows in kl and replies, not in accuracy.
     Raises: ValueError: fewer than ten pairs, all in one group; load_pairs' own.
     """
-    config, (differ, groups) = run.config, survey(path)
+    config = run.config
+    differ, groups = survey(path)
     if len(groups) < 10:
-        raise ValueError(f"{path} holds {len(groups)} pairs that differ; training needs at least 10")
+        raise ValueError(
+            f"{path} holds {len(groups)} pairs that differ; "
+            "training needs at least 10")
     last = last_groups(groups)
 
     def pairs_of(which):
-        return compress(compress(load_pairs(path), differ), which)
+        different = compress(load_pairs(path), differ)
+        return compress(different, which)
 
     held_out = list(islice(pairs_of(last), JUDGED))
     if run.step == 0:
@@ -110,7 +137,9 @@ def train(run, path, *, every=20):
         rng = np.random.default_rng([config.seed, epoch])
         for pairs in batches(pairs_of(~last), config.batch, rng):
             step += 1
-            if step <= run.step or len(pairs) < distributed.ranks():  # done before; or too few to share out
+            done = step <= run.step
+            too_few = len(pairs) < distributed.ranks()  # for every rank to have one
+            if done or too_few:
                 continue
             recent.append(update(run, pairs, step))
             run.step = step
@@ -122,7 +151,10 @@ def train(run, path, *, every=20):
 
 
 def survey(path):
-    """Which pairs differ, and the groups of these. Reads all of the file, and so checks it."""
+    """Which pairs differ, and the groups of these.
+
+    Reads all of the file, and so checks it.
+    """
     differ, together = [], Groups()
     for pair in load_pairs(path):
         differ.append(pair[1] != pair[2])
@@ -132,57 +164,78 @@ def survey(path):
 
 
 def update(run, pairs, step):
-    """One step of the optimiser on this rank's share of the pairs. Returns (loss, margin) of the share."""
-    config, device = run.config, next(run.policy.parameters()).device
+    """One step of the optimiser on this rank's share of the pairs.
+
+    Returns (loss, margin) of the share.
+    """
+    config = run.config
     share = pairs[distributed.rank()::distributed.ranks()]
     for group in run.optimiser.param_groups:
         group["lr"] = config.lr * min(1.0, step / max(config.warmup, 1))
-    tokens, attention_mask, mask = (x.to(device) for x in encode(run.tokenizer, share, limit(run)))
-    logprobs, ref_logprobs = both_logprobs(run, tokens, attention_mask, mask)
-    loss = dpo_loss(logprobs, ref_logprobs, mask, beta=config.beta, label_smoothing=config.label_smoothing,
-                    nll=config.nll)
+    logprobs, ref_logprobs, mask = both_logprobs(run, share)
+    loss = dpo_loss(
+        logprobs, ref_logprobs, mask,
+        beta=config.beta, label_smoothing=config.label_smoothing, nll=config.nll)
     run.optimiser.zero_grad()
-    (loss * len(share) * distributed.ranks() / len(pairs)).backward()  # the mean over ranks is that over pairs
+    # the mean over ranks of the weighted losses is the mean over pairs
+    weighted = loss * len(share) * distributed.ranks() / len(pairs)
+    weighted.backward()
     distributed.average_gradients(run.policy)
     clipped_step(run.optimiser, run.policy)
     rewards = implicit_rewards(logprobs.detach(), ref_logprobs, mask, beta=config.beta)
-    return loss.item(), (rewards[:len(share)] - rewards[len(share):]).mean().item()
+    margins = rewards[:len(share)] - rewards[len(share):]
+    return loss.item(), margins.mean().item()
 
 
-def both_logprobs(run, tokens, attention_mask, mask):
-    """Log-probabilities of the replies under policy and reference, (2N, R) each."""
+def both_logprobs(run, pairs):
+    """Log-probabilities of the replies under policy and reference, and their mask.
+
+    (2N, R) each, in the order of `encode`.
+    """
+    device = next(run.policy.parameters()).device
+    encoded = encode(run.tokenizer, pairs, limit(run))
+    tokens, attention_mask, mask = (x.to(device) for x in encoded)
     text = tokens, attention_mask, mask.shape[1]
     with torch.no_grad():
         ref_logprobs, _ = response_logprobs(run.reference, *text)
-    return response_logprobs(run.policy, *text)[0], ref_logprobs
+    logprobs, _ = response_logprobs(run.policy, *text)
+    return logprobs, ref_logprobs, mask
 
 
 def limit(run):
     """Tokens that a text may have."""
-    config = run.policy.outer[0].config
-    return min(run.config.longest, getattr(config, "max_position_embeddings", None) or run.config.longest)
+    longest = run.config.longest
+    model = run.policy.outer[0].config
+    return min(longest, getattr(model, "max_position_embeddings", None) or longest)
 
 
 @torch.no_grad()
 def report(run, held_out, recent):
     """The entry of `train` for the history; every rank computes it, so that none waits."""
-    found = dict(zip(("loss", "margin"), np.mean(recent, 0).tolist())) if recent else {}
+    found = {}
+    if recent:
+        found["loss"], found["margin"] = np.mean(recent, 0).tolist()
     if run.step:  # before, policy and reference agree, and rounding decides
         margins = held_out_margins(run, held_out)
         found["accuracy"] = accuracy(margins, 0 * margins)
     device = next(run.policy.parameters()).device
     room = limit(run) - run.config.max_tokens
-    prompts = [run.tokenizer(pair[0])["input_ids"][-room:] or [run.tokenizer.eos_token_id]
+    end = run.tokenizer.eos_token_id
+    prompts = [run.tokenizer(pair[0])["input_ids"][-room:] or [end]
                for pair in held_out[:SHOWN]]
     prompts, prompt_mask = (x.to(device) for x in pad(prompts, side="left"))
-    replies, mask, logprobs = sample(run.policy, prompts, prompt_mask, max_tokens=run.config.max_tokens,
-                                     end=run.tokenizer.eos_token_id,
-                                     generator=torch.Generator(device).manual_seed(run.config.seed))
+    generator = torch.Generator(device).manual_seed(run.config.seed)
+    replies, mask, logprobs = sample(
+        run.policy, prompts, prompt_mask,
+        max_tokens=run.config.max_tokens, end=end, generator=generator)
+    tokens = torch.cat([prompts, replies], 1)
+    attention_mask = torch.cat([prompt_mask, mask], 1)
     ref_logprobs, _ = response_logprobs(
-        run.reference, torch.cat([prompts, replies], 1), torch.cat([prompt_mask, mask], 1), mask.shape[1])
+        run.reference, tokens, attention_mask, mask.shape[1])
+    kl = implicit_rewards(logprobs, ref_logprobs, mask, beta=1.0)
     texts = [run.tokenizer.decode(row[real]) for row, real in zip(replies, mask)]
     return {"step": run.step, **found,
-            "kl": implicit_rewards(logprobs, ref_logprobs, mask, beta=1.0).mean().item(),
+            "kl": kl.mean().item(),
             "length": mask.sum(-1).double().mean().item(),
             "replies": [[pair[0], text] for pair, text in zip(held_out[:3], texts)]}
 
@@ -190,38 +243,50 @@ def report(run, held_out, recent):
 @torch.no_grad()
 def held_out_margins(run, held_out):
     """(N,) implicit rewards of chosen replies less those of rejected ones."""
-    device, margins = next(run.policy.parameters()).device, []
+    margins = []
     for i in range(0, len(held_out), run.config.batch):
         pairs = held_out[i:i + run.config.batch]
-        tokens, attention_mask, mask = (x.to(device) for x in encode(run.tokenizer, pairs, limit(run)))
-        rewards = implicit_rewards(*both_logprobs(run, tokens, attention_mask, mask), mask, beta=run.config.beta)
+        logprobs, ref_logprobs, mask = both_logprobs(run, pairs)
+        rewards = implicit_rewards(logprobs, ref_logprobs, mask, beta=run.config.beta)
         margins.append(rewards[:len(pairs)] - rewards[len(pairs):])
     return torch.cat(margins).double().cpu().numpy()
 
 
 def save_run(run, folder):
-    """Write the run to a file in `folder`; rank 0 does. The file is the old one or the new one, never half."""
+    """Write the run to a file in `folder`; rank 0 does.
+
+    The file is the old one or the new one, never half.
+    """
     if distributed.rank() > 0:
         return
     tensors = {f"model.{key}": weight for key, weight in run.policy.state_dict().items()}
     moments = from_moments(run.optimiser.state_dict()["state"])
-    metadata = {"config": asdict(run.config), "step": run.step, "history": run.history, "moments": sorted(moments)}
+    metadata = {"config": asdict(run.config),
+                "step": run.step,
+                "history": run.history,
+                "moments": sorted(moments)}
     folder.mkdir(parents=True, exist_ok=True)
     write(tensors | moments, metadata, folder / RUN)
 
 
 def load_run(folder):
-    """Continue a saved run: a Run. Raises: ValueError: not a saved run, not a whole one, or its model is gone."""
+    """Continue a saved run: a Run.
+
+    Raises: ValueError: not a saved run, not a whole one, or its model is gone.
+    """
     tensors, metadata = read(folder / RUN, Config, kind="saved run of DPO")
     run = start(metadata["config"])
-    shapes = {f"model.{key}": tuple(weight.shape) for key, weight in run.policy.state_dict().items()}
-    for name in metadata.get("moments", ()):  # not of every parameter: an expert that no token chose has none
+    weights = run.policy.state_dict()
+    shapes = {f"model.{key}": tuple(weight.shape) for key, weight in weights.items()}
+    # not every parameter has moments: an expert that no token chose has none
+    for name in metadata.get("moments", ()):
         _, parameter, kind = name.split(".")
         weight = run.optimiser.param_groups[0]["params"][int(parameter)]
         shapes[name] = () if kind == "step" else tuple(weight.shape)
     check_whole(tensors, shapes, folder / RUN)
     run.policy.load_state_dict(with_prefix(tensors, "model"))
-    run.optimiser.load_state_dict(run.optimiser.state_dict() | {"state": to_moments(tensors, int)})
+    optimiser = run.optimiser.state_dict() | {"state": to_moments(tensors, int)}
+    run.optimiser.load_state_dict(optimiser)
     run.step, run.history = metadata["step"], metadata["history"]
     return run
 
