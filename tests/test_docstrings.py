@@ -34,3 +34,15 @@ def test_the_page_shows_an_example_as_it_stands():
     docstrings.plain(None, "function", "f", None, None, lines)
     assert lines == ["Multiply ``a`` by b\\*.", "", ">>> f(a=`1`, *b)  # (book: eq-f)", "[1 * 2]", "",
                      "Then a \\* b."]
+
+
+def test_a_line_that_names_no_argument_stays_a_line():
+    """napoleon would take "(N,) floats, scores:" for two arguments, called "(N" and "floats"."""
+    for line in ("Args: (N,) floats, scores: under one prompt.", "Args: as there; n: at least 1.",
+                 "Raises: ValueError as above."):
+        lines = [line]
+        docstrings.plain(None, "function", "f", None, None, lines)
+        assert lines == [line]
+    lines = ["Args: a, b: floats.", "Raises: ValueError: none are given."]
+    docstrings.plain(None, "function", "f", None, None, lines)
+    assert lines == ["", "Args:", "    a, b: floats.", "", "Raises:", "    ValueError: none are given."]

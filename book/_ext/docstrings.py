@@ -2,13 +2,13 @@
 
 import re
 
-SECTION = re.compile(r"^(Args|Returns|Raises|Source): (\S.*)")
+SECTION = re.compile(r"^(Args(?=: [\w*]+(?:, [\w*]+)*: )|Raises(?=: \w+: )|Returns|Source): (\S.*)")
 
 
 def plain(app, what, name, obj, options, lines):
     """Formulas (indented after an empty line, above the sections) become blocks as written, less their label;
-    `name` becomes code; a section that stands on one line becomes one that napoleon knows; an example (from >>> to
-    the next empty line) stays as it is."""
+    `name` becomes code; a section that stands on one line becomes one that napoleon knows, if it names an argument
+    or an error; an example (from >>> to the next empty line) stays as it is."""
     out, formula, sections, example = [], False, False, False
     for i, line in enumerate(lines):
         example = line.startswith(">>> ") or (example and bool(line.strip()))

@@ -54,8 +54,8 @@ def from_gpt2(model):
     """A GPT2LMHeadModel as a TinyLM with the same logits; its value and score heads are new.
 
     Raises:
-        ValueError where the model departs from GPT-2's block (activation, width of the
-            MLP, attention scale).
+        ValueError: the model departs from GPT-2's block (activation, width of the MLP,
+            attention scale).
     """
     config, default = model.config, GPT2Config()
     for name in SETTINGS:

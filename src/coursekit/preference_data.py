@@ -57,7 +57,7 @@ def load_pairs(path):
     texts.
 
     Raises:
-        ValueError naming file and line of a record that is none of these; also where
+        ValueError: a record is none of these (the message names file and line), or
             there is no record.
     """
     path = Path(path)
