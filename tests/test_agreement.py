@@ -125,10 +125,10 @@ def graded():
         pytest.skip(str(error))
     pools = {}
 
-    def grade(text, name="02_gae", **limits):
+    def grade(text, name="02_gae", modules=(), **limits):
         settings = submission.Settings((books[name],), 7, isolation, sandbox.Limits(**limits), submission.version())
         pool = pools.setdefault(repr(limits), settings.pool())
-        return submission.grade_submission([File("a.ipynb", text.encode())], settings, pool)
+        return submission.grade_submission([File("a.ipynb", text.encode(), None, modules)], settings, pool)
     yield grade
     for pool in pools.values():
         pool.close()
@@ -185,6 +185,12 @@ HONEST = {  # right answers, and what once cost them points
                              "for _ in range(20)]\n[t.start() for t in ts]\n[t.join() for t in ts]"),
     "a pool of processes": around("import multiprocessing\nwith multiprocessing.get_context('fork').Pool(4) as p: "
                                   "p.map(abs, range(9))"),
+    "a drive that only Colab has": around("from google.colab import drive\ndrive.mount('/content/drive')\n"
+                                          "%cd /content/drive/MyDrive\n!pip install -q numpy"),
+    "a table that only Kaggle has": around("rows = open('/kaggle/input/x.csv').read()\nprint(rows[:9])"),
+    "a question to the user": around("n = int(input('n? '))\nprint(n + 1)"),
+    "a window that nobody sees": around("%matplotlib widget\nimport matplotlib.pyplot as plt\nplt.plot([1, 2])\n"
+                                        "plt.show()"),
     "one name in two meanings": [f"helper = {k}\n{s}".replace("):\n", f"):\n    assert helper == {k}\n", 1)
                                  for k, s in enumerate(GAE.values())],
 }
@@ -201,6 +207,29 @@ def test_honest_learners_lose_nothing(name, graded):
     if name == "names overwritten later":
         found.append(code("sum = 0\nfor np in range(3): pass"))
     record = graded(json.dumps({"cells": found, "metadata": {}, "nbformat": 4, "nbformat_minor": 5}), call=2)
+    assert record.points == record.possible, record
+
+
+def cells_of(answers=GAE, imports=True):
+    """Imports and, for each answer, a stub with it and its check: a list of cells, to be changed."""
+    found = [c for c in cells(BOOK["02_gae"]) if role(c) == "imports"] * imports
+    for i, source in answers.items():
+        found += [code(source.strip("\n"), exercise=i, role="stub"),
+                  code(f'check("{i}", {get(i).function})', exercise=i, role="check")]
+    return found
+
+
+@pytest.mark.parametrize("source", ["%run answers.py", "%run -i answers", "from answers import *",
+                                    "import os, answers\ngae_recursion = answers.gae_recursion",
+                                    "exec(open('answers.py').read())"])
+@pytest.mark.parametrize("where", ["beside the notebook", "written by a cell"])
+def test_a_script_of_the_learner_s_is_found(source, where, graded):
+    script = f"import numpy as np\n{GAE['gae.recursion']}"
+    found = cells_of(GAE | {"gae.recursion": source})
+    if where == "written by a cell":
+        found.insert(1, code(f"%%writefile answers.py\n{script}"))
+    record = graded(json.dumps({"cells": found, "metadata": {}, "nbformat": 4, "nbformat_minor": 5}), modules=(
+        (("answers", script),) if where == "beside the notebook" else ()))
     assert record.points == record.possible, record
 
 

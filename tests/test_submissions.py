@@ -229,7 +229,7 @@ def test_canvas_s_mark_of_a_late_hand_in_is_kept(tmp_path):
 
 
 def test_modules_beside_a_notebook_come_with_it_and_no_others(tmp_path):
-    text = notebook("from helpers import f\ndef mixture_weights(lam, n):\n    return f(n)")
+    text = notebook("import os, helpers\ndef mixture_weights(lam, n):\n    return helpers.f(n)")
     files = {"ada/x.ipynb": text, "ada/helpers.py": "import deeper\n", "ada/deeper.py": "y = 1\n",
              "ada/sub/helpers.py": "z = 1\n", "ada/unused.py": "u = 1\n"}
     _, aside, found = read(tmp_path, files)

@@ -155,8 +155,8 @@ def _account(found: Chosen, candidates: list[_Candidate], taken: dict[str, _Cand
 
 
 def _beside(candidate: _Candidate, modules: dict[str, Handed]) -> Iterator[tuple[str, str, str]]:
-    """(name of the file, of the module, text) of the modules in the folder of a notebook that it imports, or that
-    these import. Loose files of Canvas lie in one folder for all; of two under one name the newest counts."""
+    """(name of the file, of the module, text) of the modules in the folder of a notebook that it names, or that
+    these name. Loose files of Canvas lie in one folder for all; of two under one name the newest counts."""
     folder = str(PurePosixPath(candidate.handed.name).parent)
     oldest_first = sorted(modules.items(), key=lambda found: (found[1].time, found[0]))
     near = {file.module or PurePosixPath(n).stem: n for n, file in oldest_first
@@ -165,7 +165,8 @@ def _beside(candidate: _Candidate, modules: dict[str, Handed]) -> Iterator[tuple
     seen: set[str] = set()
     while todo:
         text = todo.pop()
-        for stem in re.findall(r"^[ \t]*(?:from|import)[ \t]+(\w+)", text, re.M):
+        imported = re.findall(r"^[ \t]*(?:from|import)[ \t]+(\w+)", text, re.M)
+        for stem in dict.fromkeys([*imported, *re.findall(r"\w+", text)]):  # or run, or read: named somewhere
             if stem in near and stem not in seen and len(seen) < HELPERS:
                 seen.add(stem)
                 try:

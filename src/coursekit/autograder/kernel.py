@@ -21,7 +21,8 @@ AWAIT = getattr(ast, "PyCF_ALLOW_TOP_LEVEL_AWAIT", 0)
 COROUTINE = 0x80  # inspect.CO_COROUTINE
 FUTURES = 0x1FE0000  # the flags that `from __future__ import …` sets
 DEFINITIONS = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
-RUNS = ("time", "capture", "prun")  # cell magics that run their cell
+ELSEWHERE = frozenset("bash bigquery cmd cython html HTML javascript js julia latex markdown perl pypy python "
+                      "python2 python3 R ruby script sh shell sql svg SVG sx system".split())  # no Python of ours
 
 
 class Notebook:
@@ -34,6 +35,8 @@ class Notebook:
         self.names |= {"__builtins__": __builtins__, "display": _nothing, "get_ipython": lambda: self.shell,
                        "In": [""], "Out": {}, "_": "", "__": ""}
         self.flags, self.number = 0, 0
+        self.lost: set[str] = set()  # names that only the learner's machine could have given
+        sys.path.append("")  # what a cell writes beside the notebook can be imported
         self.given: dict[str, Any] = {}
         self.checked: dict[str, Any] = {}
 
@@ -48,8 +51,9 @@ class Notebook:
                     self._run(statement, file)
                 except BaseException as error:
                     failed = failed or describe(error)
-                    if not _ours(error):  # the learner's own cell would stop here, too
-                        break
+                    if not (_ours(error) or isinstance(error, NameError) and error.name in self.lost):
+                        break  # the learner's own cell would stop here, too
+                    self.lost |= _given_by(statement)
         except SyntaxError as error:
             failed = f"{type(error).__name__}: {error.msg} (line {error.lineno})"
         except BaseException as error:
@@ -113,25 +117,33 @@ class Shell:
         self.notebook, self.user_ns = notebook, notebook.names
 
     def run_cell_magic(self, magic: str, line: str, cell: str) -> Any:
-        if magic in RUNS:
-            self.notebook.execute(cell)
-        elif magic == "timeit":  # its names are its own
+        if magic == "timeit":  # its names are its own
             kept = dict(self.user_ns)
             self.notebook.execute(cell)
             self.user_ns.clear()
             self.user_ns.update(kept)
-        elif magic == "writefile":
-            with open(line.split()[-1], "w") as file:
+        elif magic in ("writefile", "file"):
+            with open(line.split()[-1], "w", encoding="utf-8") as file:
                 file.write(cell)
+        elif magic not in ELSEWHERE:  # time, capture, and those of packages that measure or record
+            self.notebook.execute(cell)
 
     def run_line_magic(self, magic: str, line: str, *_: Any, **__: Any) -> Any:
         if magic in ("time", "prun"):
             return self.notebook.execute(line)
         if magic == "pwd":
             return os.getcwd()
+        if magic == "run":
+            return self.execute_file(line)
         if magic == "timeit":
             return types.SimpleNamespace(average=0.0, best=0.0, worst=0.0, stdev=0.0, timings=[0.0], all_runs=[0.0])
         return None
+
+    def execute_file(self, line: str) -> Any:
+        """Run a script that lies beside the notebook, or that a cell has written."""
+        name = next((word for word in line.split() if not word.startswith("-")), "")
+        with open(name if name.endswith(".py") else f"{name}.py", encoding="utf-8") as file:
+            return self.notebook.execute(file.read())
 
     def ev(self, source: str) -> Any:
         return self.notebook.execute(source)
@@ -157,9 +169,22 @@ def _constant(statement: ast.stmt) -> bool:
     return isinstance(statement, (ast.Assign, ast.AnnAssign))
 
 
+def _given_by(statement: ast.stmt) -> set[str]:
+    """The names that a statement gives."""
+    found: set[str] = set()
+    for node in ast.walk(statement):
+        if isinstance(node, (ast.Import, ast.ImportFrom)):
+            found |= {(alias.asname or alias.name).split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            found.add(node.id)
+        elif isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+            found.add(node.name)
+    return found
+
+
 def _ours(error: BaseException) -> bool:
     """Whether something failed for want of what the sandbox does not have: then the rest of a cell counts."""
-    return isinstance(error, (OSError, ImportError)) or REFUSAL.partition("{}")[2] in str(error)
+    return isinstance(error, (OSError, ImportError, EOFError)) or REFUSAL.partition("{}")[2] in str(error)
 
 
 def _nothing(*_: Any, **__: Any) -> None:

@@ -179,7 +179,7 @@ def _grade(files: Sequence[File | UnreadableFile], settings: Settings, pool: San
 
 
 IMPORTER = """\
-import importlib.abc, importlib.util, sys
+import contextlib, importlib.abc, importlib.util, sys
 class _Beside(importlib.abc.MetaPathFinder, importlib.abc.InspectLoader):
     def find_spec(self, name, path, target=None):
         return importlib.util.spec_from_loader(name, self) if name in self.texts else None
@@ -187,12 +187,18 @@ class _Beside(importlib.abc.MetaPathFinder, importlib.abc.InspectLoader):
         return self.texts[name]
 _Beside.texts = {texts!r}
 sys.meta_path.insert(0, _Beside())
-del _Beside
+def _write(texts):
+    for name, text in texts.items():
+        with contextlib.suppress(OSError), open(name + ".py", "w", encoding="utf-8") as file:
+            file.write(text)
+_write(_Beside.texts)
+del _Beside, _write
 """
 
 
 def _modules(modules: Sequence[tuple[str, str]]) -> list[Cell]:
-    """A cell after which modules that were handed in beside a notebook can be imported, as they can beside it."""
+    """A cell after which modules that were handed in beside a notebook can be imported, read and run, as they can
+    beside it."""
     return [Cell(IMPORTER.format(texts=dict(modules)), None, None)] if modules else []
 
 

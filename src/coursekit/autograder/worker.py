@@ -68,6 +68,7 @@ def main(source: int, sink: int, control: int = -1) -> None:
         if settings["mounts"]:
             _mount(settings, "/proc")
             _drop_capabilities()
+        os.chdir(os.environ["HOME"])
         limit(settings)
         silence()
         serve(channel)
