@@ -86,8 +86,7 @@ def in_the_notebook(path):
     try:
         for cell in json.loads(path.read_text())["cells"]:
             asked, _ = kernel.run(cell["source"], 60)
-            if verdict := kernel.verdict(asked):
-                points[verdict["exercise"]] = verdict["points"]
+            points |= {verdict["exercise"]: verdict["points"] for verdict in kernel.verdicts(asked)}
     finally:
         kernel.stop()
     return points
@@ -188,6 +187,9 @@ HONEST = {  # right answers, and what once cost them points
     "a drive that only Colab has": around("from google.colab import drive\ndrive.mount('/content/drive')\n"
                                           "%cd /content/drive/MyDrive\n!pip install -q numpy"),
     "a table that only Kaggle has": around("rows = open('/kaggle/input/x.csv').read()\nprint(rows[:9])"),
+    "a package that only Kaggle has, in every cell": [f"{line}\n{source}" for line, source in zip(
+        ["import kaggle_only as pd", "df = pd.read('x')", *["print(df)"] * len(GAE)], GAE.values())],
+    "a magic of another package": around("%%memit -r 1"),
     "a question to the user": around("n = int(input('n? '))\nprint(n + 1)"),
     "a window that nobody sees": around("%matplotlib widget\nimport matplotlib.pyplot as plt\nplt.plot([1, 2])\n"
                                         "plt.show()"),
@@ -217,6 +219,132 @@ def cells_of(answers=GAE, imports=True):
         found += [code(source.strip("\n"), exercise=i, role="stub"),
                   code(f'check("{i}", {get(i).function})', exercise=i, role="check")]
     return found
+
+
+def merged(found, *numbers):
+    """All of these cells in the first of them."""
+    found[numbers[0]]["source"] = "\n\n".join(found[n]["source"] for n in numbers)
+    return [c for n, c in enumerate(found) if n not in numbers[1:]]
+
+
+def in_the_cells_of_checks(found):
+    found[-1]["source"] = "assert len(mixture_weights(0.5, 3)) == 3\n" + found[-1]["source"]
+    for stub, check in zip(found[1::2], found[2::2]):
+        check["source"] = f"{stub['source']}\n\n{check['source']}"
+    return found[:1] + found[2::2]
+
+
+def split_from_the_cell_of_a_check(found):
+    for stub, check in zip(found[1::2], found[2::2]):
+        stub["metadata"] = check["metadata"]  # both halves keep it
+    return found
+
+
+def in_a_cell_of_the_chapter(found):
+    found[1]["metadata"] = {"coursekit": {"role": "chapter"}}
+    found[3]["source"] = found[3]["source"].replace("def gae_recursion", "def mine")
+    found.insert(4, code("gae_recursion = mine", role="chapter"))
+    return found
+
+
+def with_a_check_pasted_and_edited(found):
+    found.insert(5, code(found[4]["source"], **found[2]["metadata"]["coursekit"]))
+    return found
+
+
+def with_a_check_in_another_spelling(found):
+    for n, spelling in ((2, "verdict = {}"), (4, "import coursekit.autograder as ag\nag.{}")):
+        found[n] = code(spelling.format(found[n]["source"]))
+    return found
+
+
+def with_another_end_of_line(found):
+    """And without metadata: which cells are the book's is seen by their text."""
+    chapter_cells = [c for c in cells(BOOK["02_gae"]) if role(c) == "chapter" and c["cell_type"] == "code"]
+    return [code(c["source"].replace("\n", "\r\n")) for c in found[:1] + chapter_cells + found[1:]]
+
+
+SHAPES = {
+    "two exercises in one cell": lambda found: merged(found, 1, 2, 3, 4),
+    "all in one cell": lambda found: merged(found, *range(len(found))),
+    "all checks in one cell": lambda found: merged(found, *range(2, len(found), 2)),
+    "checks before answers": lambda found: found[:1] + found[2::2] + found[1::2],
+    "imports last": lambda found: found[1:] + found[:1],
+    "backwards": lambda found: found[::-1],
+} | {change.__name__.replace("_", " "): change for change in (
+    in_the_cells_of_checks, split_from_the_cell_of_a_check, in_a_cell_of_the_chapter,
+    with_a_check_pasted_and_edited, with_a_check_in_another_spelling, with_another_end_of_line)}
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_whatever_shape_the_cells_have_right_answers_get_full_marks(name, tmp_path, graded):
+    found = SHAPES[name](cells_of())
+    if name == "all checks in one cell":
+        found.append(found.pop(2))
+    path = tmp_path / "n.ipynb"
+    path.write_text(json.dumps({"cells": found, "metadata": {}, "nbformat": 4, "nbformat_minor": 4}))
+    points = {i: get(i).points for i in GAE}
+    assert by_the_command(path) == points
+    record = graded(path.read_text())
+    assert {i: v.points for i, v in record.exercises.items()} == points, record
+
+
+@pytest.mark.parametrize("kind", ["markdown", "raw"])
+@pytest.mark.parametrize("metadata", ["kept", "lost"])
+@pytest.mark.parametrize("stub", ["gone", "untouched"])
+def test_an_answer_in_a_cell_that_does_not_run_is_named(kind, metadata, stub, tmp_path, graded):
+    found = cells_of()
+    found[3]["cell_type"] = kind
+    if kind == "markdown":
+        found[3]["source"] = f"My answer:\n```python\n{found[3]['source']}\n```"
+    if stub == "untouched":
+        empty = next(c for c in cells(BOOK["02_gae"]) if c["source"].startswith("def gae_recursion("))
+        found.insert(4, code(empty["source"], exercise="gae.recursion", role="stub"))
+    for cell in found:
+        cell["metadata"] = cell["metadata"] if metadata == "kept" else {}
+    path = tmp_path / "n.ipynb"
+    path.write_text(json.dumps({"cells": found, "metadata": {}, "nbformat": 4, "nbformat_minor": 5}))
+    reason = (f"its answer is in a {kind} cell, and only code cells are run: change the type of that cell to Code")
+    with Notebook(path, 60) as notebook:
+        told = {v["exercise"]: v for v in (notebook.verdict(*check) for check in notebook.checks())}
+    record = graded(path.read_text())
+    assert told["gae.recursion"]["status"] == "wrong" and told["gae.recursion"]["lines"] == [reason]
+    assert record.exercises["gae.recursion"].lines == (f"{reason}, and hand it in again",)
+    assert record.flags == [f"gae.recursion: {reason}"]
+    others = record.possible - get("gae.recursion").points
+    assert record.points == others == sum(v["points"] for v in told.values())
+
+
+def test_an_answer_in_an_output_is_named(tmp_path, graded):
+    found = cells_of()
+    found[3] |= {"source": "", "outputs": [{"output_type": "stream", "name": "stdout", "text": found[3]["source"]}]}
+    path = tmp_path / "n.ipynb"
+    path.write_text(json.dumps({"cells": found, "metadata": {}, "nbformat": 4, "nbformat_minor": 5}))
+    reason = "its answer is in the output of a cell, and only code is run: put it into the cell itself"
+    with Notebook(path, 60) as notebook:
+        told = {v["exercise"]: v for v in (notebook.verdict(*check) for check in notebook.checks())}
+    assert told["gae.recursion"]["lines"] == [reason]
+    assert graded(path.read_text()).flags == [f"gae.recursion: {reason}"]
+
+
+def test_a_check_in_a_cell_that_does_not_run_is_named(tmp_path):
+    found = cells_of({"gae.weights": GAE["gae.weights"]})
+    found[2]["cell_type"] = "markdown"
+    (tmp_path / "n.ipynb").write_text(json.dumps({"cells": found, "metadata": {}, "nbformat": 4,
+                                                  "nbformat_minor": 5}))
+    with Notebook(tmp_path / "n.ipynb", 60) as notebook:
+        told = [notebook.verdict(*check)["lines"] for check in notebook.checks()]
+    assert told[0] == ["its check is in a markdown cell: change the type of that cell to Code"]
+
+
+def test_an_exercise_that_the_course_does_not_have_is_named(graded):
+    """As in a notebook of another edition."""
+    found = cells_of()
+    found[3]["source"] = found[3]["source"].replace("gae_recursion", "gae_backwards")
+    found[4] = code('check("gae.backwards", gae_backwards)', exercise="gae.backwards", role="check")
+    record = graded(json.dumps({"cells": found, "metadata": {}, "nbformat": 4, "nbformat_minor": 5}))
+    assert record.flags == ["a.ipynb: no exercise is called gae.backwards; is the notebook of another edition of "
+                            "the course?"]
 
 
 @pytest.mark.parametrize("source", ["%run answers.py", "%run -i answers", "from answers import *",

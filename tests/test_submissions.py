@@ -13,7 +13,7 @@ from coursekit.autograder import archives, choice
 from coursekit.autograder.book import chapter, chapters
 from coursekit.autograder.choice import choose
 from coursekit.autograder.learners import submissions
-from coursekit.autograder.reader import File, UnreadableError
+from coursekit.autograder.reader import Cell, File, UnreadableError, definitions, not_run, parse
 from coursekit.exercises import EXERCISES
 from fuzz import make_folder
 
@@ -124,6 +124,38 @@ def test_the_answered_copy_counts_before_a_fresher_untouched_one(tmp_path):
     used, aside, _ = read(tmp_path, {"ada/a.ipynb": ANSWERED, "ada/b.ipynb": UNTOUCHED})
     assert used == {"ada": ["ada/a.ipynb"]}
     assert aside == {"ada/b.ipynb": "another copy for 02_gae: ada/a.ipynb was graded"}
+
+
+@pytest.mark.parametrize("kind", ["markdown", "raw"])
+def test_so_does_a_copy_whose_answer_is_in_a_cell_that_does_not_run(kind, tmp_path):
+    """Then its learner is told why it earns nothing."""
+    found = json.loads(UNTOUCHED)
+    source = "def mixture_weights(lam, n):\n    return 1"
+    found["cells"].append({"cell_type": kind, "metadata": {}, "source": source})
+    used, _, _ = read(tmp_path, {"ada/a.ipynb": json.dumps(found), "ada/b.ipynb": UNTOUCHED})
+    assert used == {"ada": ["ada/a.ipynb"]}
+
+
+@pytest.mark.parametrize("name", ["ada.py", "ada/02_gae.py", "ada/notes.md", "ada.zip/x.py"])
+def test_a_notebook_saved_as_a_script_is_named(name, tmp_path):
+    script = "# %%\ndef mixture_weights(lam, n):\n    return 1\n# %%\ncheck('gae.weights', mixture_weights)\n"
+    zipped, _, inner = name.partition(".zip/")
+    files = {f"{zipped}.zip": {inner: script}} if inner else {name: script}
+    used, aside, found = read(tmp_path, files | {"bob.py": "x = 1\n", "cy.ipynb": ANSWERED})
+    assert len(used) == 2 and aside["bob.py"] == "no notebook"
+    reason = "a notebook saved as a script, which is not graded: hand in the .ipynb file"
+    assert aside[name] == reason == choose(found.learners[0], GAE).files[0].reason
+
+
+@pytest.mark.parametrize("name", BOOK)
+def test_no_text_or_cell_of_a_chapter_is_taken_for_an_answer(name):
+    content = parse(chapters()[name].read_bytes())
+    stubs = [cell.source for cell in content.cells if cell.role in ("stub", "solution")]
+    for exercise in BOOK[name].exercises:
+        assert not_run(exercise.function, content.texts) is None
+        others = [cell.source for cell in content.cells if cell.source not in stubs]
+        assert not any(definitions(exercise.function, source) for source in others)
+        assert not_run(exercise.function, [Cell(f"> def {exercise.function}():", None, None, "raw")])
 
 
 def test_of_two_answered_copies_the_newest_counts(tmp_path):

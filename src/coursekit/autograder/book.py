@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import coursekit
+from coursekit.autograder.reader import Cell, definitions
 from coursekit.exercises import EXERCISES, OWN
 
 if TYPE_CHECKING:
-    from coursekit.autograder.reader import Cell
     from coursekit.exercises.base import Exercise
 
 DEFINES = re.compile(r"^(async def|def|class|import|from)\b", re.M)
@@ -34,8 +34,9 @@ class Chapter:
 
     def is_own(self, cell: Cell) -> bool:
         """Whether a cell is the learner's own work: not the book's, and no figure with its numbers changed."""
-        return cell.source.strip() not in self.book and not (cell.role == "chapter"
-                                                            and not DEFINES.search(cell.source))
+        return cell.source.strip() not in self.book and (
+            cell.role != "chapter" or DEFINES.search(cell.source) is not None
+            or any(definitions(exercise.function, cell.source) for exercise in self.exercises))
 
 
 def chapter(path: Path) -> Chapter:

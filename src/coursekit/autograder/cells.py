@@ -36,7 +36,7 @@ class NotebookFile(nbval.IPyNbFile):
             raise self.CollectError(str(error)) from None
         checks = self.notebook.checks()
         for item in chapter:
-            if not checks or self.notebook.exercise(item.cell_num)[1] in ("imports", "chapter"):
+            if not checks or self.notebook.roles[item.cell_num] in ("imports", "chapter"):
                 yield ChapterCell.from_parent(self, name=item.cell.get("id") or item.name, cell_num=item.cell_num,
                                               cell=item.cell, options=item.options)
         for exercise, number in checks:

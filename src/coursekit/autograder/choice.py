@@ -9,7 +9,16 @@ from pathlib import PurePosixPath
 
 from coursekit.autograder.book import Chapter
 from coursekit.autograder.learners import Aside, Handed, Learner
-from coursekit.autograder.reader import Cell, File, UnreadableError, UnreadableFile, definitions, parse
+from coursekit.autograder.reader import (
+    Cell,
+    Content,
+    File,
+    UnreadableError,
+    UnreadableFile,
+    definitions,
+    not_run,
+    parse,
+)
 
 HELPERS, HELPER_BYTES = 20, 200_000  # modules beside a notebook that it may import
 SEEN, SEEN_BYTES = 1000, 500 << 20  # files of one learner that may be notebooks, the newest first
@@ -55,10 +64,10 @@ class _Candidate:
     ranks: dict[str, tuple[bool, bool, float, str]]
 
     @classmethod
-    def of(cls, handed: Handed, data: bytes, cells: list[Cell], names: list[str],
-           wanted: dict[str, Chapter]) -> _Candidate:
-        return cls(handed, data, cells, {
-            name: (_answered(cells, wanted[name]), names[0] == name, handed.time, handed.name)
+    def of(cls, handed: Handed, data: bytes, content: Content, wanted: dict[str, Chapter]) -> _Candidate:
+        names = content.chapters
+        return cls(handed, data, content.cells, {
+            name: (_answered(content, wanted[name]), names[0] == name, handed.time, handed.name)
             for name in names if name in wanted})
 
 
@@ -76,17 +85,17 @@ def choose(person: Learner, chapters: Sequence[Chapter]) -> Chosen:
         if modules.get(file.name) is file:
             continue
         try:
-            data, cells, names = _look(file, budget)
+            data, content = _look(file, budget)
         except _NoNotebookError as error:
             found.aside.append(Aside(file.name, str(error)))
         except UnreadableError as error:
             unreadable.append(UnreadableFile(file.name, str(error)))
         else:
-            if wanted.keys() & names:
-                candidates.append(_Candidate.of(file, data, cells, names, wanted))
+            if wanted.keys() & content.chapters:
+                candidates.append(_Candidate.of(file, data, content, wanted))
                 _keep_the_best(candidates, taken)
             else:
-                other.append(Aside(file.name, f"for {names[0]}, which is not graded here"))
+                other.append(Aside(file.name, f"for {content.chapters[0]}, which is not graded here"))
     for name in wanted.keys() - taken.keys():
         found.notes += [f"no notebook for {name}, but {a.name} is {a.reason}" for a in other[:1]]
     found.aside += other
@@ -99,19 +108,19 @@ def choose(person: Learner, chapters: Sequence[Chapter]) -> Chosen:
     return found
 
 
-def _look(file: Handed, budget: _Budget) -> tuple[bytes, list[Cell], list[str]]:
-    """(bytes, code cells, chapters) of a notebook. Raises _NoNotebookError, or UnreadableError for a broken one."""
+def _look(file: Handed, budget: _Budget) -> tuple[bytes, Content]:
+    """(bytes, Content) of a notebook. Raises _NoNotebookError, or UnreadableError for a broken one."""
     if not file.may_be_a_notebook():
         raise _NoNotebookError("no notebook")
     budget.spend()
     data = file.read()
     budget.bytes += len(data)
     if not file.is_called_notebook() and not _looks_like_notebook(data):
-        raise _NoNotebookError("no notebook")
-    cells, names = parse(data)
-    if not names:
+        raise _NoNotebookError(file.scripted() or "no notebook")
+    content = parse(data)
+    if not content.chapters:
         raise UnreadableError("it holds no exercise of this course")
-    return data, cells, names
+    return data, content
 
 
 def _keep_the_best(candidates: list[_Candidate], taken: dict[str, _Candidate]) -> None:
@@ -125,10 +134,12 @@ def _keep_the_best(candidates: list[_Candidate], taken: dict[str, _Candidate]) -
             candidate.data, candidate.cells = b"", []
 
 
-def _answered(cells: list[Cell], chapter: Chapter) -> bool:
-    """Whether a learner has written anything into the cells that define what is asked for."""
-    own = "\n".join(cell.source for cell in cells if chapter.is_own(cell))
-    return any(definitions(exercise.function, own) for exercise in chapter.exercises)
+def _answered(content: Content, chapter: Chapter) -> bool:
+    """Whether a learner has written anything into the cells that define what is asked for, or into a cell that does
+    not run."""
+    own = "\n".join(cell.source for cell in content.cells if chapter.is_own(cell))
+    texts = [cell for cell in content.texts if chapter.is_own(cell)]
+    return any(definitions(e.function, own) or not_run(e.function, texts) for e in chapter.exercises)
 
 
 def _account(found: Chosen, candidates: list[_Candidate], taken: dict[str, _Candidate],
@@ -151,7 +162,9 @@ def _account(found: Chosen, candidates: list[_Candidate], taken: dict[str, _Cand
             found.notes.append(f"several notebooks for {name}: {taken[name].handed.name} was graded")
     found.notes = list(dict.fromkeys(found.notes))
     found.graded += len(used)
-    found.aside += [Aside(name, "no notebook") for name in modules if name not in used]
+    unused = [name for name in modules if name not in used]
+    found.aside += [Aside(name, k < HELPERS and modules[name].scripted() or "no notebook")
+                    for k, name in enumerate(unused)]
 
 
 def _beside(candidate: _Candidate, modules: dict[str, Handed]) -> Iterator[tuple[str, str, str]]:

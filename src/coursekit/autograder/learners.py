@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from coursekit.autograder import archives
 from coursekit.autograder.outcome import readable
-from coursekit.autograder.reader import SAFELY, UnreadableError, read_file
+from coursekit.autograder.reader import SAFELY, UnreadableError, read_file, scripted
 from coursekit.autograder.roster import Roster, Student, normal, read_roster
 
 MOODLE = re.compile(r"^(?P<name>[^_]+|.+?)_(?P<id>\d+)_assignsubmission_(file|onlinetext)(_(?P<rest>.*))?$")
@@ -62,8 +62,18 @@ class Handed:
         return read_file(self.path) if self.member is None else archives.read_member(self.path, self.member)
 
     def may_be_a_notebook(self) -> bool:
-        """Whether it is called one, or begins like one."""
-        return self.is_called_notebook() or self.member is not None or self.reason is not None or _begins(self.path)
+        """Whether it is called one, begins like one, or is one saved as a script."""
+        return (self.is_called_notebook() or self.member is not None or self.reason is not None
+                or _begins(self.path) or self.scripted() is not None)
+
+    def scripted(self) -> str | None:
+        """The reason not to grade it where it is a notebook saved as a script."""
+        if not self.name.lower().endswith((".py", ".md")):
+            return None
+        try:
+            return scripted(self.name, self.read())
+        except UnreadableError:
+            return None
 
     def is_called_notebook(self) -> bool:
         return ".ipynb" in PurePosixPath(self.name).name.lower()

@@ -6,6 +6,7 @@ remembered: the kernel is started again, and the cells needed next run without i
 
 from __future__ import annotations
 
+import ast
 import os
 import re
 import subprocess
@@ -19,15 +20,15 @@ from typing import Any
 from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
 from jupyter_client.manager import KernelManager
 
-from coursekit.autograder.check import MIME
+from coursekit.autograder.check import MIME, REPLAY
 from coursekit.autograder.package import offered
-from coursekit.autograder.reader import definitions, parse, read_file
-from coursekit.autograder.rules import CHECK
+from coursekit.autograder.reader import definitions, not_run, parse, read_file, unknown
 from coursekit.autograder.verdict import Verdict
 from coursekit.exercises import EXERCISES
 from coursekit.exercises.base import Exercise
 
 START = 60  # seconds that a kernel may take to start
+CALL = re.compile(r"""(?m)^(?:\w+ *= *)?(?:\w+\.)*check\(\s*["']([\w.]+)["']""")  # as learners write it
 
 
 class KernelDiedError(Exception):
@@ -67,7 +68,7 @@ class Kernel:
         self.sockets = tempfile.TemporaryDirectory()
         self.manager = KernelManager(kernel_spec_manager=_ThisPython(), **sockets_in(self.sockets.name))
         self.manager.start_kernel(cwd=str(folder), stderr=subprocess.DEVNULL,
-                                  env=os.environ | {"PYTEST_CURRENT_TEST": "coursekit"})
+                                  env=os.environ | {"PYTEST_CURRENT_TEST": REPLAY})
         self.client = self.manager.blocking_client()
         self.client.start_channels()
         try:
@@ -99,16 +100,17 @@ class Kernel:
                 if reply["parent_header"].get("msg_id") == asked:
                     return asked, reply["content"]
 
-    def verdict(self, asked: str) -> dict[str, Any] | None:
-        """What `check` published while the request ran, or None."""
-        found = None
+    def verdicts(self, asked: str) -> list[dict[str, Any]]:
+        """What every `check` published while the request ran."""
+        found: list[dict[str, Any]] = []
         while True:
             try:
                 message = self.client.get_iopub_msg(timeout=5)
             except Empty:
                 return found
             if message["parent_header"].get("msg_id") == asked:
-                found = message["content"].get("data", {}).get(MIME, found)
+                if said := message["content"].get("data", {}).get(MIME):
+                    found.append(said)
                 if message["content"].get("execution_state") == "idle":
                     return found
 
@@ -121,12 +123,14 @@ class Notebook:
 
     def __init__(self, path: Path, seconds: float) -> None:
         self.path, self.seconds = path, seconds
-        self.cells, _ = parse(read_file(path))
+        self.cells, _, self.texts = parse(read_file(path))
         self.kernel: Kernel | None = None
         self.done: set[int] = set()
         self.culprits: set[int] = set()
         self.errors: dict[int, str | None] = {}
-        own = (c.source for n, c in enumerate(self.cells) if self.exercise(n)[1] not in ("chapter", "check"))
+        self.said: dict[int, list[dict[str, Any]]] = {}  # verdicts, by the number of their cell
+        self.roles = [self.role(number) for number in range(len(self.cells))]
+        own = (c.source for c, role in zip(self.cells, self.roles) if role not in ("chapter", "check"))
         self.words = set(re.findall(r"\w+", "\n".join(own)))
 
     def __enter__(self) -> Notebook:
@@ -142,75 +146,97 @@ class Notebook:
         self.kernel = None
         self.done.clear()
 
-    def exercise(self, number: int) -> tuple[Exercise | None, str | None]:
-        """(Exercise or None, role) of a cell: by its metadata, or by what its check says."""
+    def role(self, number: int) -> str | None:
+        """The role of a cell: "check" where it does nothing but check; else that of its metadata, or None where a
+        learner has put something else into it."""
         cell = self.cells[number]
-        found = re.search(CHECK, cell.source)
-        checked = any(c.role == "check" and c.exercise == cell.exercise for c in self.cells)
-        if found and (cell.exercise is None or (cell.role == "stub" and not checked)):
-            return EXERCISES.get(found[1]), "check"
-        return EXERCISES.get(cell.exercise or ""), cell.role
+        if self.checked(number) and _only_calls(cell.source):
+            return "check"
+        own = cell.role == "check" or cell.role == "chapter" and (self.checked(number) or any(
+            definitions(exercise.function, cell.source) for exercise in EXERCISES.values()))
+        return None if own else cell.role
+
+    def checked(self, number: int) -> list[str]:
+        """The exercises that a cell checks: those that it names, or else the one of its metadata."""
+        cell = self.cells[number]
+        named = list(dict.fromkeys(CALL.findall(cell.source)))
+        return named or [i for i in (cell.exercise,) if i and cell.role == "check" and "check(" in cell.source]
 
     def checks(self) -> list[tuple[Exercise, int | None]]:
-        """[(Exercise, number of its check cell)] from top to bottom; then those without one, with None."""
-        found = [(*self.exercise(number), number) for number in range(len(self.cells))]
-        checks: list[tuple[Exercise, int | None]] = [(exercise, number) for exercise, role, number in found
-                                                     if exercise and role == "check"]
-        names, checked = {e.notebook for e, _, _ in found if e}, {e.id for e, _ in checks}
+        """[(Exercise, number of a cell that checks it)] from top to bottom; then those without one, with None. What
+        the cell of an answer says of it counts only where no other cell does."""
+        found = [(EXERCISES[i], number) for number in range(len(self.cells)) for i in self.checked(number)
+                 if i in EXERCISES]
+        apart = {e.id for e, number in found if self.cells[number].role != "stub"}
+        checks: list[tuple[Exercise, int | None]] = [(e, number) for e, number in found
+                                                     if self.cells[number].role != "stub" or e.id not in apart]
+        marked = [EXERCISES[c.exercise] for c in (*self.cells, *self.texts) if c.exercise in EXERCISES]
+        names, checked = {e.notebook for e in marked + [e for e, _ in found]}, {e.id for e, _ in checks}
         return checks + [(e, None) for e in EXERCISES.values() if e.notebook in names and e.id not in checked]
 
     def unknown(self) -> list[str]:
         """The exercises that the cells name and that nobody knows."""
-        named = [i for cell in self.cells for i in (cell.exercise, *re.findall(CHECK, cell.source)) if i]
-        return [i for i in dict.fromkeys(named) if i not in EXERCISES]
+        return unknown(self.cells)
 
     def verdict(self, exercise: Exercise, number: int | None) -> dict[str, Any]:
         """The payload of the Verdict that the check cell with this number publishes."""
         if number is None:
-            call = f'check("{exercise.id}", {exercise.function})'
-            return Verdict.absent(exercise, f"its check cell is missing; put it back: {call}").payload()
-        needed = [n for n in range(number) if self.exercise(n)[1] != "check"]
+            return Verdict.absent(exercise, self.missing(exercise)).payload()
+        needed = [n for n in range(number) if self.roles[n] != "check"]
         found = self.after(needed, exercise, number)
-        below = [n for n in range(number + 1, len(self.cells)) if self.exercise(n)[1] != "check"]
-        if (not found or found["status"] != "correct") and any(
-                definitions(exercise.function, self.cells[n].source) for n in below):
+        below = [n for n in range(number + 1, len(self.cells)) if self.roles[n] != "check"]
+        if (not found or found["status"] != "correct") and (
+                any(definitions(exercise.function, self.cells[n].source) for n in below)
+                or "'check' is not defined" in (self.errors.get(number) or "")):
             with Notebook(self.path, self.seconds) as again:  # another kernel: other checks go on from this one
                 found = max(found, again.after(needed + below, exercise, number), key=_rank)
-        if found:
+        defined = any(definitions(exercise.function, cell.source) for cell in self.cells)
+        unrun = not_run(exercise.function, self.texts)
+        if found and not (unrun and found["status"] == "not attempted"):
             return found
+        if unrun and (found or not defined):
+            return Verdict.absent(exercise, unrun).payload()
         broken = [n for n in needed if self.errors.get(n)]
-        own = [n for n in broken if self.exercise(n)[0] is exercise]
+        own = [n for n in broken if self.cells[n].exercise == exercise.id
+               or definitions(exercise.function, self.cells[n].source)]
         reason = (f"its cell {self.errors[own[0]]}" if own else
                   f"the notebook's first cell {self.errors[0]}" if 0 in broken else
-                  f"its check {self.errors[number] or 'gives no verdict'}")
+                  f"its check {self.errors.get(number) or 'gives no verdict'}")
         return Verdict.absent(exercise, reason).payload()
+
+    def missing(self, exercise: Exercise) -> str:
+        """The reason where no cell that runs checks an exercise."""
+        kind = next((cell.kind for cell in self.texts if exercise.id in CALL.findall(cell.source)), None)
+        return (f"its check is in a {kind} cell: change the type of that cell to Code" if kind else
+                f'its check cell is missing; put it back: check("{exercise.id}", {exercise.function})')
 
     def after(self, needed: list[int], exercise: Exercise, number: int) -> dict[str, Any] | None:
         """What a check says after these cells."""
         while todo := [n for n in needed if n not in self.done | self.culprits]:
             self.run(todo[0])
-        verdict = Verdict.believed(exercise, self.run(number))
-        return verdict.payload() if verdict else None
+        if number not in self.said:
+            self.run(number)
+        verdicts = [v for said in self.said[number] if (v := Verdict.believed(exercise, said))]
+        return verdicts[-1].payload() if verdicts else None
 
     def source(self, number: int) -> str:
         """What runs of a cell: of the chapter's own only what it gives to the learner's."""
         cell = self.cells[number]
-        if self.exercise(number)[1] != "chapter":
-            return cell.source
-        return offered(cell.source, self.words)
+        return offered(cell.source, self.words) if self.roles[number] == "chapter" else cell.source
 
-    def run(self, number: int) -> dict[str, Any] | None:
-        """Run a cell and note how it ended. Returns the verdict that it published, or None."""
-        verdict, source = None, self.source(number)
+    def run(self, number: int) -> None:
+        """Run a cell; note how it ended, and the verdicts that it published."""
+        source = self.source(number)
+        self.said[number] = []
         if not source.strip():
             self.done.add(number)
-            return None
+            return
         self.kernel = self.kernel or Kernel(self.path.parent)
         try:
             asked, reply = self.kernel.run(source, self.seconds)
             self.errors[number] = f"raises {_error_line(reply)}" if reply["status"] == "error" else None
-            if self.exercise(number)[1] == "check":
-                verdict = self.kernel.verdict(asked)
+            if self.checked(number):
+                self.said[number] = self.kernel.verdicts(asked)
             if any(payload.get("source") == "ask_exit" for payload in reply.get("payload", [])):  # quit()
                 raise KernelDiedError
             self.done.add(number)
@@ -218,7 +244,14 @@ class Notebook:
             self.errors[number] = str(error)
             self.culprits.add(number)
             self.stop()
-        return verdict
+
+
+def _only_calls(source: str) -> bool:
+    """Whether a cell gives no name to anything."""
+    try:
+        return all(isinstance(statement, ast.Expr) for statement in ast.parse(source).body)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return False
 
 
 def _rank(verdict: dict[str, Any] | None) -> tuple[bool, bool, int]:

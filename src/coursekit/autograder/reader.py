@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import re
 import stat
 from collections import Counter
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
+from coursekit.autograder.outcome import readable
 from coursekit.autograder.rules import CHECK
 from coursekit.exercises import EXERCISES
 
@@ -44,11 +47,21 @@ class UnreadableFile:
 
 @dataclass(frozen=True)
 class Cell:
-    """A code cell: its source, and what its metadata says, where they say anything."""
+    """A cell: its source, and what its metadata says, where they say anything. kind: "code", or what it is else."""
 
     source: str
     role: str | None
     exercise: str | None
+    kind: str = "code"
+
+
+class Content(NamedTuple):
+    """What a notebook holds. cells: the code. chapters: names of those whose exercises it holds, the one with most
+    first. texts: the cells that do not run, as far as they are read."""
+
+    cells: list[Cell]
+    chapters: list[str]
+    texts: list[Cell]
 
 
 def read_file(path: str | os.PathLike[str]) -> bytes:
@@ -70,9 +83,8 @@ def read_file(path: str | os.PathLike[str]) -> bytes:
         raise UnreadableError("it is a link" if os.path.islink(path) else f"{error.strerror}") from None
 
 
-def parse(data: bytes) -> tuple[list[Cell], list[str]]:
-    """The code cells of a notebook, (cells, names of the chapters whose exercises it holds), from the bytes of its
-    file."""
+def parse(data: bytes) -> Content:
+    """The Content of a notebook, from the bytes of its file. Raises UnreadableError."""
     if not data.strip():
         raise UnreadableError("the file is empty")
     if data.count(b"{") + data.count(b"[") > MAX_PARTS or data.count(b",") > MAX_COMMAS:
@@ -92,41 +104,67 @@ def parse(data: bytes) -> tuple[list[Cell], list[str]]:
         found = [c for s in sheets if isinstance(s, dict) and isinstance(s.get("cells"), list) for c in s["cells"]]
     if not isinstance(found, list) or len(found) > MAX_CELLS:
         raise UnreadableError("it has no list of cells" if not isinstance(found, list) else "it has too many cells")
-    cells = [cell for number, raw in enumerate(found, 1) if (cell := _cell(raw, number))]
+    every = [cell for number, raw in enumerate(found, 1) for cell in _cells(raw, number)]
+    cells = [cell for cell in every if cell.kind == "code"]
     if (code := sum(len(cell.source) for cell in cells)) > MAX_CODE:
         most = f"more than the {MAX_CODE / 1e6:.1f} allowed"
         raise UnreadableError(f"its code is {code / 1e6:.1f} million characters, {most}")
-    return cells, _chapters(notebook, cells)
+    texts = sorted((cell for cell in every if cell.kind != "code"), key=lambda cell: len(cell.source))
+    sizes = itertools.accumulate(len(cell.source) for cell in texts)
+    texts = [cell for cell, size in zip(texts, sizes) if size <= MAX_CODE]
+    return Content(cells, _chapters(notebook, cells, texts), texts)
+
+
+def scripted(name: str, data: bytes) -> str | None:
+    """The reason not to grade a file that is a notebook saved as a script; None where it is none."""
+    script = name.lower().endswith((".py", ".md")) and re.search(CHECK, data[:MAX_CODE].decode("utf-8", "replace"))
+    return "a notebook saved as a script, which is not graded: hand in the .ipynb file" if script else None
+
+
+def _cells(raw: Any, number: int) -> list[Cell]:
+    """A cell, and where it has nothing but an output that as well."""
+    cell = _cell(raw, number)
+    if cell is None or cell.kind != "code" or cell.source.strip() or not isinstance(raw.get("outputs"), list):
+        return [cell] if cell else []
+    said = [output.get("text") or (output.get("data") or {}).get("text/plain") for output in raw["outputs"]
+            if isinstance(output, dict) and isinstance(output.get("data"), dict | type(None))]
+    texts = [text if isinstance(text, str) else "".join(line for line in text if isinstance(line, str))
+             for text in said if isinstance(text, str | list)]
+    return [cell, replace(cell, source="\n".join(texts), kind="output")]
 
 
 def _cell(raw: Any, number: int) -> Cell | None:
     if not isinstance(raw, dict):
         raise UnreadableError(f"cell {number} is no cell")
-    if raw.get("cell_type") != "code":
-        return None
+    kind = raw.get("cell_type")
+    kind = kind if isinstance(kind, str) else "nameless"
     source = raw.get("source", raw.get("input", ""))
     if isinstance(source, list) and all(isinstance(line, str) for line in source):
         source = "".join(source)
+    if not isinstance(source, str) and kind != "code":
+        return None
     if not isinstance(source, str):
         raise UnreadableError(f"cell {number} has a source that is no text")
     mark = raw.get("metadata")
     mark = mark.get("coursekit") if isinstance(mark, dict) else None
     mark = mark if isinstance(mark, dict) else {}
     role, exercise = (mark.get(key) if isinstance(mark.get(key), str) else None for key in ("role", "exercise"))
+    source = source.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")  # else no cell is the book's
     # A lone surrogate would stop the compiler.
-    return Cell(source.encode("utf-8", "replace").decode(), role, exercise)
+    return Cell(source.encode("utf-8", "replace").decode(), role, exercise, readable(kind)[:20])
 
 
-def _chapters(notebook: dict[str, Any], cells: list[Cell]) -> list[str]:
+def _chapters(notebook: dict[str, Any], cells: list[Cell], texts: list[Cell]) -> list[str]:
     """Which chapters these are, the one with most exercises first: by the marks and checks of exercises, else by
-    the functions that are defined, else by the notebook's own metadata."""
-    text = "\n".join(cell.source for cell in cells)
-    marks = Counter(EXERCISES[c.exercise].notebook for c in cells if c.exercise in EXERCISES)
-    marks.update(EXERCISES[i].notebook for i in re.findall(CHECK, text) if i in EXERCISES)
-    defined = Counter(e.notebook for e in EXERCISES.values() if definitions(e.function, text))
-    if marks or defined:
-        votes = marks + defined
-        return sorted(marks or defined, key=lambda name: (-votes[name], name))
+    the functions that are defined, both of cells that run, else of others; else by the notebook's own metadata."""
+    for some in (cells, texts):
+        text = "\n".join(cell.source for cell in some)
+        marks = Counter(EXERCISES[c.exercise].notebook for c in some if c.exercise in EXERCISES)
+        marks.update(EXERCISES[i].notebook for i in re.findall(CHECK, text) if i in EXERCISES)
+        defined = Counter(e.notebook for e in EXERCISES.values() if definitions(e.function, text))
+        if marks or defined:
+            votes = marks + defined
+            return sorted(marks or defined, key=lambda name: (-votes[name], name))
     own = notebook.get("metadata")
     own = own.get("coursekit") if isinstance(own, dict) else None
     name = own.get("notebook") if isinstance(own, dict) else None
@@ -136,3 +174,20 @@ def _chapters(notebook: dict[str, Any], cells: list[Cell]) -> list[str]:
 def definitions(function: str, text: str) -> int:
     """How often text defines or assigns this name at the left margin."""
     return len(re.findall(rf"^(?:(?:async )?def {function}\b|{function} *=[^=])", text, re.M))
+
+
+def not_run(function: str, texts: Iterable[Cell]) -> str | None:
+    """The reason why a function is not there: a cell that does not run defines it. None where there is no such
+    cell."""
+    begins = re.compile(rf"^[ \t>]*(?:(?:async )?def {function}\b|{function} *= *lambda\b)", re.M)
+    kind = next((cell.kind for cell in texts if begins.search(cell.source)), None)
+    if kind == "output":
+        return "its answer is in the output of a cell, and only code is run: put it into the cell itself"
+    return kind and (f"its answer is in a {kind} cell, and only code cells are run: change the type of that cell "
+                     "to Code")
+
+
+def unknown(cells: Iterable[Cell]) -> list[str]:
+    """The exercises that cells name and that nobody knows."""
+    named = [i for cell in cells for i in (cell.exercise, *re.findall(CHECK, cell.source)) if i]
+    return [readable(i)[:40] for i in dict.fromkeys(named) if i not in EXERCISES]

@@ -18,12 +18,21 @@ from coursekit.autograder import package, sandbox
 from coursekit.autograder.book import Chapter
 from coursekit.autograder.isolation import LIBRARIES, Isolation
 from coursekit.autograder.outcome import REFUSAL
-from coursekit.autograder.reader import Cell, File, UnreadableError, UnreadableFile, definitions, parse
+from coursekit.autograder.reader import (
+    Cell,
+    File,
+    UnreadableError,
+    UnreadableFile,
+    definitions,
+    not_run,
+    parse,
+    unknown,
+)
 from coursekit.autograder.rules import SIGNS
 from coursekit.autograder.sandbox import START, GraderError, Limits, SandboxPool
 from coursekit.autograder.session import Session
 from coursekit.autograder.verdict import Verdict, judge
-from coursekit.exercises import OWN
+from coursekit.exercises import EXERCISES, OWN
 
 if TYPE_CHECKING:
     from coursekit.autograder.outcome import Outcome
@@ -148,21 +157,27 @@ def _grade(files: Sequence[File | UnreadableFile], settings: Settings, pool: San
     record = Record.blank(settings)
     events: list[str] = []
     notebooks: dict[str, list[Cell]] = {}
+    texts: dict[str, list[Cell]] = {}
     for file in files:
         try:
             if isinstance(file, UnreadableFile):
                 raise UnreadableError(file.reason)
-            found, names = parse(file.data)
-            if not names:
+            found = parse(file.data)
+            if not found.chapters:
                 raise UnreadableError("it holds no exercise of this course")
-            notebooks |= dict.fromkeys(names if file.chapters is None else file.chapters,
-                                       [*_modules(file.modules), *found])
+            names = found.chapters if file.chapters is None else file.chapters
+            notebooks |= dict.fromkeys(names, [*_modules(file.modules), *found.cells])
+            texts |= dict.fromkeys(names, found.texts)
+            if strange := unknown(found.cells):
+                record.flags.append(f"{file.name}: no exercise is called {', '.join(strange[:5])}; is the notebook "
+                                    "of another edition of the course?")
         except UnreadableError as error:
             events.append("unreadable")
             record.flags.append(f"{file.name}: {error}")
     for chapter in settings.chapters:
         if chapter.name in notebooks:
             grade = grade_notebook(notebooks[chapter.name], chapter, settings.seed, pool)
+            _name_unrun(grade, texts[chapter.name])
             events += ["graded", *grade.events]
         else:
             missing = f"no notebook for {chapter.name}" if files else "nothing handed in"
@@ -176,6 +191,15 @@ def _grade(files: Sequence[File | UnreadableFile], settings: Settings, pool: San
     if "graded" not in events:
         record.reason = "; ".join(record.flags)
     return record
+
+
+def _name_unrun(grade: NotebookGrade, texts: Sequence[Cell]) -> None:
+    """Where an answer is in a cell that does not run, say so to the learner and the instructor."""
+    for k, verdict in enumerate(grade.verdicts):
+        exercise = EXERCISES[verdict.exercise]
+        if verdict.status == "not attempted" and (reason := not_run(exercise.function, texts)):
+            grade.verdicts[k] = Verdict.absent(exercise, f"{reason}, and hand it in again")
+            grade.flags.append(f"{exercise.id}: {reason}")
 
 
 IMPORTER = """\
