@@ -82,11 +82,12 @@ def start(config):
 
 
 def encode(tokenizer, pairs, longest):
-    """(prompt, chosen, rejected) texts to the tokens of the chosen, then rejected ones.
+    """Comparisons as rows of tokens: all chosen replies first, then all rejected ones.
 
     Each reply ends in the end token; too long a reply is cut, too long a prompt loses
     its beginning.
 
+    Args: pairs: N (prompt, chosen, rejected) texts. longest: tokens of a row.
     Returns: tokens and mask, (2N, P + R), and the mask of the replies, (2N, R).
     """
     texts = [(pair[0], pair[side]) for side in (1, 2) for pair in pairs]
