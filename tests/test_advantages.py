@@ -235,6 +235,25 @@ def test_bad_input_is_refused_by_name(name, bad):
         assert any(way in message for way in ("pass", "got", "convert")), message
 
 
+@pytest.mark.parametrize("name, place", [
+    (name, place) for name in ESTIMATORS for place in range(5)
+    if not (name == "td_errors" and place == 4 or "returns" in name and place == 1)])  # what it does not take
+def test_integers_are_neither_numbers_nor_flags(name, place):
+    s = list(random_steps(np.random.default_rng(0), 2, 6))
+    s[place] = np.ones((2, 6), np.int64)
+    argument = ("rewards", "values", "next_values", "terminated", "truncated")[place]
+    with pytest.raises(ValueError, match=f"^{argument} must be (floating point|boolean), got int64"):
+        ESTIMATORS[name](s, 0.9)
+
+
+@each_estimator
+def test_tensors_stay_on_their_device(estimate):
+    """The device "meta" computes shapes only, and refuses what lies on another."""
+    s = [torch.as_tensor(x).to("meta") for x in random_steps(np.random.default_rng(0), 2, 6)]
+    result = estimate(s, 0.9)
+    assert result.device.type == "meta" and result.shape == (2, 6)
+
+
 @pytest.mark.slow
 @settings(max_examples=2000)
 @given(st.sampled_from(list(BAD)), st.one_of(

@@ -1,7 +1,9 @@
 """Masked means and whitening, in both libraries."""
 
+import math
 import subprocess
 import sys
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
@@ -10,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
-from coursekit.arrays import finite, fraction, masked_mean, whiten
+from coursekit.arrays import as_arrays, check_numbers, finite, fraction, masked_mean, positive_int, whiten
 
 both = pytest.mark.parametrize("array", [np.asarray, torch.as_tensor], ids=["numpy", "torch"])
 X = np.array([[1.0, 2.0, np.nan], [4.0, np.inf, 5.0]])
@@ -117,3 +119,94 @@ def test_what_is_not_finite_is_named_with_its_place(array):
 def test_a_denominator_that_is_not_positive_is_refused(count):
     with pytest.raises(ValueError, match="count must be positive"):
         masked_mean(np.ones(3), count=count)
+
+
+@pytest.mark.parametrize("count", [1, 0.5])
+def test_a_denominator_may_be_any_positive_number(count):
+    assert masked_mean(np.array([1.0, 2.0]), count=count) == 3 / count
+
+
+def test_one_entry_that_counts_has_a_mean():
+    assert masked_mean(np.array([7.0, 9.0]), np.array([True, False])) == 7
+
+
+def test_zeros_leave_a_finite_gradient():
+    x = torch.zeros(3, requires_grad=True)
+    whiten(x).sum().backward()
+    assert torch.isfinite(x.grad).all()
+
+
+def test_two_ranks_with_the_same_part_whiten_it_as_one_whole():
+    part = np.array([1.0, 2.0, 4.0])
+    assert_allclose(whiten(part, total=lambda x: 2 * x), whiten(np.tile(part, 2))[:3], rtol=1e-12)
+
+
+def test_a_spread_far_above_rounding_is_whitened():
+    assert_allclose(whiten(np.array([1000.0, 1000 + 1e-7]), eps=0.0), [-(0.5**0.5), 0.5**0.5], rtol=1e-5)
+
+
+@pytest.mark.parametrize("integers, message", [
+    (torch.ones(3, dtype=torch.int64), r"x must be floating point, got int64; pass x\.float\(\)"),
+    (np.ones(3, np.int64), r"x must be floating point, got int64; pass np\.asarray\(x, float\)")])
+def test_integers_are_refused_with_the_call_that_helps(integers, message):
+    with pytest.raises(ValueError, match=message):
+        masked_mean(integers)
+
+
+def test_two_devices_are_refused():
+    """The device "meta" holds no numbers, and stands here for a GPU."""
+    with pytest.raises(ValueError, match="mask is on meta, x on cpu; move one of them"):
+        masked_mean(torch.ones(3), torch.ones(3, dtype=torch.bool, device="meta"))
+
+
+def test_rows_of_different_lengths_are_refused():
+    with pytest.raises(ValueError, match="x must be rectangular, got rows of different lengths; pad them"):
+        masked_mean([[1.0, 2.0], [3.0]])
+
+
+def test_what_is_not_finite_is_called_an_entry_unless_it_has_a_name():
+    with pytest.raises(ValueError, match="scores must be finite, got inf in entry 1;"):
+        finite("scores", np.array([0.0, np.inf]))
+
+
+def test_a_bool_is_no_integer_and_numpy_integers_are():
+    assert type(positive_int(n=np.int64(1))) is int
+    with pytest.raises(ValueError, match="n must be an integer of at least 1, got True"):
+        positive_int(n=True)
+
+
+def test_an_argument_that_need_not_float_may_have_any_dtype_of_numbers():
+    assert as_arrays(a=np.ones(2, int), b=np.ones(2))[1][0].dtype.kind == "i"
+
+
+@dataclass
+class Numbers:
+    count: int = 2
+    rate: float = 0.5
+    limit: float | None = None
+
+
+RANGES = {"count": (int, 2, 8, True), "rate": (float, 0.0, 1.0, False), "limit": (float, 1.0, math.inf, True)}
+
+
+@pytest.mark.parametrize("numbers", [{}, {"count": 8}, {"rate": 1.0}, {"rate": 1e-9}, {"limit": 1.0},
+                                     {"limit": 1e9}])
+def test_numbers_in_their_ranges_are_taken(numbers):
+    assert check_numbers(Numbers(**numbers), **RANGES) is None
+
+
+@pytest.mark.parametrize("numbers, message", [
+    ({"count": 1}, "count must be at least 2 and at most 8, got 1"),
+    ({"count": 9}, "count must be at least 2 and at most 8, got 9"),
+    ({"count": 2.0}, "count must be an integer of at least 1, got 2.0"),
+    ({"count": None}, "count must be an integer of at least 1, got None"),
+    ({"rate": 0}, "rate must be more than 0.0 and at most 1.0, got 0"),
+    ({"rate": 1.1}, "rate must be more than 0.0 and at most 1.0, got 1.1"),
+    ({"rate": None}, "rate must be one number, got NoneType"),
+    ({"rate": "0.5"}, "rate must be a number, got '0.5'"),
+    ({"rate": math.nan}, "rate must be a number, got nan"),
+    ({"limit": 0.5}, "limit must be at least 1.0 and finite, got 0.5"),
+    ({"limit": math.inf}, "limit must be at least 1.0 and finite, got inf")])
+def test_numbers_out_of_their_ranges_are_refused(numbers, message):
+    with pytest.raises(ValueError, match=message):
+        check_numbers(Numbers(**numbers), **RANGES)

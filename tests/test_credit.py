@@ -298,7 +298,46 @@ def test_positions_are_drawn_once_from_the_seed():
     assert draw_world(9, weights=(1.0,), noise=0.0).best_score == 1.0
 
 
+def test_a_regression_has_a_ridge_of_1_and_may_look_nowhere():
+    tokens, rewards = play(LONG, LONG.uniform_policy(), 20, np.random.default_rng(0))
+    for fit in (fit_critic, fit_redistribution):
+        explicit, default = fit(LONG, tokens, rewards, ridge=1.0)(tokens), fit(LONG, tokens, rewards)(tokens)
+        assert_allclose(default, explicit)
+    mean = rewards.sum(1).mean()
+    assert_allclose(fit_critic(LONG, tokens, rewards, positions=[])(tokens), np.full(tokens.shape, mean))
+    first = np.tile(mean * (np.arange(500) == 0), (20, 1))
+    assert_allclose(redistribute(LONG, tokens, rewards, positions=[]), first)
+
+
+def test_the_noise_is_in_units_of_reward():
+    rewards = [play(World(5, (1,), (1.0,), noise=noise), np.full((5, 4), 0.25), 500, np.random.default_rng(0))[1]
+               for noise in (0.0, 0.5, 2.0)]
+    assert_allclose((rewards[2] - rewards[0]), 4 * (rewards[1] - rewards[0]), atol=1e-12)
+    assert abs((rewards[2] - rewards[0])[:, -1].std() - 2) < 4 * 2 / 1000**0.5
+
+
+def test_two_words_are_a_choice_and_the_seed_is_0():
+    assert World(2, (0,), (1.0,), words=2).uniform_policy().tolist() == [[0.5, 0.5]] * 2
+    assert draw_world(500) == draw_world(500, seed=0)
+
+
+def test_no_credit_and_little_credit_are_measured():
+    world = draw_world(20)
+    exact = exact_advantages(world, world.uniform_policy(), np.zeros((2, 20), int))
+    exact[1] *= -1
+    none = measure(np.zeros_like(exact), exact, world)
+    assert none == pytest.approx({"share": 0, "correlation": 0, "slope": 0, "noise": 0.5})  # √(5/20)
+    assert measure(1e-6 * exact, exact, world)["share"] == pytest.approx(1)
+
+
 @pytest.mark.parametrize("call, words", [
+    (lambda: World(2.5, (0,), (1.0,)), "length must be an integer"),
+    (lambda: World(5, (0,), (1.0,), noise=float("nan")), "noise must be at least 0, got nan"),
+    (lambda: TINY.check(np.tile([-0.5, 1.0, 0.5], (4, 1))), "probabilities must be at least 0"),
+    (lambda: drift(TINY, TINY.uniform_policy(), np.ones((4, 3))), "sum to 1"),
+    (lambda: exact_values(TINY, TINY.uniform_policy(), EVERY[:, :3]), r"tokens must be \(episodes, 4\)"),
+    (lambda: exact_advantages(TINY, np.ones((4, 3)), EVERY), "sum to 1"),
+    (lambda: expected_score(TINY, np.ones((4, 3))), "sum to 1"),
     (lambda: World(5, (0, 0), (1.0, 1.0)), "positions must be different"),
     (lambda: World(5, (0, 5), (1.0, 1.0)), "positions must be different and lie in 0 … 4"),
     (lambda: World(5, (0,)), "positions must have one entry for each of the 5 weights"),

@@ -23,7 +23,8 @@ from coursekit.direct import (
     train_policy,
     verified,
 )
-from coursekit.lm import response_logprobs
+from coursekit.lm import TinyLM, response_logprobs
+from coursekit.ppo import clipped_step
 from coursekit.preferences import Pairs, accuracy
 from coursekit.reward_model import bradley_terry_loss, train_reward_model
 
@@ -150,6 +151,13 @@ def test_ipo_punishes_a_gap_beyond_its_target_too():
     (lambda p, q: implicit_rewards(p, q, MASK.long(), beta=1.0), "mask must be boolean"),
     (lambda p, q: implicit_rewards(p, q[:2], MASK, beta=1.0), "ref_logprobs must have the shape of logprobs"),
     (lambda p, q: process_rewards(np.ones(2), how="last"), 'how must be "difference" or "sum", got \'last\''),
+    *((lambda p, q, bad=bad: ipo_loss(p, q, MASK, tau=bad), f"tau must be a positive number, got {bad!r}")
+      for bad in (True, "0.1", None, float("inf"), float("nan"))),
+    (lambda p, q: implicit_rewards(p.long(), q, MASK, beta=1.0), "^logprobs must be floating"),
+    (lambda p, q: implicit_rewards(p, q.long(), MASK, beta=1.0), "^ref_logprobs must be floating"),
+    (lambda p, q: tilted(np.ones((1, 2), int), np.ones((1, 2)), beta=1.0), "^rewards must be floating"),
+    (lambda p, q: tilted(np.ones((1, 2)), np.ones((1, 2), int), beta=1.0), "^others must be floating"),
+    (lambda p, q: process_rewards(np.ones(2, int)), "^worth must be floating"),
     (lambda p, q: train_policy(None, Pairs([], [], []), None), "at least one comparison")])
 def test_bad_input_is_named(call, message):
     with pytest.raises(ValueError, match=message):
@@ -207,6 +215,12 @@ def test_nothing_is_worth_more_than_the_optimum_of_its_own_reward():
         assert_allclose(value - beta * kl, (beta * np.log(np.exp(rewards / beta).mean(1))).mean())
 
 
+def test_the_tilted_mean_survives_rewards_that_overflow():
+    """All weight lies on one of two replies: its gold, and log 2."""
+    for rewards in ([1000.0, 0.0], [0.0, -1000.0]):
+        assert_allclose(tilted(np.array([rewards]), np.array([[3.0, 5.0]]), beta=0.1), (3.0, np.log(2)))
+
+
 COMPLAINT = helpdesk.Complaint("anna", "phone", "broken", "lamp")
 
 
@@ -229,6 +243,98 @@ def test_paid_as_a_difference_only_the_end_counts_and_as_a_sum_repetition_pays()
     assert process_rewards(long, how="sum").sum() == 10 > process_rewards(short, how="sum").sum()
     worth = torch.randn(2, 5, generator=torch.Generator().manual_seed(0))
     assert_allclose(process_rewards(worth).sum(-1), worth[:, -1], rtol=1e-5)
+
+
+class Recorded(Pairs):
+    """Pairs that note which rows are taken."""
+
+    taken = []
+
+    def take(self, rows):
+        self.taken.append(sorted(rows.tolist()))
+        return super().take(rows)
+
+
+def short_training(monkeypatch, count=10, **options):
+    """A training on `count` pairs by a loss that is the sum of all: what each step saw, and what came of it."""
+    lm = TinyLM(len(helpdesk.VOCABULARY), width=8, heads=2, layers=1, seed=0)
+    Recorded.taken = []
+    pairs = Recorded(["agent :"] * count, ["hello . <end>"] * count, ["<end>"] * count)
+    rates, references = [], []
+
+    def step(optimiser, *models):
+        rates.append(optimiser.param_groups[0]["lr"])
+        assert len(models) == 1
+        clipped_step(optimiser, *models)
+
+    def loss(logprobs, ref_logprobs, mask):
+        assert not ref_logprobs.requires_grad
+        references.append(ref_logprobs[mask].sum().item())
+        return logprobs[mask].mean()
+    monkeypatch.setattr(direct, "clipped_step", step)
+    policy, history = train_policy(lm, pairs, loss, progress=False, **options)
+    return lm, policy, history, rates, references
+
+
+def test_every_epoch_takes_each_pair_once_in_a_new_order(monkeypatch):
+    _, _, history, rates, references = short_training(monkeypatch, epochs=3, batch=4)
+    epochs = [Recorded.taken[i:i + 3] for i in (0, 3, 6)]
+    assert len(Recorded.taken) == len(rates) == 9
+    assert all(sorted(sum(parts, [])) == list(range(10)) for parts in epochs)
+    assert epochs[0] != epochs[1] != epochs[2]
+    assert max(map(len, Recorded.taken)) == 4
+    before = Recorded.taken
+    short_training(monkeypatch, epochs=3, batch=4)
+    assert Recorded.taken == before  # the default seed is 0
+    short_training(monkeypatch, epochs=3, batch=4, seed=0)
+    assert Recorded.taken == before
+    short_training(monkeypatch, epochs=3, batch=4, seed=1)
+    assert Recorded.taken != before
+
+
+def test_the_learning_rate_rises_by_the_warmup_and_falls_by_a_cosine(monkeypatch):
+    cosine = 0.5 * (1 + np.cos(np.pi * np.arange(6) / 6))
+    ramp = np.minimum(1.0, np.arange(1, 7) / 4)
+    *_, rates, _ = short_training(monkeypatch, epochs=3, batch=5, lr=1e-3, warmup=4)
+    assert_allclose(rates, 1e-3 * cosine * ramp)
+    *_, rates, _ = short_training(monkeypatch, epochs=3, batch=5, lr=1e-3, warmup=4, decay=False)
+    assert_allclose(rates, 1e-3 * ramp)
+    *_, rates, _ = short_training(monkeypatch, epochs=3, batch=5, lr=1e-3, warmup=0)
+    assert_allclose(rates, 1e-3 * cosine)
+    *_, rates, _ = short_training(monkeypatch, count=130)  # two epochs of three parts of at most 64 pairs
+    assert_allclose(rates, 2e-4 * cosine * np.arange(1, 7) / 10)
+
+
+def test_the_history_has_means_since_the_last_entry_and_what_was_watched(monkeypatch):
+    seen = []
+
+    def watch(policy):
+        seen.append(policy)
+        return {"calls": len(seen)}
+    options = {"epochs": 2, "batch": 4, "lr": 1e-2, "warmup": 1}
+    lm, policy, history, *_ = short_training(monkeypatch, every=4, watch=watch, **options)
+    assert [entry["step"] for entry in history] == [0, 4, 6]
+    assert [entry["epoch"] for entry in history] == pytest.approx([0, 4 / 3, 2])
+    assert [entry["calls"] for entry in history] == [1, 2, 3] and all(x is policy for x in seen)
+    _, _, each, *_ = short_training(monkeypatch, every=1, **options)
+    assert [entry["step"] for entry in each] == [1, 2, 3, 4, 5, 6]
+    for name in ("loss", "chosen", "rejected"):
+        assert_allclose([entry[name] for entry in history[1:]],
+                        [np.mean([entry[name] for entry in part]) for part in (each[:4], each[4:])])
+    _, _, last, *_ = short_training(monkeypatch, **options)
+    assert [entry["step"] for entry in last] == [6] and "calls" not in last[0]
+    chosen, rejected = (log_ratios(policy, lm, ["agent :"], [reply])[0] for reply in ("hello . <end>", "<end>"))
+    assert each[0]["chosen"] == pytest.approx(0, abs=1e-6) and chosen < each[-1]["chosen"] < 0  # the loss falls
+    assert rejected < each[-1]["rejected"] < 0 and each[-1]["chosen"] != each[-1]["rejected"]
+
+
+def test_the_reference_stays_where_training_began(monkeypatch):
+    lm, policy, _, _, references = short_training(monkeypatch, epochs=3, batch=10, lr=1e-2, warmup=1)
+    assert references == pytest.approx([references[0]] * 3)
+    assert not all(map(torch.equal, policy.parameters(), lm.parameters()))
+    other = TinyLM(len(helpdesk.VOCABULARY), width=8, heads=2, layers=1, seed=1)
+    *_, elsewhere = short_training(monkeypatch, epochs=3, batch=10, lr=1e-2, warmup=1, reference=other)
+    assert abs(elsewhere[0] - references[0]) > 1e-3 and elsewhere == pytest.approx([elsewhere[0]] * 3)
 
 
 @pytest.fixture

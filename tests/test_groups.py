@@ -178,6 +178,15 @@ def test_the_optima_under_both_kls_have_no_gradient_left(reward):
         assert_allclose(logits.grad, 0, atol=1e-9)
 
 
+def test_the_optimum_under_a_reverse_kl_survives_rewards_that_overflow():
+    assert_allclose(groups.reverse_kl_optimum(np.array([0.2, 0.8]), [1000.0, 0.0], 0.1), [1, 0])
+    assert_allclose(groups.reverse_kl_optimum(np.array([0.2, 0.8]), [-1000.0, 0.0], 0.1), [0, 1])
+
+
+def test_a_reply_of_one_token_may_be_the_longest():
+    assert_allclose(groups.token_weights(MASK, "constant", limit=1), MASK / 4)
+
+
 def test_numpy_and_torch_agree_and_keep_the_dtype():
     rewards = np.random.default_rng(3).normal(size=(3, 4)).astype(np.float32)
     for function in (groups.leave_one_out, groups.group_mean, groups.group_standardised, groups.batch_mean):
@@ -204,6 +213,17 @@ def test_numpy_and_torch_agree_and_keep_the_dtype():
     (lambda: groups.kl_coefficients(np.ones(2), np.ones(2), kind="k4"), 'kind must be "k1"'),
     (lambda: groups.mixed_chance(0.5, 1), "group must be at least 2"),
     (lambda: groups.prompt_weight(0.0, 8), "p must lie between 0 and 1"),
+    (lambda: groups.prompt_weight(1.0, 8), "p must lie between 0 and 1"),
+    (lambda: groups.token_weights(MASK, "constant", limit=0), "limit must be a positive number"),
+    (lambda: groups.token_weights(MASK[0], "batch"), "response_mask must be .B, R."),
+    (lambda: groups.token_weights(MASK * 1, "batch"), "response_mask must be boolean"),
+    (lambda: groups.leave_one_out(np.ones((2, 2), int)), "^rewards must be floating"),
+    (lambda: groups.batch_mean(np.ones((2, 2), int)), "^rewards must be floating"),
+    (lambda: groups.kl_coefficients(np.ones(2, int), np.ones(2), kind="k1"), "^logprobs must be floating"),
+    (lambda: groups.kl_coefficients(np.ones(2), np.ones(2, int), kind="k1"), "^ref_logprobs must be floating"),
+    (lambda: groups.effective_samples(MASK * 1, MASK * 1.0, MASK), "^old_logprobs must be floating"),
+    (lambda: groups.effective_samples(MASK * 1.0, MASK * 1, MASK), "^logprobs must be floating"),
+    (lambda: groups.effective_samples(MASK * 1.0, MASK * 1.0, MASK * 1), "response_mask must be boolean"),
 ])
 def test_bad_input_is_refused_by_name(call, message):
     with pytest.raises(ValueError, match=message):

@@ -223,6 +223,24 @@ def test_explained_variance_in_half_precision_does_not_overflow():
     assert explained_variance(returns, returns) == 1
 
 
+def test_a_policy_loss_needs_a_clip():
+    with pytest.raises(ValueError, match="clip must be a positive number, got None"):
+        clipped_policy_loss(*random_batch(0), clip=None)
+
+
+def test_each_model_is_cut_to_its_own_norm_of_1_and_a_small_gradient_is_left():
+    models = [torch.nn.Linear(1, 1, bias=False, dtype=torch.float64) for _ in range(3)]
+    for model, gradient in zip(models, (5.0, -7.0, 0.25)):
+        model.weight.data.zero_()
+        model.weight.grad = torch.full_like(model.weight, gradient)
+    parameters = [model.weight for model in models]
+    clipped_step(torch.optim.SGD(parameters, lr=1.0), *models)
+    assert_allclose([p.item() for p in parameters], [-1, 1, -0.25], rtol=1e-5)
+    parameters[0].grad.fill_(5.0)
+    clipped_step(torch.optim.SGD(parameters[:1], lr=1.0), models[0], max_norm=2.0)
+    assert_allclose(parameters[0].item(), -3, rtol=1e-5)
+
+
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
 def test_a_gradient_that_is_no_number_makes_no_step(bad):
     model = torch.nn.Linear(2, 1)

@@ -21,6 +21,7 @@ from coursekit.preferences import (
     effective_count,
     label_pairs,
     noise_ceiling,
+    preference_of_raters,
     rao_kupper,
     reliability,
     wilson_interval,
@@ -187,7 +188,27 @@ def test_equal_proxies_share_what_they_bring():
         assert_allclose(best_of_n(proxy, gold, [n])[0], brute)
 
 
+def test_a_tie_is_likelier_the_larger_the_threshold():
+    """Rao and Kupper's P(first wins) is e^s / (e^s + e^(t + h)): of 2 and 0 at a threshold of 1, σ(1) and σ(−3)."""
+    wins, ties, loses = rao_kupper(np.array([2.0]), np.array([0.0]), threshold=1.0)
+    first, second = 1 / (1 + np.exp(-1)), 1 / (1 + np.exp(3))
+    assert_allclose([wins, ties, loses], [[first], [1 - first - second], [second]])
+
+
+def test_random_raters_prefer_by_all_their_pairs():
+    assert_allclose(preference_of_raters([3, 0], [0, 1, 2, 4]), (3 / 8, 1 / 8, 4 / 8))
+    first = preference_of_raters([1, 2, 3], [2])
+    assert_allclose(first, preference_of_raters([2], [1, 2, 3])[::-1])
+
+
 @pytest.mark.parametrize("call, message", [
+    (lambda: rao_kupper(np.zeros(1), np.zeros(1), threshold=-0.1), "threshold must be at least 0, got -0.1"),
+    (lambda: bradley_terry_probability(np.zeros(2, int), np.zeros(2)), "^first_scores must be floating"),
+    (lambda: bradley_terry_probability(np.zeros(2), np.zeros(2, int)), "^second_scores must be floating"),
+    (lambda: reliability([0.5, -0.1], [True, False]), r"probabilities must lie in \[0, 1\]"),
+    (lambda: best_of_n([[1.0, 2]], [[0.0, 1]], [1, 3]), r"ns must lie in 1 … 2, .* got \[1, 3\]"),
+    (lambda: best_of_n([[1.0, 2]], [[0.0, 1]], [2, 0]), r"ns must lie in 1 … 2, .* got \[2, 0\]"),
+    (lambda: best_of_n_kl([4, 0.5]), "n must be at least 1, got 0.5"),
     (lambda: best_of_n([[1.0, np.nan]], [[0.0, 1]], [1]), "proxy must be finite, got nan in prompt 0"),
     (lambda: best_of_n([[1.0, 2]], [[0.0, 1, 2]], [1]), "other must have the shape of proxy"),
     (lambda: best_of_n([[1, 2]], [[0, 1]], [0]), r"ns must lie in 1 … 2, the samples there are, got \[0\]"),

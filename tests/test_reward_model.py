@@ -8,6 +8,7 @@ from numpy.testing import assert_allclose
 from coursekit import helpdesk as hd
 from coursekit import reward_model
 from coursekit.lm import TinyLM
+from coursekit.ppo import clipped_step
 from coursekit.preferences import Pairs, accuracy
 from coursekit.reward_model import bradley_terry_loss, ensemble, normalise, score, score_pairs, train_reward_model
 
@@ -66,8 +67,13 @@ def test_bad_input_is_refused_by_name():
                                ((x, torch.zeros(4)), "rejected_scores must have the shape of chosen_scores")):
         with pytest.raises(ValueError, match=message):
             bradley_terry_loss(*arguments)
-    with pytest.raises(ValueError, match="label_smoothing must lie in"):
-        bradley_terry_loss(x, x, label_smoothing=0.5)
+    for smoothing in (0.5, -0.1):
+        with pytest.raises(ValueError, match="label_smoothing must lie in"):
+            bradley_terry_loss(x, x, label_smoothing=smoothing)
+    with pytest.raises(ValueError, match="^chosen_scores must be floating"):
+        bradley_terry_loss(x.long(), x)
+    with pytest.raises(ValueError, match="^rejected_scores must be floating"):
+        bradley_terry_loss(x, x.long())
 
 
 def polite_pairs(n, seed=0):
@@ -103,6 +109,75 @@ def test_patience_keeps_the_best_epoch(lm):
     assert_allclose(bradley_terry_loss(*map(torch.as_tensor, (chosen, rejected))).item(), losses[0], rtol=1e-5)
 
 
+class Recorded(Pairs):
+    """Pairs that note which rows are taken."""
+
+    taken = []
+
+    def take(self, rows):
+        self.taken.append(sorted(rows.tolist()))
+        return super().take(rows)
+
+
+def test_every_epoch_takes_each_pair_once_and_the_rate_falls_by_a_cosine(lm, monkeypatch):
+    rates = []
+
+    def step(optimiser, *models):
+        rates.append(optimiser.param_groups[0]["lr"])
+        assert len(models) == 1
+        clipped_step(optimiser, *models)
+
+    def taken(count, **options):
+        Recorded.taken = []
+        given = polite_pairs(count)
+        _, history = train_reward_model(lm, Recorded(given.prompts, given.chosen, given.rejected), **options)
+        assert [set(entry) for entry in history] == [{"epoch", "loss"}] * len(history)
+        assert [entry["epoch"] for entry in history] == list(range(1, len(history) + 1))
+        return Recorded.taken
+    monkeypatch.setattr(reward_model, "clipped_step", step)
+    rows = taken(10, epochs=2, batch=4, lr=1e-3)
+    assert [len(part) for part in rows] == [4, 3, 3] * 2 and rows[:3] != rows[3:]
+    assert sorted(sum(rows[:3], [])) == sorted(sum(rows[3:], [])) == list(range(10))
+    assert_allclose(rates, 1e-3 * (1 + np.cos(np.pi * np.arange(6) / 6)) / 2)
+    assert taken(10, epochs=2, batch=4, seed=0) == rows != taken(10, epochs=2, batch=4, seed=1)
+    rates.clear()
+    assert len(taken(65)) == 6  # three epochs of two parts of at most 64 pairs
+    assert_allclose(rates, 3e-3 * (1 + np.cos(np.pi * np.arange(6) / 6)) / 2)
+
+
+def test_patience_waits_for_so_many_epochs_and_without_it_the_last_stays(lm, monkeypatch):
+    """The held-out losses are given; every look at the scores is of the model as it then is."""
+    losses, looks = [], []
+
+    def judged(model, pairs):
+        looks.append([weight.clone() for weight in model.parameters()])
+        gap = -np.log(np.expm1(losses[len(looks) - 1]))  # −log σ(gap) is that loss
+        return np.array([gap]), np.array([0.0])
+    monkeypatch.setattr(reward_model, "score_pairs", judged)
+    for patience, given, epochs, best in ((1, [0.5, 0.4, 0.45, 0.1], 3, 1), (2, [0.5, 0.4, 0.45, 0.3], 4, 3),
+                                          (2, [0.3, 0.4, 0.4, 0.1], 3, 0), (1, [0.5, 0.5, 0.1], 2, 0),
+                                          (None, [0.5, 0.4, 0.6, 0.7], 4, 3)):
+        losses[:], looks[:] = given, []
+        model, history = train_reward_model(lm, polite_pairs(8), epochs=len(given), held_out=polite_pairs(1),
+                                            patience=patience)
+        assert_allclose([entry["held_out_loss"] for entry in history], given[:epochs])
+        assert [entry["held_out_accuracy"] for entry in history] == [float(x < np.log(2)) for x in given[:epochs]]
+        assert all(map(torch.equal, model.parameters(), looks[best]))
+
+
+def test_the_loss_of_an_epoch_is_the_mean_over_its_parts(lm, monkeypatch):
+    seen = []
+    whole = reward_model._pair_loss
+
+    def pair_loss(model, pairs):
+        loss = whole(model, pairs)
+        seen.append(loss.item())
+        return loss
+    monkeypatch.setattr(reward_model, "_pair_loss", pair_loss)
+    _, history = train_reward_model(lm, polite_pairs(9), epochs=2, batch=3)
+    assert_allclose([entry["loss"] for entry in history], np.reshape(seen, (2, 3)).mean(1), rtol=1e-6)
+
+
 def test_no_pairs_are_refused(lm):
     with pytest.raises(ValueError, match="pairs must hold at least one comparison"):
         train_reward_model(lm, Pairs([], [], []))
@@ -131,6 +206,9 @@ def test_ensembles_by_hand():
     assert ensemble(scores, "lower").tolist() == [1.0, 0.0]
     with pytest.raises(ValueError, match="how must be one of mean, min, lower"):
         ensemble(scores, "max")
+    for flat in ([1.0, 2.0], np.zeros((0, 3))):
+        with pytest.raises(ValueError, match=r"scores must be \(models, answers\), got shape"):
+            ensemble(flat)
 
 
 @pytest.mark.parametrize("margin", [torch.ones(4, 1), torch.ones(3), torch.ones(1)])
@@ -140,7 +218,9 @@ def test_a_margin_that_would_be_broadcast_is_refused(margin):
 
 
 def test_one_reply_has_no_unit(monkeypatch):
-    for scores, message in (([2.0], "replies must differ in their scores"), ([2.0, np.nan], "got nan in reply 1")):
+    alike = "replies must differ in their scores"
+    for scores, message in (([2.0], alike), ([0.0, 0.0], alike), ([1000.0, 1000 + 1e-4], alike),
+                            ([2.0, np.nan], "got nan in reply 1")):
         monkeypatch.setattr(reward_model, "score", lambda *_, scores=scores: np.array(scores))
         model = TinyLM(9, width=8, heads=2)
         with pytest.raises(ValueError, match=message):

@@ -247,3 +247,15 @@ def test_token_rewards_have_the_dtype_of_kl_and_name_a_bad_score():
         token_rewards(torch.tensor([0, torch.nan]), kl, mask, beta=0.1)
     with pytest.raises(ValueError, match="scores must hold one number for each response"):
         token_rewards([1.0, 2.0], kl, mask, beta=0.1)
+
+
+def test_k1_is_the_estimate_unless_another_is_asked_for():
+    assert kl_estimates(np.array([-1.0]), np.array([-3.0])).tolist() == [2.0]
+
+
+def test_prompts_of_several_lengths_may_stand_before_the_responses():
+    """Each row alone must be without a hole: two that begin late are two responses, not one with two parts."""
+    mask = np.array([[False, True, True], [False, False, True]])
+    steps = token_steps(np.ones((2, 3)), np.ones((2, 3)), mask)
+    assert_allclose(steps.rewards, mask)
+    assert_allclose(steps.terminated, [[False, False, True]] * 2)
