@@ -67,7 +67,7 @@ def test_a_mix_of_libraries_is_refused():
 
 def test_a_fraction_is_a_python_float():
     assert type(fraction(gamma=np.float64(0.9))) is float
-    with pytest.raises(ValueError, match=r"lam must lie in \[0, 1\], got 1.5"):
+    with pytest.raises(ValueError, match=r"lam must be at least 0 and at most 1, got 1.5"):
         fraction(lam=1.5)
 
 
@@ -117,7 +117,7 @@ def test_what_is_not_finite_is_named_with_its_place(array):
 
 @pytest.mark.parametrize("count", [0, -1, float("nan")])
 def test_a_denominator_that_is_not_positive_is_refused(count):
-    with pytest.raises(ValueError, match="count must be positive"):
+    with pytest.raises(ValueError, match="count must be (more than 0|a number)"):
         masked_mean(np.ones(3), count=count)
 
 

@@ -201,6 +201,18 @@ def test_numpy_and_torch_agree_and_keep_the_dtype():
                         groups.effective_samples(0 * rewards, rewards, mask.numpy()), rel_tol=1e-5)
 
 
+@pytest.mark.parametrize("function, scale", [
+    (groups.leave_one_out, 4 / 3), (groups.group_mean, 1), (groups.batch_mean, 4 / 3),
+    (lambda rewards: groups.group_standardised(rewards), 1 / 0.4330127)])
+@pytest.mark.parametrize("odd, others, dtype", [(1.0078125, 1, torch.bfloat16), (3e4, 2e4, torch.float16)])
+def test_half_precision_keeps_the_baseline(function, scale, odd, others, dtype):
+    """In bfloat16 the mean of 1, 1, 1 and 1.0078 is 1, and in float16 the sum of these four is infinite."""
+    found = function(torch.tensor([[others, others, others, odd]], dtype=dtype))
+    unit = 1 if scale > 2 else odd - others
+    assert found.dtype == dtype
+    assert_allclose(found.float(), torch.tensor([[-0.25, -0.25, -0.25, 0.75]]) * scale * unit, rtol=1e-2)
+
+
 @pytest.mark.parametrize("call, message", [
     (lambda: groups.leave_one_out(np.ones(4)), "rewards must be .prompts, replies."),
     (lambda: groups.group_mean(np.ones((4, 1))), "at least 2 replies"),
@@ -208,13 +220,13 @@ def test_numpy_and_torch_agree_and_keep_the_dtype():
     (lambda: groups.token_weights(MASK, "mean"), "how must be"),
     (lambda: groups.token_weights(MASK, "group", group=3), "group must divide the 4 rows"),
     (lambda: groups.token_weights(MASK, "group"), "group must divide the 4 rows"),
-    (lambda: groups.token_weights(MASK, "constant"), "limit must be a positive number"),
+    (lambda: groups.token_weights(MASK, "constant"), "limit must be one number"),
     (lambda: groups.token_weights(np.zeros((2, 3), bool), "batch"), "a token in every row"),
     (lambda: groups.kl_coefficients(np.ones(2), np.ones(2), kind="k4"), 'kind must be "k1"'),
     (lambda: groups.mixed_chance(0.5, 1), "group must be at least 2"),
     (lambda: groups.prompt_weight(0.0, 8), "p must lie between 0 and 1"),
     (lambda: groups.prompt_weight(1.0, 8), "p must lie between 0 and 1"),
-    (lambda: groups.token_weights(MASK, "constant", limit=0), "limit must be a positive number"),
+    (lambda: groups.token_weights(MASK, "constant", limit=0), "limit must be more than 0"),
     (lambda: groups.token_weights(MASK[0], "batch"), "response_mask must be .B, R."),
     (lambda: groups.token_weights(MASK * 1, "batch"), "response_mask must be boolean"),
     (lambda: groups.leave_one_out(np.ones((2, 2), int)), "^rewards must be floating"),
@@ -224,6 +236,12 @@ def test_numpy_and_torch_agree_and_keep_the_dtype():
     (lambda: groups.effective_samples(MASK * 1, MASK * 1.0, MASK), "^old_logprobs must be floating"),
     (lambda: groups.effective_samples(MASK * 1.0, MASK * 1, MASK), "^logprobs must be floating"),
     (lambda: groups.effective_samples(MASK * 1.0, MASK * 1.0, MASK * 1), "response_mask must be boolean"),
+    (lambda: groups.mixed_chance(1.5, 8), "p must lie between 0 and 1, got 1.5"),
+    (lambda: groups.token_weights(MASK, "constant", limit=float("inf")), "limit must be more than 0 and finite"),
+    (lambda: groups.group_standardised(np.ones((2, 2)), eps=float("nan")), "eps must be a number, got nan"),
+    (lambda: groups.reverse_kl_optimum([0.5, 0.5], [0, 1], 0), "beta must be more than 0 and finite, got 0"),
+    (lambda: groups.forward_kl_optimum([0.5, 0.5], [0, 1], -1), "beta must be more than 0 and finite, got -1"),
+    (lambda: groups.leave_one_out(np.array([[0, 1], [1, np.nan]])), "rewards must be finite, got nan in prompt 1"),
 ])
 def test_bad_input_is_refused_by_name(call, message):
     with pytest.raises(ValueError, match=message):

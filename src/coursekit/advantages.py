@@ -12,7 +12,7 @@ returns below it are the same sums at the speed of memory: `_scans` has the loop
 
 from coursekit._dispatch import fused_gae
 from coursekit._scans import discounted_sums, zeroed
-from coursekit.arrays import as_arrays, fraction, positive_int
+from coursekit.arrays import as_arrays, fraction, in_single, positive_int
 
 
 def td_errors(rewards, values, next_values, terminated, *, gamma):
@@ -85,12 +85,13 @@ def n_step_returns(rewards, next_values, terminated, truncated, *, gamma, n):
         rewards, next_values, terminated, truncated)
     n, gamma = positive_int(n=n), fraction(gamma=gamma)
     last = _last_of_episode(xp, terminated | truncated)
-    one_step = returns = rewards + gamma * xp.where(terminated, 0.0, next_values)
+    bootstrap = xp.where(terminated, 0.0, next_values)
+    one_step = returns = in_single(xp, rewards + gamma * bootstrap)
     for _ in range(min(n, rewards.shape[-1]) - 1):
         # the last column of `following` is wrong, and not read
         following = xp.roll(returns, -1, axis=-1)
         returns = xp.where(last, one_step, rewards + gamma * following)
-    return returns
+    return xp.astype(returns, rewards.dtype, copy=False)
 
 
 def n_step_advantages(rewards, values, next_values, terminated, truncated, *, gamma, n):
@@ -139,7 +140,7 @@ def gae_by_recursion(rewards, values, next_values, terminated, truncated, *, gam
     """
     xp, (rewards, values, next_values, terminated, truncated) = _gae_arrays(
         rewards, values, next_values, terminated, truncated)
-    deltas = td_errors(rewards, values, next_values, terminated, gamma=gamma)
+    deltas = in_single(xp, td_errors(rewards, values, next_values, terminated, gamma=gamma))
     decay = fraction(gamma=gamma) * fraction(lam=lam)
     ended = terminated | truncated
     advantages = []
@@ -147,7 +148,7 @@ def gae_by_recursion(rewards, values, next_values, terminated, truncated, *, gam
     for t in reversed(range(deltas.shape[-1])):
         following = deltas[..., t] + decay * xp.where(ended[..., t], 0.0, following)
         advantages.append(following)
-    return xp.stack(advantages[::-1], axis=-1)
+    return xp.astype(xp.stack(advantages[::-1], axis=-1), rewards.dtype, copy=False)
 
 
 def gae(rewards, values, next_values, terminated, truncated, *, gamma, lam):

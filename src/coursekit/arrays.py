@@ -65,20 +65,30 @@ def fraction(**named):
         ValueError: it is no number, or leaves [0, 1].
     """
     (name, value), = named.items()
-    number = _number(name, value)
-    if not 0.0 <= number <= 1.0:  # False for NaN as well
-        raise ValueError(
-            f"{name} must lie in [0, 1], got {value!r}; a typical value is 0.99")
-    return number
+    return _within(name, value, highest=1)
 
 
-def positive_int(**named):
-    """Return one integer of at least 1. Raises ValueError for anything else."""
-    (name, value), = named.items()
-    is_int = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
-    if not is_int or value < 1:
-        raise ValueError(f"{name} must be an integer of at least 1, got {value!r}")
-    return int(value)
+def positive_int(least=1, **named):
+    """Return integers of at least 1, or another `least`: one alone, more as a list.
+
+    Raises: ValueError: anything else.
+    """
+    for name, value in named.items():
+        is_int = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+        if not is_int or value < least:
+            raise ValueError(
+                f"{name} must be an integer of at least {least}, got {value!r}")
+    return _alone([int(value) for value in named.values()])
+
+
+def positive(**named):
+    """Return finite numbers above 0: one alone, more as a list. Else raise ValueError."""
+    return _alone([_within(*number, included=False) for number in named.items()])
+
+
+def not_negative(**named):
+    """Return finite numbers of at least 0, as `positive` does."""
+    return _alone([_within(*number) for number in named.items()])
 
 
 def finite(name, x, each="entry"):
@@ -108,13 +118,9 @@ def check_numbers(config, **ranges):
         value = getattr(config, name)
         if value is None and name in optional:
             continue
-        number = positive_int(**{name: value}) if kind is int else _number(name, value)
-        outside = not lowest <= number <= highest
-        excluded = number == lowest and not included
-        if outside or excluded or math.isinf(number):
-            least = f"at least {lowest}" if included else f"more than {lowest}"
-            most = f"at most {highest}" if highest < math.inf else "finite"
-            raise ValueError(f"{name} must be {least} and {most}, got {value!r}")
+        if kind is int:
+            positive_int(min(lowest, 1), **{name: value})
+        _within(name, value, lowest, highest, included)
 
 
 def masked_mean(x, mask=None, *, count=None):
@@ -136,11 +142,11 @@ def masked_mean(x, mask=None, *, count=None):
             positive.
     """
     xp, x, mask = _with_mask(x, mask)
-    if count is not None and not count > 0:
-        raise ValueError(f"count must be positive, got {count!r}")
-    total = xp.sum(xp.where(mask, _in_single(xp, x), 0.0))
+    total = xp.sum(xp.where(mask, in_single(xp, x), 0.0))
     if count is None:
         count = _count(xp, mask)
+    else:
+        positive(count=count)
     return xp.astype(total / count, x.dtype, copy=False)
 
 
@@ -166,7 +172,8 @@ def whiten(x, mask=None, *, eps=1e-8, total=lambda part: part):
     Source: Huang et al. 2022, detail 7.
     """
     xp, given, mask = _with_mask(x, mask)
-    x = _in_single(xp, given)
+    not_negative(eps=eps)
+    x = in_single(xp, given)
     # sums that are taken in the precision of the entries round as well
     rounding = xp.finfo(given.dtype).eps * (8 if x.dtype == given.dtype else 1)
     count = float(total(xp.sum(mask)))
@@ -236,7 +243,21 @@ def _number(name, value):
     return number
 
 
-def _in_single(xp, x):
+def _alone(numbers):
+    return numbers[0] if len(numbers) == 1 else numbers
+
+
+def _within(name, value, lowest=0, highest=math.inf, included=True):
+    number = _number(name, value)
+    outside = not lowest <= number <= highest or math.isinf(number)
+    if outside or (number == lowest and not included):
+        least = f"at least {lowest}" if included else f"more than {lowest}"
+        most = f"at most {highest}" if highest < math.inf else "finite"
+        raise ValueError(f"{name} must be {least} and {most}, got {value!r}")
+    return number
+
+
+def in_single(xp, x):
     """x, as float32 where it has half precision."""
     return xp.astype(x, xp.float32) if xp.finfo(x.dtype).bits < 32 else x
 

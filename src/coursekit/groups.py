@@ -9,7 +9,14 @@ import math
 
 import numpy as np
 
-from coursekit.arrays import as_arrays, positive_int
+from coursekit.arrays import (
+    as_arrays,
+    finite,
+    in_single,
+    not_negative,
+    positive,
+    positive_int,
+)
 
 
 def leave_one_out(rewards):
@@ -27,7 +34,8 @@ def leave_one_out(rewards):
     """
     xp, rewards = _groups(rewards)
     replies = rewards.shape[1]
-    return _centred(xp, rewards) * (replies / (replies - 1))
+    advantages = _centred(xp, rewards) * (replies / (replies - 1))
+    return xp.astype(advantages, rewards.dtype, copy=False)
 
 
 def group_mean(rewards):
@@ -37,7 +45,8 @@ def group_mean(rewards):
     Args, Returns, Raises: as there.
     Source: Liu et al. 2025.
     """
-    return _centred(*_groups(rewards))
+    xp, rewards = _groups(rewards)
+    return xp.astype(_centred(xp, rewards), rewards.dtype, copy=False)
 
 
 def group_standardised(rewards, *, ddof=0, eps=0.0):
@@ -63,10 +72,11 @@ def group_standardised(rewards, *, ddof=0, eps=0.0):
         raise ValueError(
             f"ddof must be 0 (divide by G) or 1 (divide by G − 1), got {ddof!r}")
     centred = _centred(xp, rewards)
-    agreed = ~_differs(xp, rewards)
     squares = xp.sum(centred * centred, axis=1, keepdims=True)
     sd = xp.sqrt(squares / (rewards.shape[1] - ddof))
-    return xp.where(agreed, 0.0, centred / (xp.where(agreed, 1.0, sd) + eps))
+    agreed = ~_differs(xp, rewards) | (sd == 0)
+    sd = xp.where(agreed, 1.0, sd) + not_negative(eps=eps)
+    return xp.astype(xp.where(agreed, 0.0, centred / sd), rewards.dtype, copy=False)
 
 
 def batch_mean(rewards):
@@ -132,11 +142,7 @@ def token_weights(response_mask, how, *, group=None, limit=None):
     elif how == "batch":
         denominators = xp.sum(lengths)
     elif how == "constant":
-        if limit is None or not limit > 0:
-            raise ValueError(
-                'limit must be a positive number where how is "constant", '
-                f"got {limit!r}")
-        denominators = rows * limit
+        denominators = rows * positive(limit=limit)
     else:
         raise ValueError(
             f'how must be "sequence", "group", "batch" or "constant", got {how!r}')
@@ -190,8 +196,8 @@ def mixed_chance(p, group):
 
     p: chance of a 1, float or array.
     """
-    replies = _at_least_two(group)
-    return 1 - np.power(p, replies) - np.power(1 - np.asarray(p), replies)
+    replies, p = _at_least_two(group), _chances(p)
+    return 1 - np.power(p, replies) - np.power(1 - p, replies)
 
 
 def prompt_weight(p, group):
@@ -204,9 +210,8 @@ def prompt_weight(p, group):
     Args: p: float or array in (0, 1).
     Returns: like p.
     """
-    replies = _at_least_two(group)
-    p = np.asarray(p, float)
-    if not np.all((p > 0) & (p < 1)):
+    replies, p = _at_least_two(group), _chances(p)
+    if np.any((p == 0) | (p == 1)):
         raise ValueError(f"p must lie between 0 and 1, both excluded, got {p}")
     right = np.arange(1, replies)  # groups that agree weigh 0
     log_ways = np.array([
@@ -245,7 +250,8 @@ def reverse_kl_optimum(ref, rewards, beta):
     A KL penalty in the reward, or k2 in the loss, leads there.
     Args: ref: (V,) probabilities. rewards: (V,).
     """
-    logits = np.log(ref) + np.asarray(rewards) / beta
+    ref, rewards, beta = _one_token(ref, rewards, beta)
+    logits = np.log(ref) + rewards / beta
     policy = np.exp(logits - logits.max())
     return policy / policy.sum()
 
@@ -257,7 +263,7 @@ def forward_kl_optimum(ref, rewards, beta):
 
     k3 in the loss leads there. Args: as `reverse_kl_optimum`, ref > 0.
     """
-    ref, rewards = np.asarray(ref, float), np.asarray(rewards, float)
+    ref, rewards, beta = _one_token(ref, rewards, beta)
     low = (rewards + beta * ref).max()  # one entry alone is 1
     high = rewards.max() + beta  # all sum to at most 1
     for _ in range(200):
@@ -276,19 +282,39 @@ def _groups(rewards):
         raise ValueError(
             "rewards must be (prompts, replies) with at least 2 replies to a prompt, "
             f"got shape {tuple(rewards.shape)}; reshape them to (-1, G)")
-    return xp, rewards
+    return xp, finite("rewards", rewards, "prompt")
 
 
 def _centred(xp, rewards):
+    rewards = in_single(xp, rewards)
     return rewards - xp.mean(rewards, axis=1, keepdims=True)
 
 
 def _differs(xp, rewards):
     """(M, 1) bools: whether a group's rewards differ by more than rounding."""
+    rewards = in_single(xp, rewards)
     highest = xp.max(rewards, axis=1, keepdims=True)
     lowest = xp.min(rewards, axis=1, keepdims=True)
     size = xp.max(xp.abs(rewards), axis=1, keepdims=True)
     return highest - lowest > 1e-6 * size
+
+
+def _one_token(ref, rewards, beta):
+    """The arguments of an optimum, checked."""
+    _, (ref, rewards) = as_arrays(
+        ref=np.asarray(ref, float), rewards=np.asarray(rewards, float))
+    if not (ref > 0).all() or not math.isclose(ref.sum(), 1, rel_tol=1e-6):
+        raise ValueError(
+            f"ref must be probabilities above 0 that sum to 1, got {ref}; "
+            "divide by their sum")
+    return ref, finite("rewards", rewards, "token"), positive(beta=beta)
+
+
+def _chances(p):
+    p = np.asarray(p, float)
+    if not np.all((p >= 0) & (p <= 1)):
+        raise ValueError(f"p must lie between 0 and 1, got {p}")
+    return p
 
 
 def _at_least_two(group):
