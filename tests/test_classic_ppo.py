@@ -348,8 +348,8 @@ def test_a_saved_run_that_lacks_a_part_is_refused(lost, tmp_path):
     tensors, metadata = saved.read(path, Config)
     metadata["config"] = asdict(metadata["config"])
     saved.write({name: x for name, x in tensors.items() if not name.startswith(lost)}, metadata, path)
-    with pytest.raises(ValueError, match=f"no whole run: {lost}.* must be .*, and is absent"):
+    with pytest.raises(ValueError, match=f"not whole: {lost}.* must be .*, and is absent"):
         load_run(path)
     saved.write(tensors | {"agent.more": torch.ones(1)}, metadata, path)
-    with pytest.raises(ValueError, match=r"no whole run: agent.more must be absent, and is \(1,\)"):
+    with pytest.raises(ValueError, match=r"not whole: agent.more must be absent, and is \(1,\)"):
         load_run(path)

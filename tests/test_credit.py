@@ -332,7 +332,7 @@ def test_no_credit_and_little_credit_are_measured():
 
 @pytest.mark.parametrize("call, words", [
     (lambda: World(2.5, (0,), (1.0,)), "length must be an integer"),
-    (lambda: World(5, (0,), (1.0,), noise=float("nan")), "noise must be at least 0, got nan"),
+    (lambda: World(5, (0,), (1.0,), noise=float("nan")), "noise must be a number, got nan"),
     (lambda: TINY.check(np.tile([-0.5, 1.0, 0.5], (4, 1))), "probabilities must be at least 0"),
     (lambda: drift(TINY, TINY.uniform_policy(), np.ones((4, 3))), "sum to 1"),
     (lambda: exact_values(TINY, TINY.uniform_policy(), EVERY[:, :3]), r"tokens must be \(episodes, 4\)"),
@@ -348,9 +348,9 @@ def test_no_credit_and_little_credit_are_measured():
     (lambda: play(TINY, np.ones((3, 4)) / 4, 2, np.random.default_rng(0)), r"uniform_policy\(\) is one"),
     (lambda: play(TINY, TINY.uniform_policy(), 0, np.random.default_rng(0)), "episodes must be an integer"),
     (lambda: exact_values(TINY, TINY.uniform_policy(), EVERY[0]), "tokens must be"),
-    (lambda: exact_values(TINY, TINY.uniform_policy(), EVERY, gamma=2), "gamma must lie in"),
+    (lambda: exact_values(TINY, TINY.uniform_policy(), EVERY, gamma=2), "gamma must be at least 0 and at most 1"),
     (lambda: fit_critic(TINY, EVERY, np.zeros((81, 1))), "rewards must have the shape of tokens"),
-    (lambda: fit_critic(TINY, EVERY, np.zeros((81, 4)), ridge=0), "ridge must be positive"),
+    (lambda: fit_critic(TINY, EVERY, np.zeros((81, 4)), ridge=0), "ridge must be more than 0"),
     (lambda: fit_redistribution(TINY, EVERY[:, :3], np.zeros((81, 3))), "tokens must be"),
     (lambda: shape(np.zeros((1, 2)), np.ones((1, 2)), np.ones((1, 2)), gamma=1.0), "pass after"),
     (lambda: measure(np.ones((1, 4)), np.zeros((1, 4)), TINY), "exact must not be 0"),

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch.utils.flop_counter import FlopCounterMode
 
 from coursekit.lm import TinyLM, load, next_token_loss, pad, response_logprobs, sample, save
@@ -159,6 +160,18 @@ def test_weights_come_back_and_the_file_is_whole(lm, tmp_path):
         torch.testing.assert_close(a, b, atol=1e-3, rtol=1e-3, msg=name)
 
 
+def test_what_is_no_saved_model_is_refused(lm, tmp_path):
+    path = tmp_path / "lm.safetensors"
+    path.write_text("hello")
+    with pytest.raises(ValueError, match=f"{path} is no saved TinyLM; lm.save writes one"):
+        load(path)
+    save(lm, path)
+    sizes = {name: str(size) for name, size in lm.sizes.items()}
+    save_file({"embed.weight": lm.embed.weight.detach()}, path, metadata=sizes)
+    with pytest.raises(ValueError, match=f"{path} is not whole: blocks.* and is absent"):
+        load(path)
+
+
 def test_the_same_seed_makes_the_same_model_and_spares_the_global_one():
     torch.manual_seed(5)
     before = torch.rand(1)
@@ -171,7 +184,7 @@ def test_the_same_seed_makes_the_same_model_and_spares_the_global_one():
 def test_too_long_and_too_cold_are_refused(lm):
     with pytest.raises(ValueError, match="tokens must be at most 40 long, got 41"):
         lm(torch.zeros(1, 41, dtype=torch.long), torch.ones(1, 41, dtype=torch.bool))
-    with pytest.raises(ValueError, match="temperature must be positive"):
+    with pytest.raises(ValueError, match="temperature must be more than 0"):
         sample(lm, *pad([[2]], side="left"), max_tokens=1, end=END, generator=torch.Generator(), temperature=0)
 
 

@@ -115,7 +115,7 @@ def test_the_table_shows_what_was_worked_out():
 @pytest.mark.parametrize("wrong, message", [
     (dict(precision="int4"), "precision must be one of float32, mixed"),
     (dict(lora=8), "lora must be a share between 0 and 1, got 8"),
-    (dict(cards=0), "cards must be at least 1, got 0"),
+    (dict(cards=0), "cards must be an integer of at least 1, got 0"),
 ])
 def test_what_makes_no_sense_is_refused_by_name(wrong, message):
     with pytest.raises(ValueError, match=message):

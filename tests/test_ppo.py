@@ -84,7 +84,7 @@ def test_bad_input_is_refused_by_name():
     x = torch.zeros(3)
     with pytest.raises(ValueError, match="logprobs must be a torch tensor"):
         clipped_policy_loss(np.zeros(3), np.zeros(3), np.zeros(3), clip=0.2)
-    with pytest.raises(ValueError, match="clip must be a positive number, got 0"):
+    with pytest.raises(ValueError, match="clip must be more than 0 and finite, got 0"):
         clipped_policy_loss(x, x, x, clip=0)
     with pytest.raises(ValueError, match="advantages must have the shape of logprobs"):
         clipped_policy_loss(x, x, torch.zeros(2), clip=0.2)
@@ -174,7 +174,7 @@ def test_explained_variance_is_1_for_a_perfect_critic_and_0_for_a_constant():
 @pytest.mark.parametrize("clip", [0, -1, True, "0.2"])
 def test_a_value_clip_that_is_no_positive_number_is_refused(clip):
     values, old, returns = random_batch(6)
-    with pytest.raises(ValueError, match="clip must be a positive number"):
+    with pytest.raises(ValueError, match="clip must be (a number|more than 0)"):
         clipped_value_loss(values, old, returns, clip=clip)
 
 
@@ -202,7 +202,7 @@ def test_a_higher_upper_bound_moves_that_bound_alone():
     for ratio, advantage, expected in ((1.3, 1.0, -1.28), (1.25, 1.0, -1.25), (0.7, -1.0, 0.8), (1.5, -1.0, 1.5)):
         given = torch.tensor([ratio]).log(), torch.zeros(1), torch.tensor([advantage])
         assert clipped_policy_loss(*given, clip=0.2, clip_high=0.28).item() == pytest.approx(expected, rel=1e-6)
-    with pytest.raises(ValueError, match="clip must be a positive number"):
+    with pytest.raises(ValueError, match="clip_high must be more than 0"):
         clipped_policy_loss(*given, clip=0.2, clip_high=-1)
 
 
@@ -224,7 +224,7 @@ def test_explained_variance_in_half_precision_does_not_overflow():
 
 
 def test_a_policy_loss_needs_a_clip():
-    with pytest.raises(ValueError, match="clip must be a positive number, got None"):
+    with pytest.raises(ValueError, match="clip must be one number"):
         clipped_policy_loss(*random_batch(0), clip=None)
 
 

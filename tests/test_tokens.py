@@ -174,7 +174,7 @@ def test_beta_rises_above_the_target_and_falls_below_by_at_most_a_fifth():
     assert_allclose(adapted_beta(0.1, -5, target=6, horizon=1000, responses=1000), 0.08)
     assert_allclose(adapted_beta(0.1, 0.5, target=0.5, horizon=0.5, responses=1), 0.1)  # on target: unchanged
     for target, horizon in ((0, 1), (1, 0), (-1, 1), (1, -1)):
-        with pytest.raises(ValueError, match="target and horizon must be positive"):
+        with pytest.raises(ValueError, match="(target|horizon) must be more than 0"):
             adapted_beta(0.1, 1.0, target=target, horizon=horizon, responses=1)
 
 
@@ -210,6 +210,10 @@ def test_a_response_alone_and_a_batch_of_batches_get_the_same_numbers():
     (lambda: token_steps(np.zeros((3, 4), int), np.zeros((3, 4)), MASK), "rewards must be floating"),
     (lambda: token_steps(np.zeros((3, 4)), np.zeros((3, 4), int), MASK), "values must be floating"),
     (lambda: token_steps(np.zeros((3, 4)), np.zeros((3, 4)), MASK * 1), "response_mask must be boolean"),
+    (lambda: token_rewards(np.zeros(3), np.zeros((3, 4)), MASK, beta=float("nan")), "beta must be a number"),
+    (lambda: token_rewards(np.zeros(3), np.zeros((3, 4)), MASK, beta=-1), "beta must be at least 0 and finite"),
+    (lambda: adapted_beta(-0.1, 1.0, target=6, horizon=10, responses=4), "beta must be at least 0 and finite"),
+    (lambda: adapted_beta(0.1, 1.0, target=6, horizon=10, responses=-4), "responses must be more than 0"),
 ])
 def test_bad_input_is_named(call, message):
     with pytest.raises(ValueError, match=message):

@@ -10,6 +10,8 @@ import gymnasium
 import numpy as np
 import torch
 
+from coursekit.arrays import positive_int
+
 
 class Agent(torch.nn.Module):
     """An actor that gives logits of the actions and a critic that gives values, two hidden layers of 64 each."""
@@ -44,7 +46,7 @@ class Agent(torch.nn.Module):
 
 def evaluate(agent, env_name, *, episodes=100, seed=0):
     """Greedy play: the returns of one episode in each of `episodes` copies, (episodes,), units of reward."""
-    env = gymnasium.make_vec(env_name, episodes)
+    env = gymnasium.make_vec(env_name, positive_int(episodes=episodes))
     observations, _ = env.reset(seed=seed)
     returns = np.zeros(episodes)
     running = np.ones(episodes, bool)  # a copy's first episode alone counts
@@ -78,7 +80,7 @@ def film(agent, env_name, *, frames=6, seed=0):
         return step, pictures
 
     length, _ = play()
-    wanted = np.linspace(0, length - 1, frames).round().astype(int)
+    wanted = np.linspace(0, length - 1, positive_int(frames=frames)).round().astype(int)
     _, pictures = play(set(wanted.tolist()))
     env.close()
     return pictures

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from coursekit.arrays import fraction, positive_int
+from coursekit.arrays import finite, fraction, not_negative, positive_int
 
 
 @dataclass(frozen=True)
@@ -44,8 +44,8 @@ class Chain:
                 f"terminal must be boolean, got {self.terminal.dtype}; "
                 "pass terminal != 0")
         _check_probabilities(transitions=self.transitions, start=self.start)
-        if not self.reward_sd >= 0:
-            raise ValueError(f"reward_sd must be at least 0, got {self.reward_sd!r}")
+        not_negative(reward_sd=self.reward_sd)
+        finite("rewards", self.rewards, "state")
 
     def check(self, policy, critic=None):
         """Raise ValueError unless policy is (S, A) and critic, where there is one, (S,)."""
@@ -59,6 +59,8 @@ class Chain:
             raise ValueError(
                 f"critic must have one value per state, {(states,)}, "
                 f"got {np.shape(critic)}")
+        if critic is not None:
+            finite("critic", np.where(self.terminal, 0.0, critic), "state")
 
     def uniform_policy(self):
         """The policy that takes every action equally often, (S, A)."""
@@ -71,7 +73,7 @@ def random_walk(states=19):
     Source: Sutton and Barto 2018, examples 6.2 and 7.1. States 1 to `states`, ends 0
         and `states` + 1.
     """
-    if states < 1 or states % 2 == 0:
+    if positive_int(states=states) % 2 == 0:
         raise ValueError(f"states must be odd, so that there is a middle, got {states}")
     total = states + 2
     here = np.arange(total)
@@ -88,7 +90,7 @@ def random_walk(states=19):
 
 def cycle(states=5):
     """Go round for ever, reward 1 a step: worth 1/(1 − γ) everywhere, and no step is better than another."""
-    transitions = np.roll(np.eye(states), 1, axis=1)[:, None, :]
+    transitions = np.roll(np.eye(positive_int(states=states)), 1, axis=1)[:, None, :]
     rewards = np.ones_like(transitions)
     never = np.zeros(states, bool)
     return Chain(transitions, rewards, terminal=never, start=np.eye(states)[0])

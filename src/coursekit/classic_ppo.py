@@ -14,7 +14,7 @@ import torch
 
 from coursekit.actor_critic import Agent
 from coursekit.advantages import gae
-from coursekit.arrays import check_numbers, whiten
+from coursekit.arrays import check_numbers, positive_int, whiten
 from coursekit.env_rollouts import Play, begin, check_spaces, collect_env
 from coursekit.ppo import (
     clipped_policy_loss,
@@ -98,6 +98,7 @@ def start(config, *, seed, env=None):
     """A new Run on copies of the config's environment, or on `env`, a vector environment of gymnasium."""
     env = gymnasium.make_vec(config.env, config.num_envs) if env is None else env
     check_spaces(env)
+    positive_int(0, seed=seed)
     inputs = env.single_observation_space.shape[0]
     actions = int(env.single_action_space.n)
     with torch.random.fork_rng(devices=[]):
@@ -118,7 +119,7 @@ def train(run, *, updates=None):
     """
     config = run.config
     updates = config.updates if updates is None else updates
-    if updates > config.updates:
+    if positive_int(updates=updates) > config.updates:
         raise ValueError(
             f"updates must be at most those of the config, {config.updates}, "
             f"where the learning rate reaches 0, got {updates}; "

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from coursekit.advantages import gae, td_errors
-from coursekit.arrays import fraction, positive_int
+from coursekit.arrays import finite, fraction, not_negative, positive, positive_int
 
 
 @dataclass(frozen=True)
@@ -46,8 +46,7 @@ class World:
             raise ValueError(
                 f"positions must be different and lie in 0 … {self.length - 1}, "
                 f"got {self.positions}")
-        if not self.noise >= 0:
-            raise ValueError(f"noise must be at least 0, got {self.noise!r}")
+        not_negative(noise=self.noise)
 
     @property
     def best_score(self):
@@ -298,9 +297,6 @@ def _look(world, tokens, rewards, ridge, positions):
         raise ValueError(
             f"rewards must have the shape of tokens, {np.shape(tokens)}, "
             f"got {np.shape(rewards)}; pass one entry for every token")
-    if not ridge > 0:
-        raise ValueError(
-            f"ridge must be positive, got {ridge!r}; "
-            "a decision in the last token has no data")
+    positive(ridge=ridge)  # a decision in the last token has no data
     columns = world.positions if positions is None else positions
-    return np.array(columns, int), np.asarray(rewards).sum(1)
+    return np.array(columns, int), finite("rewards", np.asarray(rewards), "episode").sum(1)

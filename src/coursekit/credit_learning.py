@@ -103,6 +103,7 @@ def learn(world, method, *, lr, batch, updates, rng, memory=5, scale=whiten, ste
         raise ValueError(
             "batch must be at least 2, since advantages are whitened over it, "
             f"got {batch}")
+    positive_int(0, updates=updates)
     logits = np.zeros((world.length, world.words))
     start = world.uniform_policy()
     batches = deque(maxlen=memory)

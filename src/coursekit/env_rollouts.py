@@ -79,6 +79,7 @@ def collect_env(play, policy, critic, *, steps):
     columns = map(np.stack, zip(*rows))  # (T, N, ...)
     observations, actions, logprobs, valid, rewards, terminated, truncated = columns
     seen = np.concatenate([observations, play.observations[None]])  # (T + 1, N, ...)
+    finite("observations of env", seen.swapaxes(0, 1), "copy")
     values = critic(seen.reshape(-1, *seen.shape[2:])).reshape(seen.shape[:2])
     if values.dtype.kind != "f":
         values = values.astype(float)  # whole numbers would cut rewards
@@ -113,6 +114,10 @@ def autoreset_mode(env):
 
 def check_spaces(env):
     """Raise ValueError unless observations are vectors of numbers and actions 0, 1, …: what our nets can take."""
+    if not hasattr(env, "single_observation_space"):
+        raise ValueError(
+            f"env must be a vector environment, got {env}; "
+            "make it with gymnasium.make_vec")
     seen, done = env.single_observation_space, env.single_action_space
     if not isinstance(seen, Box) or len(seen.shape) != 1:
         raise ValueError(

@@ -75,6 +75,7 @@ def count_words(texts, ngrams=NGRAMS, buckets=BUCKETS):
     """
     from sklearn.feature_extraction.text import HashingVectorizer
 
+    positive_int(buckets=buckets)
     if len(texts) == 0:
         raise ValueError("texts must hold at least one text, got none")
     hashing = HashingVectorizer(
@@ -123,6 +124,7 @@ def train(pairs, *, folds=5, epochs=5, seed=0, progress=None):
             "folds must be at least 2, got 1: "
             "a pair is judged by models that have not seen it")
     positive_int(epochs=epochs)
+    positive_int(0, seed=seed)
     rng = np.random.default_rng(seed)
     with tempfile.TemporaryDirectory() as folder:
         together = Groups()

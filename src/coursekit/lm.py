@@ -14,7 +14,8 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 from torch.nn import functional as F
 
-from coursekit.saved import atomic
+from coursekit.arrays import positive, positive_int
+from coursekit.saved import atomic, check_whole, facts
 from coursekit.tokens import last_token
 
 
@@ -88,6 +89,9 @@ class TinyLM(nn.Module):
         self.sizes = dict(
             vocabulary=vocabulary, width=width, layers=layers, heads=heads,
             context=context)
+        positive_int(**self.sizes)
+        if width % heads:
+            raise ValueError(f"heads must divide width, {width}, got {heads}")
         with torch.random.fork_rng():
             torch.manual_seed(seed)
             self.embed = nn.Embedding(vocabulary, width)
@@ -246,6 +250,9 @@ def pad(rows, *, side, value=0):
     """Lists of token numbers to (B, T) tokens and mask, padded on the "left" (prompts) or "right" (responses)."""
     if side not in ("left", "right"):
         raise ValueError(f'side must be "left" or "right", got {side!r}')
+    if not rows or not all(map(len, rows)):
+        raise ValueError(
+            "rows must hold at least one row, and each of them a token; drop empty texts")
     longest = max(map(len, rows))
     fill = [[value] * (longest - len(row)) for row in rows]
     lengths = torch.tensor([len(row) for row in rows])[:, None]
@@ -281,10 +288,8 @@ def sample(
         (B, R) in nats under the distribution sampled from; tokens and logprobs are 0
         where the mask is False.
     """
-    if not temperature > 0:
-        raise ValueError(
-            f"temperature must be positive, got {temperature!r}; "
-            "1.0 samples from the model itself")
+    positive_int(max_tokens=max_tokens)
+    positive(temperature=temperature)
     check_padding(prompt_mask)
     hidden, cache = lm(prompts, prompt_mask)
     attention_mask = prompt_mask
@@ -297,6 +302,9 @@ def sample(
         if torch.isnan(found).any():
             raise ValueError(
                 "lm gives log-probabilities that are no numbers; look at its weights")
+        if not 0 <= end < found.shape[1]:
+            raise ValueError(
+                f"end must be one of the {found.shape[1]} tokens, got {end!r}")
         logprobs = found.new_zeros(len(prompts), found.shape[1])  # (B, V)
         logprobs = logprobs.index_copy(0, rows, found)
         token = torch.multinomial(logprobs.exp(), 1, generator=generator)  # (B, 1)
@@ -385,12 +393,16 @@ def save(lm, path):
 
 
 def load(path):
-    """Read weights that `save` wrote. Returns a TinyLM in float32."""
-    from safetensors import safe_open
+    """Read weights that `save` wrote. Returns a TinyLM in float32.
 
-    with safe_open(path, "pt") as file:
-        sizes = {name: int(size) for name, size in file.metadata().items()}
-    lm = TinyLM(**sizes)
+    Raises: ValueError: any other file.
+    """
+    sizes = facts(path)
+    if "vocabulary" not in sizes:
+        raise ValueError(f"{path} is no saved TinyLM; lm.save writes one")
+    lm = TinyLM(**{name: int(size) for name, size in sizes.items()})
     weights = load_file(path)
+    shapes = {name: tuple(weight.shape) for name, weight in lm.state_dict().items()}
+    check_whole(weights, shapes, path)
     lm.load_state_dict({name: weight.float() for name, weight in weights.items()})
     return lm

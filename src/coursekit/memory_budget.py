@@ -7,6 +7,8 @@ docstring.
 import math
 from dataclasses import dataclass
 
+from coursekit.arrays import fraction, not_negative, positive, positive_int
+
 GB = 1e9
 # bytes of a parameter's weight, gradient and Adam states (main copy if there is one, m, v)
 PRECISIONS = {
@@ -30,6 +32,9 @@ class Architecture:
     width: int
     key_value_heads: int
     head_width: int = 128
+
+    def __post_init__(self):
+        positive(**vars(self))
 
 
 LLAMA_7B = Architecture(6.74e9, layers=32, width=4096, key_value_heads=32)
@@ -142,8 +147,7 @@ def budget(roles, *, precision="mixed", cards=1, sharded=True, offload=False, lo
     Raises:
         ValueError: cards < 1; as `states`.
     """
-    if cards < 1:
-        raise ValueError(f"cards must be at least 1, got {cards!r}")
+    positive_int(cards=cards)
     # bytes of a number in activations and cache, as in weights
     size = PRECISIONS.get(precision, (2,))[0]
     table, host = {}, 0
@@ -179,6 +183,8 @@ def cards_needed(size, *, card=80 * GB, usable=0.85, working=0.0):
         usable: share that the runtime and fragments leave.
         working: room for activations, KV cache and buffers, as a share of size.
     """
+    positive(size=size, card=card, usable=fraction(usable=usable))
+    not_negative(working=working)
     return math.ceil(size * (1 + working) / (card * usable))
 
 

@@ -4,7 +4,7 @@ import math
 
 import torch
 
-from coursekit.arrays import as_arrays, masked_mean
+from coursekit.arrays import as_arrays, masked_mean, positive
 
 
 def clipped_policy_loss(
@@ -33,9 +33,7 @@ def clipped_policy_loss(
     """
     logprobs, old_logprobs, advantages = _tensors(
         mask, logprobs=logprobs, old_logprobs=old_logprobs, advantages=advantages)
-    _check_clip(clip)
-    high = clip if clip_high is None else clip_high
-    _check_clip(high)
+    high = _upper(clip, clip_high)
     advantages = advantages.detach()
     log_ratios = logprobs - old_logprobs.detach()
     # log ratios from 10 on belong to ratios that are clipped, unless the advantage is
@@ -66,7 +64,7 @@ def clipped_value_loss(values, old_values, returns, *, clip, mask=None, count=No
         mask, values=values, old_values=old_values, returns=returns)
     errors = (values - returns.detach()) ** 2
     if clip is not None:
-        _check_clip(clip)
+        positive(clip=clip)
         old_values = old_values.detach()
         clipped = old_values + torch.clamp(values - old_values, -clip, clip)
         errors = torch.maximum(errors, (clipped - returns.detach()) ** 2)
@@ -93,10 +91,9 @@ def ratio_diagnostics(logprobs, old_logprobs, *, clip, clip_high=None, mask=None
     Source: Huang et al. 2022, detail 12; Schulman 2020 (k3).
     """
     logprobs, old_logprobs = _tensors(mask, logprobs=logprobs, old_logprobs=old_logprobs)
-    log_ratios = logprobs - old_logprobs
+    log_ratios = _at_least_single(logprobs - old_logprobs)
     change = log_ratios.exp() - 1
-    high = clip if clip_high is None else clip_high
-    outside = (change > high) | (change < -clip)
+    outside = (change > _upper(clip, clip_high)) | (change < -clip)
     metrics = {"k1": -log_ratios,
                "k3": torch.expm1(log_ratios) - log_ratios,
                "clip_fraction": outside.to(log_ratios.dtype)}
@@ -112,8 +109,7 @@ def explained_variance(values, returns, *, mask=None):
     values, returns = _tensors(mask, values=values, returns=returns)
     kept = torch.ones_like(values, dtype=torch.bool) if mask is None else mask
     rounding = torch.finfo(returns.dtype).eps
-    if returns.dtype in (torch.float16, torch.bfloat16):
-        values, returns = values.float(), returns.float()
+    values, returns = _at_least_single(values), _at_least_single(returns)
     variance = returns[kept].var(unbiased=False)
     if variance <= (rounding * returns[kept].abs().max()) ** 2:
         return 0.0
@@ -153,6 +149,11 @@ def _tensors(mask, **named):
     return tensors
 
 
-def _check_clip(clip):
-    if isinstance(clip, (bool, str)) or clip is None or not clip > 0:
-        raise ValueError(f"clip must be a positive number, got {clip!r}; 0.2 is usual")
+def _at_least_single(x):
+    return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
+def _upper(clip, clip_high):
+    """The upper bound's ε, both checked."""
+    positive(clip=clip)
+    return clip if clip_high is None else positive(clip_high=clip_high)

@@ -8,7 +8,7 @@ import torch
 from torch.nn import functional as F
 
 from coursekit import helpdesk
-from coursekit.arrays import as_arrays, finite, masked_mean
+from coursekit.arrays import as_arrays, finite, masked_mean, positive, positive_int
 from coursekit.lm import pad
 from coursekit.ppo import clipped_step
 from coursekit.preferences import accuracy
@@ -61,7 +61,7 @@ def bradley_terry_loss(
 def tokenise(prompts, replies):
     """Texts to (B, T) tokens and mask, padded on the right, ready to be scored."""
     rows = [helpdesk.encode(f"{prompt} {reply}")
-            for prompt, reply in zip(prompts, replies)]
+            for prompt, reply in zip(prompts, replies, strict=True)]
     return pad(rows, side="right")
 
 
@@ -96,6 +96,9 @@ def train_reward_model(
         ValueError: no pairs, or a loss that is not finite.
     Source: Stiennon et al. 2020, section 3.4.
     """
+    positive_int(epochs=epochs, batch=batch)
+    positive_int(0, seed=seed)
+    positive(lr=lr)
     if len(pairs.prompts) == 0:
         raise ValueError("pairs must hold at least one comparison, got none")
     model = model.copy()
@@ -167,7 +170,7 @@ def ensemble(scores, how="mean"):
     and they need not disagree (chapter 3 measures both).
     Source: Coste et al. 2024.
     """
-    scores = np.asarray(scores, float)
+    scores = finite("scores", np.asarray(scores, float), "model")
     if scores.ndim != 2 or not scores.size:
         raise ValueError(f"scores must be (models, answers), got shape {scores.shape}")
     if how == "mean":

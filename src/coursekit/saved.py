@@ -120,7 +120,7 @@ def facts(path):
 
 
 def check_whole(tensors, shapes, path):
-    """Raise ValueError unless a saved run has tensors of these names and shapes, and no others.
+    """Raise ValueError unless a file has tensors of these names and shapes, and no others.
 
     shapes: {name: shape}. Without Adam's moments, say, a run would go on, and be
     another one.
@@ -130,7 +130,7 @@ def check_whole(tensors, shapes, path):
         wanted, given = shapes.get(name, "absent"), found.get(name, "absent")
         if given != wanted:
             raise ValueError(
-                f"{path} is no whole run: {name} must be {wanted}, and is {given}; "
+                f"{path} is not whole: {name} must be {wanted}, and is {given}; "
                 "take an earlier copy of the file")
 
 

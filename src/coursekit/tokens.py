@@ -9,7 +9,7 @@ beforehand.
 
 import math
 
-from coursekit.arrays import as_arrays, finite
+from coursekit.arrays import as_arrays, finite, in_single, not_negative, positive
 from coursekit.rollouts import Steps
 
 
@@ -45,7 +45,8 @@ def kl_estimates(logprobs, ref_logprobs, *, kind="k1"):
     if kind == "k2":
         return d * d / 2
     if kind == "k3":
-        return xp.expm1(-d) + d
+        d = in_single(xp, d)  # of half precision the difference would be rounding
+        return xp.astype(xp.expm1(-d) + d, logprobs.dtype, copy=False)
     raise ValueError(f'kind must be "k1", "k2" or "k3", got {kind!r}')
 
 
@@ -90,6 +91,7 @@ def token_rewards(scores, kl, response_mask, *, beta):
     if found != wanted:
         raise ValueError(
             f"scores must hold one number for each response, {wanted}, got {found}")
+    not_negative(beta=beta)
     scores = xp.astype(finite("scores", scores, "response"), kl.dtype)
     penalty = xp.zeros_like(kl)
     if beta:  # 0·∞ is no penalty
@@ -141,9 +143,8 @@ def adapted_beta(beta, kl, *, target, horizon, responses):
     Raises: ValueError: target or horizon not positive, kl not finite.
     Source: Ziegler et al. 2019, section 2.2.
     """
-    if not (target > 0 and horizon > 0):
-        raise ValueError(
-            f"target and horizon must be positive, got {target!r} and {horizon!r}")
+    not_negative(beta=beta)
+    positive(target=target, horizon=horizon, responses=responses)
     if not math.isfinite(kl):
         raise ValueError(
             f"kl must be finite, got {float(kl)}; "
