@@ -321,7 +321,7 @@ def test_a_saved_run_that_lacks_a_part_is_refused(lost, tmp_path):
     tensors, metadata = saved.read(path, rlhf.Config)
     metadata["config"] = asdict(metadata["config"])
     saved.write({name: x for name, x in tensors.items() if not name.startswith(lost)}, metadata, path)
-    with pytest.raises(ValueError, match=f"no whole run: {lost}.* must be .*, and is absent"):
+    with pytest.raises(ValueError, match=f"not whole: {lost}.* must be .*, and is absent"):
         load_run(tiny(), path)
     save_run(rlhf.start(tiny(), CONFIG), [], path)  # before its first update
     assert load_run(tiny(), path)[0].update == 0
@@ -469,6 +469,22 @@ def test_two_models_and_a_verifier_learn_and_resume(tmp_path):
     assert torch.equal(weights(again.models.actor), weights(run.models.actor))
 
 
+@pytest.mark.parametrize("scores", [lambda n: torch.ones(1), lambda n: torch.ones(n, 1), lambda n: 1.0])
+def test_a_verifier_that_does_not_score_each_response_stops_the_run(scores):
+    """One score would be that of all, in silence."""
+    models = rlhf.FourModels(tiny().actor, None, None, lambda tokens, _: scores(len(tokens)))
+    run = rlhf.start(models, replace(GROUPS, beta=0.0))
+    with pytest.raises(ValueError, match="reward must give one score for each of the .* responses, got the shape"):
+        next(rlhf.train(run, sample_prompts, updates=1, end=helpdesk.END))
+
+
+@pytest.mark.parametrize("scores", [list, np.array, torch.tensor, lambda x: torch.tensor(x) > 0])
+def test_a_verifier_may_give_a_list_an_array_or_bools(scores):
+    tokens = torch.zeros(3, 2, dtype=torch.long)
+    found = rlhf.text_scores(lambda tokens, _: scores([1.0, 0.0, 1.0]), tokens, tokens == 0)
+    assert found.dtype == torch.float32 and found.tolist() == [1, 0, 1]
+
+
 def test_the_learning_rate_warms_up():
     run, rates = rlhf.start(tiny(), replace(CONFIG, warm_up=3)), []
     for _ in rlhf.train(run, sample_prompts, updates=4, end=helpdesk.END):
@@ -493,7 +509,8 @@ def test_a_group_whose_rows_are_not_one_prompt_stops_the_run():
     (dict(estimator="rloo"), 'group must be at least 2 with estimator "rloo"'),
     (dict(group=7), "group must divide batch, 64, got 7"),
     (dict(group=0), "group must be an integer of at least 1"),
-    (dict(warm_up=-1), "warm_up must be at least 0 updates")])
+    (dict(warm_up=-1), "warm_up must be an integer of at least 0"),
+    (dict(warm_up=1.5), "warm_up must be an integer of at least 0")])
 def test_a_config_that_cannot_be_names_the_argument(wrong, message):
     with pytest.raises(ValueError, match=message):
         rlhf.Config(**wrong)

@@ -18,7 +18,7 @@ import torch
 
 from coursekit import distributed
 from coursekit.advantages import gae
-from coursekit.arrays import check_numbers, finite, masked_mean, whiten
+from coursekit.arrays import check_numbers, finite, masked_mean, positive_int, whiten
 from coursekit.groups import group_standardised, leave_one_out, token_weights
 from coursekit.lm import predicting, response_logprobs, sample
 from coursekit.ppo import (
@@ -124,14 +124,13 @@ class Config:
             max_tokens=at_least_1, group=at_least_1, lr=above_0, clip=above_0,
             clip_high=above_0, value_clip=above_0, temperature=above_0,
             kl_target=above_0, kl_horizon=above_0, gamma=share, lam=share,
-            beta=at_least_0, missing_eos_penalty=any_number, target_kl=any_number)
+            beta=at_least_0, missing_eos_penalty=any_number, target_kl=any_number,
+            warm_up=(int, 0, math.inf, True))
         for name, choices in CHOICES.items():
             found = getattr(self, name)
             if found not in choices:
                 raise ValueError(
                     f"{name} must be one of {', '.join(choices)}, got {found!r}")
-        if not self.warm_up >= 0:
-            raise ValueError(f"warm_up must be at least 0 updates, got {self.warm_up!r}")
         if self.batch % self.group:
             raise ValueError(f"group must divide batch, {self.batch}, got {self.group!r}")
         if self.estimator in ("rloo", "grpo") and self.group < 2:
@@ -313,7 +312,13 @@ def response_values(critic, tokens, attention_mask, width):
 def text_scores(reward, tokens, attention_mask):
     """(B,): how the reward model, or a verifier, scores each text, prompt and response."""
     if not isinstance(reward, torch.nn.Module):
-        return reward(tokens, attention_mask)
+        scores = reward(tokens, attention_mask)
+        scores = torch.as_tensor(scores, dtype=torch.float32, device=tokens.device)
+        if scores.shape != tokens.shape[:1]:
+            raise ValueError(
+                f"reward must give one score for each of the {len(tokens)} responses, "
+                f"got the shape {tuple(scores.shape)}")
+        return scores
     hidden, _ = reward(tokens, attention_mask, read=last_token(attention_mask))
     return reward.scores(hidden, attention_mask)
 
@@ -419,6 +424,7 @@ def start(models, config, *, seed=0):
             'models must have a critic with estimator "gae"; without one take "rloo"')
     if models.reference is None and config.beta:
         raise ValueError(f"beta must be 0 without a reference, got {config.beta!r}")
+    positive_int(0, seed=seed)
     weights = [p for model in learning(models) for p in model.parameters()]
     trained = [p for p in weights if p.requires_grad]
     optimiser = torch.optim.Adam(trained, lr=config.lr, eps=1e-5, fused=True)
@@ -441,7 +447,7 @@ def train(run, sample_prompts, *, updates, end, gold_fn=None, progress=None):
         critic explained_variance, with groups group_sd (mean standard deviation of the
         rewards within a group).
     """
-    with bar(updates, progress=progress, initial=run.update) as shown:
+    with bar(positive_int(updates=updates), progress=progress, initial=run.update) as shown:
         while run.update < updates:
             config = run.config
             rng, generator = run.generators()
