@@ -145,28 +145,40 @@ def test_ipo_punishes_a_gap_beyond_its_target_too():
 
 
 @pytest.mark.parametrize("call, message", [
-    (lambda p, q: dpo_loss(p, q, MASK, beta=0.0), "beta must be a positive number, got 0.0"),
-    (lambda p, q: ipo_loss(p, q, MASK, tau=-1), "tau must be a positive number, got -1"),
+    (lambda p, q: dpo_loss(p, q, MASK, beta=0.0), "beta must be more than 0 and finite, got 0.0"),
+    (lambda p, q: ipo_loss(p, q, MASK, tau=-1), "tau must be more than 0 and finite, got -1"),
     (lambda p, q: dpo_loss(p[:3], q[:3], MASK[:3], beta=1.0), "as many chosen as rejected replies, got 3 rows"),
     (lambda p, q: implicit_rewards(p, q, MASK.long(), beta=1.0), "mask must be boolean"),
     (lambda p, q: implicit_rewards(p, q[:2], MASK, beta=1.0), "ref_logprobs must have the shape of logprobs"),
     (lambda p, q: process_rewards(np.ones(2), how="last"), 'how must be "difference" or "sum", got \'last\''),
-    *((lambda p, q, bad=bad: ipo_loss(p, q, MASK, tau=bad), f"tau must be a positive number, got {bad!r}")
+    *((lambda p, q, bad=bad: ipo_loss(p, q, MASK, tau=bad), "^tau must be ")
       for bad in (True, "0.1", None, float("inf"), float("nan"))),
     (lambda p, q: implicit_rewards(p.long(), q, MASK, beta=1.0), "^logprobs must be floating"),
     (lambda p, q: implicit_rewards(p, q.long(), MASK, beta=1.0), "^ref_logprobs must be floating"),
     (lambda p, q: tilted(np.ones((1, 2), int), np.ones((1, 2)), beta=1.0), "^rewards must be floating"),
     (lambda p, q: tilted(np.ones((1, 2)), np.ones((1, 2), int), beta=1.0), "^others must be floating"),
     (lambda p, q: process_rewards(np.ones(2, int)), "^worth must be floating"),
+    (lambda p, q: dpo_loss(p, q, MASK, beta=float("nan")), "beta must be a number, got nan"),
+    (lambda p, q: dpo_loss(p, q, MASK, beta=1.0, nll=-1), "nll must be at least 0 and finite, got -1"),
+    (lambda p, q: dpo_loss(p, q, MASK & (MASK.cumsum(0) < 3), beta=1.0), "at least one token in every row"),
+    (lambda p, q: tilted([[1.0, np.nan]], [[0.0, 1.0]], beta=1.0), "rewards must be finite, got nan in prompt 0"),
     (lambda p, q: train_policy(None, Pairs([], [], []), None), "at least one comparison")])
 def test_bad_input_is_named(call, message):
     with pytest.raises(ValueError, match=message):
         call(*random_batch(6))
 
 
+@pytest.mark.parametrize("train", [train_policy, train_reward_model])
+@pytest.mark.parametrize("wrong", [dict(epochs=0), dict(batch=1.5), dict(lr=float("nan")), dict(seed=-1)])
+def test_a_number_that_cannot_be_is_refused_before_any_step(train, wrong):
+    given = (None, Pairs(["p"], ["a"], ["b"])) + ((None,) if train is train_policy else ())
+    with pytest.raises(ValueError, match=f"{next(iter(wrong))} must be"):
+        train(*given, **wrong)
+
+
 @pytest.mark.parametrize("train", [
     lambda *given: train_policy(*given, lambda logprobs, *_: torch.nan * logprobs.sum(), progress=True),
-    lambda *given: train_reward_model(*given, lr=float("inf"), progress=True)])
+    lambda *given: train_reward_model(*given, lr=1e30, progress=True)])
 def test_a_training_that_fails_closes_its_bar(train):
     lm = checkpoint("supervised")
     with pytest.raises(ValueError, match="is nan") as error:

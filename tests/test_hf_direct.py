@@ -135,7 +135,7 @@ def test_a_run_that_lacks_a_tensor_does_not_go_on(gone, model, pairs, tmp_path, 
     kept = {name: x for name, x in tensors.items() if not name.startswith(gone)}
     assert len(kept) < len(tensors)
     saved.write(kept, metadata | {"config": asdict(metadata["config"])}, file)
-    with pytest.raises(ValueError, match=f"{file} is no whole run: {gone}.* and is absent"):
+    with pytest.raises(ValueError, match=f"{file} is not whole: {gone}.* and is absent"):
         hf_direct.load_run(tmp_path)
 
 
@@ -147,7 +147,7 @@ def test_a_run_that_lacks_a_tensor_does_not_go_on(gone, model, pairs, tmp_path, 
     (["--resume"], "--resume: there is no saved run at dpo/run.safetensors"),
     (["--resume", "--out", "RUN", "--beta", "1"], "--beta is part of the run in"),
     (["--model", "MODEL", "--out", "RUN"], "holds a run already; --resume goes on with it"),
-    (["--model", "MODEL", "FEW"], "holds 5 pairs that differ; training needs at least 10")])
+    (["--model", "MODEL", "--max-tokens", "5", "FEW"], "holds 5 pairs that differ; training needs at least 10")])
 def test_what_is_wrong_is_one_line(arguments, message, model, pairs, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "kept").mkdir()
@@ -158,6 +158,35 @@ def test_what_is_wrong_is_one_line(arguments, message, model, pairs, tmp_path, m
     assert main(["dpo", str(path), *(named.get(x, x) for x in arguments if x != "FEW")]) == 2
     said = capsys.readouterr().err.strip()
     assert message in said and len(said.splitlines()) == 1
+
+
+@pytest.mark.parametrize("wrong", [
+    dict(beta=0), dict(label_smoothing=0.5), dict(nll=-1), dict(epochs=0), dict(lr=float("nan")), dict(batch=1.5),
+    dict(warmup=-1), dict(longest=1), dict(max_tokens=0), dict(seed=-1)])
+def test_a_config_that_cannot_be_names_the_argument(wrong):
+    with pytest.raises(ValueError, match=f"{next(iter(wrong))} must be"):
+        hf_direct.Config("gpt2", **wrong)
+
+
+def test_replies_leave_room_for_a_prompt(model):
+    with pytest.raises(ValueError, match="max_tokens must be less than the 40 tokens that .* takes"):
+        hf_direct.start(hf_direct.Config(model, max_tokens=40))
+
+
+def test_a_run_goes_on_with_its_own_pairs_alone(model, pairs, tmp_path, capsys):
+    """With others it would leave out those in the places that were done."""
+    assert tune(pairs, "--model", model, "--out", tmp_path / "out") == 0
+    other = write(tmp_path / "other.jsonl", 121)
+    assert main(["dpo", str(other), "--resume", "--out", str(tmp_path / "out")]) == 2
+    assert f"{other} holds other pairs than the run began with" in capsys.readouterr().err
+
+
+def test_pairs_that_are_cut_to_equal_tokens_are_left_out(model, tmp_path):
+    long, path = "good " * 60, tmp_path / "pairs.jsonl"
+    rows = [("q", long + "good", long + "bad")] * 9 + [("q", "good", "bad")]
+    path.write_text("\n".join(json.dumps(dict(zip(("prompt", "chosen", "rejected"), row))) for row in rows))
+    differ, groups, _ = hf_direct.survey(hf_direct.start(hf_direct.Config(model, max_tokens=5)), path)
+    assert differ == [False] * 9 + [True] and len(groups) == 1
 
 
 def test_the_options_default_to_the_config():

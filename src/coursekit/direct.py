@@ -11,11 +11,19 @@ import numpy as np
 import torch
 
 from coursekit import helpdesk
-from coursekit.arrays import as_arrays, masked_mean
+from coursekit.arrays import (
+    as_arrays,
+    finite,
+    masked_mean,
+    not_negative,
+    positive,
+    positive_int,
+)
 from coursekit.lm import pad, response_logprobs, sample
 from coursekit.ppo import clipped_step
 from coursekit.progress import bar
 from coursekit.reward_model import bradley_terry_loss
+from coursekit.tokens import last_token
 
 
 def implicit_rewards(logprobs, ref_logprobs, mask, *, beta):
@@ -36,8 +44,9 @@ def implicit_rewards(logprobs, ref_logprobs, mask, *, beta):
     xp, (logprobs, ref_logprobs, mask) = as_arrays(
         floating=["logprobs", "ref_logprobs"], boolean=["mask"],
         logprobs=logprobs, ref_logprobs=ref_logprobs, mask=mask)
+    last_token(mask)  # refuses an empty reply
     log_ratios = xp.where(mask, logprobs, 0.0) - xp.where(mask, ref_logprobs, 0.0)
-    return _positive(beta=beta) * xp.sum(log_ratios, axis=-1)
+    return positive(beta=beta) * xp.sum(log_ratios, axis=-1)
 
 
 def dpo_loss(logprobs, ref_logprobs, mask, *, beta, label_smoothing=0.0, nll=0.0):
@@ -61,7 +70,7 @@ def dpo_loss(logprobs, ref_logprobs, mask, *, beta, label_smoothing=0.0, nll=0.0
     """
     rewards = implicit_rewards(logprobs, ref_logprobs.detach(), mask, beta=beta)
     loss = bradley_terry_loss(*_halves(rewards), label_smoothing=label_smoothing)
-    if nll:
+    if not_negative(nll=nll):
         loss = loss - nll * masked_mean(logprobs.chunk(2)[0], mask.chunk(2)[0])
     return loss
 
@@ -77,7 +86,7 @@ def ipo_loss(logprobs, ref_logprobs, mask, *, tau):
     """
     log_ratios = implicit_rewards(logprobs, ref_logprobs.detach(), mask, beta=1.0)
     chosen, rejected = _halves(log_ratios)
-    margin = 1 / (2 * _positive(tau=tau))
+    margin = 1 / (2 * positive(tau=tau))
     return ((chosen - rejected - margin) ** 2).mean()
 
 
@@ -114,6 +123,9 @@ def train_policy(
         found. Over-training shows in samples, not in accuracy on pairs.
     Raises: ValueError: no pairs, a loss that is not finite.
     """
+    positive_int(epochs=epochs, batch=batch)
+    positive_int(0, warmup=warmup, seed=seed)
+    positive(lr=lr)
     count = len(pairs.prompts)
     if count == 0:
         raise ValueError("pairs must hold at least one comparison, got none")
@@ -226,8 +238,10 @@ def tilted(rewards, others, *, beta):
     """
     _, (rewards, others) = as_arrays(
         floating=["rewards", "others"], rewards=rewards, others=others)
+    finite("rewards", rewards, "prompt")
+    finite("others", others, "prompt")
     best = rewards.max(1, keepdims=True)
-    weights = np.exp((rewards - best) / _positive(beta=beta))
+    weights = np.exp((rewards - best) / positive(beta=beta))
     weights /= weights.sum(1, keepdims=True)
     # π*/π_ref of each sample: its weight, over 1/M
     ratios = np.maximum(weights, 1e-300) * weights.shape[1]
@@ -268,13 +282,6 @@ def process_rewards(worth, *, how="difference"):
     if how != "difference":
         raise ValueError(f'how must be "difference" or "sum", got {how!r}')
     return xp.concat([worth[..., :1], worth[..., 1:] - worth[..., :-1]], axis=-1)
-
-
-def _positive(**named):
-    (name, number), = named.items()
-    if isinstance(number, (bool, str)) or number is None or not 0 < number < math.inf:
-        raise ValueError(f"{name} must be a positive number, got {number!r}")
-    return number
 
 
 def _halves(rows):

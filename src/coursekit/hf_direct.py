@@ -4,6 +4,8 @@ Needs the extra `hf`. Under torchrun every rank has a whole model and takes its 
 each batch.
 """
 
+import math
+import zlib
 from dataclasses import asdict, dataclass, field
 from itertools import compress, islice
 
@@ -12,6 +14,7 @@ import torch
 from transformers import AutoTokenizer
 
 from coursekit import distributed
+from coursekit.arrays import check_numbers
 from coursekit.direct import dpo_loss, implicit_rewards
 from coursekit.hf import batches, last_groups, pretrained
 from coursekit.hf_roles import Transformer
@@ -50,6 +53,15 @@ class Config:
     max_tokens: int = 64  # of a reply that is sampled
     seed: int = 0
 
+    def __post_init__(self):
+        at_least_1, at_least_0 = (int, 1, math.inf, True), (int, 0, math.inf, True)
+        above_0 = float, 0, math.inf, False
+        check_numbers(
+            self, epochs=at_least_1, batch=at_least_1, max_tokens=at_least_1,
+            longest=(int, 2, math.inf, True), warmup=at_least_0, seed=at_least_0,
+            beta=above_0, lr=above_0, nll=(float, 0, math.inf, True),
+            label_smoothing=(float, 0, 0.499, True))
+
 
 @dataclass
 class Run:
@@ -62,6 +74,7 @@ class Run:
     optimiser: torch.optim.AdamW
     step: int = 0
     history: list = field(default_factory=list)
+    pairs: int | None = None  # a checksum of those that it learns from
 
 
 def start(config):
@@ -78,7 +91,12 @@ def start(config):
         head.requires_grad_(False)
     learning = [p for p in policy.parameters() if p.requires_grad]
     optimiser = torch.optim.AdamW(learning, lr=config.lr, weight_decay=0.0)
-    return Run(config, policy, reference, tokenizer, optimiser)
+    run = Run(config, policy, reference, tokenizer, optimiser)
+    if config.max_tokens >= limit(run):
+        raise ValueError(
+            f"max_tokens must be less than the {limit(run)} tokens that {config.model} "
+            f"takes, so that a prompt has room, got {config.max_tokens}")
+    return run
 
 
 def encode(tokenizer, pairs, longest):
@@ -119,7 +137,12 @@ def train(run, path, *, every=20):
     Raises: ValueError: fewer than ten pairs, all in one group; load_pairs' own.
     """
     config = run.config
-    differ, groups = survey(path)
+    differ, groups, pairs = survey(run, path)
+    if run.pairs not in (None, pairs):
+        raise ValueError(
+            f"{path} holds other pairs than the run began with; "
+            "resume it with the same file")
+    run.pairs = pairs
     if len(groups) < 10:
         raise ValueError(
             f"{path} holds {len(groups)} pairs that differ; "
@@ -151,17 +174,19 @@ def train(run, path, *, every=20):
         yield report(run, held_out, recent)
 
 
-def survey(path):
-    """Which pairs differ, and the groups of these.
+def survey(run, path):
+    """Which pairs differ once they are cut, the groups of these, and a checksum of all.
 
     Reads all of the file, and so checks it.
     """
-    differ, together = [], Groups()
+    differ, together, checksum = [], Groups(), 0
     for pair in load_pairs(path):
-        differ.append(pair[1] != pair[2])
+        checksum = zlib.crc32(repr(pair).encode(), checksum)
+        tokens, real, _ = encode(run.tokenizer, [pair], limit(run))
+        differ.append(not (torch.equal(*tokens) and torch.equal(*real)))
         if differ[-1]:
             together.add(*pair)
-    return differ, together.numbers()
+    return differ, together.numbers(), checksum
 
 
 def update(run, pairs, step):
@@ -265,6 +290,7 @@ def save_run(run, folder):
     metadata = {"config": asdict(run.config),
                 "step": run.step,
                 "history": run.history,
+                "pairs": run.pairs,
                 "moments": sorted(moments)}
     folder.mkdir(parents=True, exist_ok=True)
     write(tensors | moments, metadata, folder / RUN)
@@ -289,6 +315,7 @@ def load_run(folder):
     optimiser = run.optimiser.state_dict() | {"state": to_moments(tensors, int)}
     run.optimiser.load_state_dict(optimiser)
     run.step, run.history = metadata["step"], metadata["history"]
+    run.pairs = metadata.get("pairs")
     return run
 
 
