@@ -202,7 +202,7 @@ def test_random_raters_prefer_by_all_their_pairs():
 
 
 @pytest.mark.parametrize("call, message", [
-    (lambda: rao_kupper(np.zeros(1), np.zeros(1), threshold=-0.1), "threshold must be at least 0, got -0.1"),
+    (lambda: rao_kupper(np.zeros(1), np.zeros(1), threshold=-0.1), "threshold must be at least 0 and finite, got -0.1"),
     (lambda: bradley_terry_probability(np.zeros(2, int), np.zeros(2)), "^first_scores must be floating"),
     (lambda: bradley_terry_probability(np.zeros(2), np.zeros(2, int)), "^second_scores must be floating"),
     (lambda: reliability([0.5, -0.1], [True, False]), r"probabilities must lie in \[0, 1\]"),
@@ -216,6 +216,13 @@ def test_random_raters_prefer_by_all_their_pairs():
     (lambda: accuracy(np.ones((3, 1)), np.ones(3)), "rejected_scores must have the shape"),
     (lambda: reliability([0.5, 1.5], [True, False]), r"probabilities must lie in \[0, 1\]"),
     (lambda: reliability([0.5, 0.5], [True]), "outcomes must have the shape"),
+    (lambda: best_of_n([[1.0, 2]], [[0.0, np.nan]], [1]), "other must be finite, got nan in prompt 0"),
+    (lambda: accuracy(np.array([np.nan, 1]), np.zeros(2)), "scores must be numbers, got NaN"),
+    (lambda: wilson_interval(0.5, 0), "count must be more than 0"),
+    (lambda: wilson_interval(float("nan"), 9), "share must be a number, got nan"),
+    (lambda: Annotator(temperature=0), "temperature must be more than 0"),
+    (lambda: Annotator(lapse=1.5), "lapse must be at least 0 and at most 1, got 1.5"),
+    (lambda: Annotator(tone_bias=float("nan")), "tone_bias must be a number, got nan"),
     (lambda: label_pairs(np.random.default_rng(0), ["p"] * 3, ["a"] * 3, ["b"] * 2, [0, 0, 0], [0, 0, 0]),
      "must be of one length, got 3, 3, 2, 3, 3"),
 ])

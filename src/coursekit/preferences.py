@@ -5,12 +5,21 @@ the model's own unit; differences of scores under the same prompt are log-odds.
 """
 
 import gzip
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from coursekit.arrays import as_arrays, finite
+from coursekit.arrays import (
+    as_arrays,
+    check_numbers,
+    finite,
+    fraction,
+    not_negative,
+    positive,
+    positive_int,
+)
 
 
 def bradley_terry_probability(first_scores, second_scores):
@@ -36,8 +45,7 @@ def rao_kupper(first_scores, second_scores, *, threshold):
     Bradley-Terry.
     Source: Rao and Kupper 1967.
     """
-    if not threshold >= 0:
-        raise ValueError(f"threshold must be at least 0, got {threshold!r}")
+    not_negative(threshold=threshold)
     wins = bradley_terry_probability(first_scores, second_scores + threshold)
     loses = bradley_terry_probability(second_scores, first_scores + threshold)
     return wins, 1.0 - wins - loses, loses
@@ -54,6 +62,12 @@ class Pairs:
     chosen: list
     rejected: list
     gaps: np.ndarray | None = None
+
+    def __post_init__(self):
+        columns = {name: len(x) for name, x in vars(self).items() if x is not None}
+        if len(set(columns.values())) > 1:
+            raise ValueError(
+                f"prompts, chosen, rejected and gaps must be of one length, got {columns}")
 
     def take(self, rows):
         """The comparisons of these row numbers."""
@@ -76,6 +90,12 @@ class Annotator:
     lapse: float = 0.0
     length_bias: float = 0.0
     tone_bias: float = 0.0
+
+    def __post_init__(self):
+        any_number = float, -math.inf, math.inf, True
+        check_numbers(
+            self, temperature=(float, 0, math.inf, False), lapse=(float, 0, 1, True),
+            length_bias=any_number, tone_bias=any_number)
 
     def probability(self, gold_gap, words_gap=0.0, boasts_gap=0.0):
         """Chance to prefer the first answer, given how much more gold, words and boasts it has."""
@@ -102,6 +122,7 @@ def label_pairs(
             "prompts, first, second, gold_first and gold_second must be of one length, "
             f"got {', '.join(map(str, lengths))}")
     gap = np.asarray(gold_first, float) - np.asarray(gold_second, float)
+    finite("gold", gap, "pair")
     words = [len(a.split()) - len(b.split()) for a, b in zip(first, second)]
     words = np.array(words, float)
     boasts = np.zeros(len(gap))
@@ -117,6 +138,9 @@ def accuracy(chosen_scores, rejected_scores):
     """Share of pairs in which the preferred answer scores higher; a tie counts one half."""
     _, (chosen, rejected) = as_arrays(
         chosen_scores=chosen_scores, rejected_scores=rejected_scores)
+    if (chosen != chosen).any() or (rejected != rejected).any():
+        raise ValueError(
+            "scores must be numbers, got NaN; look at the model that gave them")
     wins = (chosen > rejected) + 0.5 * (chosen == rejected)
     return float(wins.mean())
 
@@ -128,7 +152,7 @@ def wilson_interval(share, count):
     width 0.
     Source: Wilson 1927.
     """
-    z = 1.959964
+    share, count, z = fraction(share=share), positive(count=count), 1.959964
     centre = share + z * z / (2 * count)
     width = z * (share * (1 - share) / count + (z / (2 * count)) ** 2) ** 0.5
     scale = 1 + z * z / count
@@ -158,13 +182,13 @@ def noise_ceiling(probabilities):
 
     None does better on fresh labels.
     """
-    probabilities = np.asarray(probabilities, float)
+    probabilities = _shares(probabilities)
     return float(np.maximum(probabilities, 1 - probabilities).mean())
 
 
 def agreement(annotator_accuracy):
     """How often two independent annotators agree who are each right with this chance: 2a² − 2a + 1."""
-    a = annotator_accuracy
+    a = fraction(annotator_accuracy=annotator_accuracy)
     return 2 * a * a - 2 * a + 1
 
 
@@ -174,16 +198,21 @@ def reliability(probabilities, outcomes, *, bins=10):
     Args: probabilities: (N,) in [0, 1]. outcomes: (N,) bools.
     """
     _, (probabilities, outcomes) = as_arrays(
-        probabilities=np.asarray(probabilities, float),
-        outcomes=np.asarray(outcomes, float))
-    if not ((probabilities >= 0) & (probabilities <= 1)).all():
-        raise ValueError("probabilities must lie in [0, 1]")
+        probabilities=_shares(probabilities), outcomes=np.asarray(outcomes, float))
+    bins = positive_int(bins=bins)
     which = np.minimum((probabilities * bins).astype(int), bins - 1)
     count = np.bincount(which, minlength=bins)
     kept = count > 0
     predicted = np.bincount(which, probabilities, bins)[kept] / count[kept]
     happened = np.bincount(which, outcomes, bins)[kept] / count[kept]
     return predicted, happened, count[kept]
+
+
+def _shares(probabilities):
+    probabilities = np.asarray(probabilities, float)
+    if not probabilities.size or not ((probabilities >= 0) & (probabilities <= 1)).all():
+        raise ValueError("probabilities must lie in [0, 1], and be at least one")
+    return probabilities
 
 
 def calibration_error(chosen_scores, rejected_scores, *, bins=10):
@@ -229,6 +258,7 @@ def best_of_n(proxy, other, ns):
     _, (proxy, other) = as_arrays(
         proxy=np.asarray(proxy, float), other=np.asarray(other, float))
     finite("proxy", proxy, "prompt")
+    finite("other", other, "prompt")
     other = np.array([_mean_over_ties(*rows) for rows in zip(proxy, other)])
     samples = proxy.shape[-1]
     if min(ns) < 1 or max(ns) > samples:
