@@ -60,6 +60,9 @@ FORMS = {
                                  "rejected": {"messages": messages([*p, r])}},
     "ShareGPT": lambda p, c, r: {"conversations": share(p), "chosen": share([c], 1)[0],
                                  "rejected": share([r], 1)[0]},
+    "Orca": lambda p, c, r: {"system": "", "question": ours(p), "chosen": c, "rejected": r},
+    "query": lambda p, c, r: {"query": ours(p), "chosen": c, "rejected": r},
+    "Alpaca": lambda p, c, r: {"instruction": ours(p), "input": "", "chosen": c, "rejected": r},
     "SHP": lambda p, c, r: {"history": ours(p), "human_ref_A": c, "human_ref_B": r, "labels": 1, "score_A": 5},
     "SHP, B": lambda p, c, r: {"history": ours(p), "human_ref_A": r, "human_ref_B": c, "labels": 0},
     "HelpSteer2": lambda p, c, r: {"prompt": ours(p), "response_1": c, "response_2": r, "preference_strength": -2},
@@ -71,6 +74,25 @@ def test_the_same_content_gives_the_same_pairs_in_each_form(form, tmp_path):
     path = tmp_path / "pairs.jsonl"
     path.write_text("\n".join(json.dumps(FORMS[form](*talk)) for talk in TALKS), encoding="utf-8")
     assert list(load_pairs(path)) == EXPECTED
+
+
+def test_the_input_of_an_instruction_is_part_of_the_prompt(tmp_path):
+    path = tmp_path / "pairs.jsonl"
+    path.write_text(json.dumps({"instruction": "add", "input": "2 and 2", "chosen": "4", "rejected": "5"}))
+    assert list(load_pairs(path)) == [("add\n2 and 2", "4", "5")]
+
+
+@pytest.mark.parametrize("record", [
+    {"system": "be brief", "question": "hi", "chosen": "good", "rejected": "bad"},
+    {"system": "be brief", "conversations": share(["hi"]), "chosen": share(["good"], 1)[0],
+     "rejected": share(["bad"], 1)[0]},
+    {"system": "be brief", "chosen": messages(["hi", "good"]), "rejected": messages(["hi", "bad"])},
+    {"prompt": [{"role": "system", "content": "be brief"}, {"role": "user", "content": "hi"}],
+     "chosen": "good", "rejected": "bad"}])
+def test_a_system_prompt_is_part_of_the_prompt_in_a_column_or_as_a_message(record, tmp_path):
+    path = tmp_path / "pairs.jsonl"
+    path.write_text(json.dumps(record))
+    assert list(load_pairs(path)) == [("\n\nSystem: be brief\n\nHuman: hi\n\nAssistant:", "good", "bad")]
 
 
 RECORDS = [FORMS["TRL"](*talk) for talk in TALKS]

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from coursekit.arrays import fraction
 from coursekit.distribution import install
 
 PACKED = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ": lzma.open}
@@ -20,6 +21,8 @@ OTHERS = {b"PK\x03\x04": "a zip archive; unpack it",
           b"ARROW1": "an Arrow file; write it as parquet or JSONL"}
 # what is read from a folder
 PARTS = (".jsonl", ".ndjson", ".json", ".csv", ".parquet", ".gz", ".bz2", ".xz")
+PROMPTS = ("prompt", "context", "history", "conversations", "question", "query",
+           "instruction", "input")
 ROLES = {"user": "Human", "human": "Human", "prompter": "Human",
          "assistant": "Assistant", "gpt": "Assistant", "bot": "Assistant",
          "model": "Assistant"}
@@ -46,6 +49,8 @@ def load_pairs(path):
                                                below "messages", with or without the prompt's, also as JSON in a
                                                text: TRL (conversational), UltraFeedback
         chosen, rejected, conversations        {"from", "value"}: ShareGPT
+        question, query, or instruction        in place of the prompt, with or without
+        and input                              system: Intel's Orca pairs, LLaMA-Factory
         prompt or context; response_1 and _2   preference_strength or overall_preference, below 0 if the first is
                                                better: HelpSteer2, HelpSteer3 (response1, response2)
         history, human_ref_A and _B            labels, 1 if A is better: SHP
@@ -94,7 +99,7 @@ def _records(path):
         except UnicodeDecodeError as error:
             raise ValueError(
                 f"{path} is not UTF-8 text ({error.reason}); convert it") from None
-        except (EOFError, zlib.error, lzma.LZMAError) as error:
+        except (EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile) as error:
             raise ValueError(f"{path} is damaged: {error}") from None
 
 
@@ -128,6 +133,10 @@ def _text_records(path, file):
         rows = csv.DictReader(chain([first], file))
         try:
             for row in rows:
+                if None in row:
+                    raise ValueError(
+                        f"{path}, line {number + rows.line_num - 1}: more fields than "
+                        "the header has; put a text with a comma in quotes")
                 yield f"{path}, line {number + rows.line_num - 1}", row
         except csv.Error as error:
             raise ValueError(
@@ -185,8 +194,12 @@ def _read_pair(record, where):
         shared += 1
     while shared and not chosen[shared][0] == rejected[shared][0] == "Assistant":
         shared -= 1  # a reply begins with its author's turn
-    after = "\n\nAssistant:" if shared > 1 else ""
-    return (_dialogue(chosen[:shared], opened=False) + after,
+    prompt = chosen[:shared]
+    system = _messages(record.get("system") or "", where, "system", "System")
+    if prompt[:1] != system:
+        prompt = system + prompt
+    after = "\n\nAssistant:" if len(prompt) > 1 else ""
+    return (_dialogue(prompt, opened=False) + after,
             _dialogue(chosen[shared:], opened=True),
             _dialogue(rejected[shared:], opened=True))
 
@@ -204,8 +217,9 @@ def _with_prompt(prompt, side):
 def _sides(record, where):
     """(prompt, preferred, other) as they are found in a record."""
     named = record if isinstance(record, dict) else {}
-    prompts = "prompt", "context", "history", "conversations"
-    prompt = next((named[name] for name in prompts if named.get(name)), "")
+    prompt = next((named[name] for name in PROMPTS if named.get(name)), "")
+    if named.get("instruction") == prompt and isinstance(named.get("input"), str):
+        prompt = f"{prompt}\n{named['input']}"
     if {"chosen", "rejected"} <= named.keys():
         return prompt, named["chosen"], named["rejected"]
     for first, second, label in LABELLED:
@@ -218,7 +232,7 @@ def _sides(record, where):
                 f'{where}: "{label}" must be a whole number, '
                 f"got {named[label]!r}") from None
         if label == "labels":
-            better = 1 - 2 * better
+            better = 1 - 2 * fraction(**{f'{where}: "labels"': better})
         first, second = named[first], named[second]
         if better < 0:
             return prompt, first, second
