@@ -3,6 +3,7 @@
 import json
 import os
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from notebooks import run
 os.environ["HF_HUB_OFFLINE"] = "1"
 transformers = pytest.importorskip("transformers")
 
+from safetensors.torch import load_file, save_file  # noqa: E402
 from tokenizers import Tokenizer, models, pre_tokenizers  # noqa: E402
 
 from coursekit import hf  # noqa: E402
@@ -175,6 +177,26 @@ def test_a_loss_that_is_no_number_stops_the_training_and_saves_nothing(tmp_path)
     with pytest.raises(ValueError, match="gradient's norm is .*learning rate"):
         hf.train_rm(build(tmp_path / "model", "gpt2"), write(tmp_path / "pairs.jsonl"), tmp_path / "out", lr=1e30)
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("wrong", [dict(epochs=0), dict(batch=1.5), dict(lr=-1), dict(longest=0), dict(seed=-1)])
+def test_a_number_that_cannot_be_is_refused_before_the_model_is_read(wrong):
+    with pytest.raises(ValueError, match=f"{next(iter(wrong))} must be"):
+        hf.train_rm("no/such", "none", "out", **wrong)
+
+
+def test_weights_that_would_be_random_are_refused_but_for_the_head_of_a_reward_model(tmp_path):
+    name = build(tmp_path / "model", "gpt2")
+    file = Path(name) / "model.safetensors"
+    weights = load_file(file)
+    save_file({k: w for k, w in weights.items() if k != "score.weight"}, file, metadata={"format": "pt"})
+    assert hf.pretrained(transformers.AutoModelForSequenceClassification, name, num_labels=1)
+    save_file({k: w for k, w in weights.items() if "c_proj" not in k}, file, metadata={"format": "pt"})
+    with pytest.raises(ValueError, match=r"has no weights for .*c_proj.*, which would be random"):
+        hf.pretrained(transformers.AutoModelForSequenceClassification, name, num_labels=1)
+    file.write_bytes(file.read_bytes()[:100])
+    with pytest.raises(ValueError, match="no model .*, in a folder or from the hub"):
+        hf.pretrained(transformers.AutoModelForSequenceClassification, name, num_labels=1)
 
 
 def test_a_model_in_bfloat16_is_trained_and_saved(tmp_path):

@@ -7,6 +7,7 @@ from itertools import compress, islice
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
 from transformers import (
     AutoModelForSequenceClassification,
     AutoTokenizer,
@@ -14,6 +15,7 @@ from transformers import (
     GPT2LMHeadModel,
 )
 
+from coursekit.arrays import positive, positive_int
 from coursekit.lm import TinyLM
 from coursekit.ppo import clipped_step
 from coursekit.preference_data import Groups, load_pairs
@@ -119,6 +121,9 @@ def train_rm(
         ValueError: fewer than ten pairs, all in one group, no such model, a loss that
             is not finite; load_pairs'.
     """
+    positive_int(epochs=epochs, batch=batch, longest=longest)
+    positive_int(0, seed=seed)
+    positive(lr=lr)
     torch.manual_seed(seed)
     model, tokenizer = _load(name, longest, dtype)
     differ, together = _survey(path, tokenizer)
@@ -164,13 +169,29 @@ def score_pairs(model, tokenizer, pairs):
 
 
 def pretrained(auto, name, **options):
-    """auto.from_pretrained(name, ...). Raises: ValueError: no such model."""
+    """auto.from_pretrained(name, ...).
+
+    Raises: ValueError: no such model, or one that lacks weights.
+    """
+    if auto is not AutoTokenizer:
+        options["output_loading_info"] = True
     try:
-        return auto.from_pretrained(name, **options)
-    except OSError as error:
+        found = auto.from_pretrained(name, **options)
+    except (OSError, SafetensorError) as error:
         reason = str(error).splitlines()[0]
         raise ValueError(
             f"no model {name}, in a folder or from the hub: {reason}") from None
+    if auto is AutoTokenizer:
+        return found
+    model, report = found
+    # transformers draws them at random, as it should a new reward model's head alone
+    heads = "score", "classifier"
+    missing = sorted(x for x in report["missing_keys"] if not x.startswith(heads))
+    if missing:
+        raise ValueError(
+            f"{name} has no weights for {missing[0]}, which would be random; "
+            "it is another kind of model, or not whole")
+    return model
 
 
 def _load(name, longest, dtype=torch.float32):

@@ -14,7 +14,7 @@ import torch
 from transformers import AutoTokenizer
 
 from coursekit import distributed
-from coursekit.arrays import check_numbers
+from coursekit.arrays import check_numbers, positive_int
 from coursekit.direct import dpo_loss, implicit_rewards
 from coursekit.hf import batches, last_groups, pretrained
 from coursekit.hf_roles import Transformer
@@ -91,6 +91,11 @@ def start(config):
         head.requires_grad_(False)
     learning = [p for p in policy.parameters() if p.requires_grad]
     optimiser = torch.optim.AdamW(learning, lr=config.lr, weight_decay=0.0)
+    vocabulary = policy.outer[0].get_input_embeddings().weight.shape[0]
+    if len(tokenizer) > vocabulary:
+        raise ValueError(
+            f"the tokenizer of {config.model} knows {len(tokenizer)} tokens, and the model "
+            f"{vocabulary}; they do not belong together")
     run = Run(config, policy, reference, tokenizer, optimiser)
     if config.max_tokens >= limit(run):
         raise ValueError(
@@ -167,7 +172,7 @@ def train(run, path, *, every=20):
                 continue
             recent.append(update(run, pairs, step))
             run.step = step
-            if step % every == 0:
+            if step % positive_int(every=every) == 0:
                 yield report(run, held_out, recent)
                 recent = []
     if recent:
