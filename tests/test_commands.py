@@ -81,6 +81,13 @@ def test_a_bad_number_or_word_is_refused_in_one_line_that_names_its_option(argum
     assert contents(place) == before
 
 
+def test_an_empty_argument_is_no_folder_that_happens_to_be_here(place, capsys):
+    """pathlib takes "" for ".": `coursekit release "$DIR"` wrote into the current folder."""
+    before = contents(place)
+    assert "an argument is empty" in refused(capsys, "release", "")
+    assert contents(place) == before
+
+
 TARGETS = [("rlhf --out {}", False), ("rlhf --plot {}", True), ("train cartpole --out {}", False),
            ("train cartpole --plot {}", True), ("train-rm pairs.jsonl --out {}", False)]
 

@@ -33,6 +33,8 @@ def main(argv=None):
     options = argparse.Namespace(
         command="coursekit", extra="torch", interrupted="nothing was done")
     try:
+        if "" in (sys.argv[1:] if argv is None else argv):
+            raise ValueError("an argument is empty; is a variable of the shell unset?")
         options = _parser().parse_args(argv)
         return options.run(options)
     except KeyboardInterrupt as stop:
