@@ -16,7 +16,7 @@ from coursekit.autograder import package, sandbox, submission
 from coursekit.autograder.book import answers, cells, chapter, chapters, role
 from coursekit.autograder.check import MIME
 from coursekit.autograder.notebook import Kernel, Notebook
-from coursekit.autograder.reader import File
+from coursekit.autograder.reader import File, chapters_name
 from coursekit.exercises import get
 from page_answers import ANSWERS
 
@@ -325,6 +325,26 @@ def test_an_answer_in_an_output_is_named(tmp_path, graded):
         told = {v["exercise"]: v for v in (notebook.verdict(*check) for check in notebook.checks())}
     assert told["gae.recursion"]["lines"] == [reason]
     assert graded(path.read_text()).flags == [f"gae.recursion: {reason}"]
+
+
+def test_a_function_of_the_chapter_that_an_answer_needs_is_named(tmp_path, graded):
+    """The notebook has it, a grader runs the chapter's imports and the learner's own cells."""
+    function = "def helper_of_the_chapter(x):\n    return x"
+    found = cells_of(GAE | {"gae.recursion": "def gae_recursion(*a):\n    return helper_of_the_chapter(a)"})
+    found.insert(1, code(function, role="chapter"))
+    path, book = tmp_path / "n.ipynb", chapter(BOOK["02_gae"])
+    path.write_text(json.dumps({"cells": found, "metadata": {}, "nbformat": 4, "nbformat_minor": 5}))
+    with Notebook(path, 60) as notebook:
+        told = {v["exercise"]: v for v in (notebook.verdict(*check) for check in notebook.checks())}
+    way_out = "a cell of the chapter gives it, and these are not run while grading: copy it into your own cell"
+    assert told["gae.recursion"]["lines"][2].endswith(f"{way_out}")
+    other = "NameError: name 'gae_recursion' is not defined"
+    assert not chapters_name(other, ["x = gae_recursion(1)", "print(gae_recursion == 1)"])
+    given = next(name for name in re.findall(r"^def (\w+)", "\n".join(book.book), re.M)
+                 if name not in {get(i).function for i in GAE} and not name.endswith("_solution"))
+    source = f"def gae_recursion(*a):\n    return {given}(*a)"
+    record = graded(notebook_of(*[source if i == "gae.recursion" else s for i, s in GAE.items()]))
+    assert record.exercises["gae.recursion"].lines[2].endswith(f"'{given}' is not defined (your line 2); {way_out}")
 
 
 def test_a_check_in_a_cell_that_does_not_run_is_named(tmp_path):

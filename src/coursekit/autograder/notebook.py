@@ -22,7 +22,7 @@ from jupyter_client.manager import KernelManager
 
 from coursekit.autograder.check import MIME, REPLAY
 from coursekit.autograder.package import offered
-from coursekit.autograder.reader import definitions, not_run, parse, read_file, unknown
+from coursekit.autograder.reader import chapters_name, definitions, not_run, parse, read_file, unknown
 from coursekit.autograder.verdict import Verdict
 from coursekit.exercises import EXERCISES
 from coursekit.exercises.base import Exercise
@@ -192,8 +192,9 @@ class Notebook:
                 found = max(found, again.after(needed + below, exercise, number), key=_rank)
         defined = any(definitions(exercise.function, cell.source) for cell in self.cells)
         unrun = not_run(exercise.function, self.texts)
+        given = [c.source for c, role in zip(self.cells, self.roles) if role == "chapter"]
         if found and not (unrun and found["status"] == "not attempted"):
-            return found
+            return found | {"lines": [line + chapters_name(line, given) for line in found["lines"]]}
         if unrun and (found or not defined):
             return Verdict.absent(exercise, unrun).payload()
         broken = [n for n in needed if self.errors.get(n)]
@@ -202,7 +203,7 @@ class Notebook:
         reason = (f"its cell {self.errors[own[0]]}" if own else
                   f"the notebook's first cell {self.errors[0]}" if 0 in broken else
                   f"its check {self.errors.get(number) or 'gives no verdict'}")
-        return Verdict.absent(exercise, reason).payload()
+        return Verdict.absent(exercise, reason + chapters_name(reason, given)).payload()
 
     def missing(self, exercise: Exercise) -> str:
         """The reason where no cell that runs checks an exercise."""

@@ -187,6 +187,20 @@ def not_run(function: str, texts: Iterable[Cell]) -> str | None:
                      "to Code")
 
 
+def chapters_name(error: str, sources: Iterable[str]) -> str:
+    """What to add to an error for want of a name that a cell of the chapter gives; "" for any other.
+
+    sources: of the chapter's cells.
+    """
+    missing = re.search(r"\bNameError: name '(\w+)' is not defined", error)
+    if not missing:
+        return ""
+    name = rf"\b{missing[1]}\b"
+    gives = re.compile(rf"^(?:(?:async )?def|class) {name}|^[^#\n=()]*{name}[^#\n=()]*=[^=]", re.M)
+    way_out = "; a cell of the chapter gives it, and these are not run while grading: copy it into your own cell"
+    return way_out if any(gives.search(source) for source in sources) else ""
+
+
 def unknown(cells: Iterable[Cell]) -> list[str]:
     """The exercises that cells name and that nobody knows."""
     named = [i for cell in cells for i in (cell.exercise, *re.findall(CHECK, cell.source)) if i]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from coursekit.autograder import wire
 from coursekit.autograder.outcome import Outcome, readable
 from coursekit.autograder.package import needed_imports, offered
-from coursekit.autograder.reader import Cell, definitions
+from coursekit.autograder.reader import Cell, chapters_name, definitions
 from coursekit.autograder.rules import CHECK, LATE
 from coursekit.autograder.sandbox import START, GraderError, Sandbox
 from coursekit.autograder.verdict import inputs_of
@@ -54,6 +54,8 @@ class Session:
         self.sandbox, self.limits, self.cases = sandbox, sandbox.limits, cases
         self.exercises = {exercise.id: exercise for exercise in chapter.exercises}
         self.steps = [_step(chapter, cell) for cell in cells]
+        self.chapter_cells = [source for source in chapter.book if not any(
+            definitions(exercise.function, source) for exercise in chapter.exercises)]
         self.text = "\n".join(step.source for step in self.steps if step.own)
         words = set(re.findall(r"\w+", self.text))
         self.imports = chapter.imports if sandbox.forks else needed_imports(
@@ -220,14 +222,23 @@ class Session:
             if "missing" in reply:
                 broken = self.broken(exercise)
                 return [Outcome(error=broken)] * len(cases) if broken else None
-            outcomes.append(_outcome(reply))
+            outcomes.append(self.outcome(reply))
         return outcomes
+
+    def outcome(self, reply: dict[str, Any]) -> Outcome:
+        """From a reply, in which nothing is believed, to an Outcome."""
+        if "value" in reply:
+            return Outcome(value=reply["value"])
+        text = _message(reply.get("error"))
+        return Outcome(error=text + chapters_name(text, self.chapter_cells),
+                       not_attempted=reply.get("not_attempted") is True)
 
     def broken(self, exercise: Exercise) -> str | None:
         """What happened in the cell that should define the function, or None where there is no such cell."""
         for number, step in enumerate(self.steps):
             if step.own and self.errors.get(number) and definitions(exercise.function, step.source):
-                return f"its cell: {self.errors[number]}"
+                reason = f"its cell: {self.errors[number]}"
+                return reason + chapters_name(reason, self.chapter_cells)
         return None
 
 
@@ -237,13 +248,6 @@ def _step(chapter: Chapter, cell: Cell) -> Step:
     if cell.source.strip() in chapter.book:
         return Step(cell.source if re.search(CHECK, cell.source) else "", False)
     return Step(cell.source, True) if chapter.is_own(cell) else Step(cell.source, False, "constants")
-
-
-def _outcome(reply: dict[str, Any]) -> Outcome:
-    """From a reply, in which nothing is believed, to an Outcome."""
-    if "value" in reply:
-        return Outcome(value=reply["value"])
-    return Outcome(error=_message(reply.get("error")), not_attempted=reply.get("not_attempted") is True)
 
 
 def _message(error: Any) -> str:
