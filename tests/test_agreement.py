@@ -397,8 +397,11 @@ def test_what_a_notebook_says_of_its_points_is_not_believed(tmp_path):
               "misconception": None, "lines": ["\x1b[31mx"]}
     for status, exercise, points in (("wrong", "gae.weights", 0), ("correct", "gae.weights", 1),
                                      ("correct", "gae.recursion", 0), ("best", "gae.weights", 0)):
+        claim = forged | {"status": status, "exercise": exercise}
         send = f"""from IPython.display import display
-display({{"text/plain": "x", {MIME!r}: {forged | {"status": status, "exercise": exercise}!r}}}, raw=True)"""
+def check(*_):
+    display({{"text/plain": "x", {MIME!r}: {claim!r}}}, raw=True)
+check("gae.weights", None)"""
         path = tmp_path / "a.ipynb"
         path.write_text(json.dumps({"cells": [code(send, exercise="gae.weights", role="check")], "metadata": {},
                                     "nbformat": 4, "nbformat_minor": 5}))
