@@ -176,6 +176,26 @@ def test_td_is_not_poisoned_by_a_later_step():
     assert np.isfinite(gae(rewards, values, next_values, *flags, gamma=0.9, lam=0.0)[0, :3]).all()
 
 
+@pytest.mark.parametrize("dtype", [np.float16, torch.bfloat16])
+@pytest.mark.parametrize("estimate", [
+    lambda r, v, *ends: mc_returns(r, v, *ends, gamma=1.0),
+    lambda r, v, *ends: n_step_returns(r, v, *ends, gamma=1.0, n=4096),
+    lambda r, v, *ends: lambda_returns(r, v, *ends, gamma=1.0, lam=1.0),
+    lambda r, v, *ends: gae(r, v, v, *ends, gamma=1.0, lam=1.0),
+    lambda r, v, *ends: gae_by_recursion(r, v, v, *ends, gamma=1.0, lam=1.0)])
+def test_long_sums_in_half_precision_are_those_of_single(estimate, dtype):
+    """Added one by one in bfloat16, 4,096 ones are 256, since 257 is no number there."""
+    ones, never = np.ones((1, 4096), np.float32), np.zeros((1, 4096), bool)
+    given = [ones, 0 * ones, never, never]
+    if dtype is np.float16:
+        half = [x.astype(dtype) if x.dtype == np.float32 else x for x in given]
+    else:
+        half = [torch.tensor(x).to(dtype if x.dtype == np.float32 else torch.bool) for x in given]
+    found = estimate(*half)
+    assert found.dtype == dtype
+    assert_allclose(torch.as_tensor(found).double(), estimate(*given), rtol=1e-2)
+
+
 @each_estimator
 def test_numpy_equals_torch_and_dtype_shape_and_inputs_are_kept(estimate):
     for dtype in (np.float32, np.float64):

@@ -122,6 +122,17 @@ def test_wrong_shapes_are_refused_by_name():
         replace(WALK, transitions=2 * WALK.transitions)
     with pytest.raises(ValueError, match="states must be odd"):
         chains.random_walk(4)
+    with pytest.raises(ValueError, match="states must be an integer of at least 1, got 0"):
+        chains.cycle(0)
+
+
+def test_what_is_not_finite_names_its_state_unless_the_state_is_terminal():
+    lost = np.where(np.arange(21) == 3, np.nan, 0.0)
+    with pytest.raises(ValueError, match="critic must be finite, got nan in state 3"):
+        chains.gae_moments(WALK, EVEN, lost, gamma=0.9, lam=0.9)
+    with pytest.raises(ValueError, match="rewards must be finite, got nan in state 3"):
+        replace(WALK, rewards=WALK.rewards + lost[:, None, None])
+    chains.gae_moments(WALK, EVEN, np.where(WALK.terminal, np.nan, 0.0), gamma=0.9, lam=0.9)
 
 
 def test_a_long_walk_ends_too():

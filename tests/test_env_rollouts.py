@@ -174,6 +174,10 @@ def test_a_reward_that_is_no_number_names_the_copy_that_gave_it():
     play.env.step = broken
     with pytest.raises(ValueError, match="rewards of env must be finite, got nan in copy 2"):
         collect_env(play, policy, critic, steps=3)
+    play = begin(gymnasium.make_vec("CartPole-v1", 3), seed=0)
+    play.observations[1] = np.inf  # not the critic's fault, whose values would be NaN
+    with pytest.raises(ValueError, match="observations of env must be finite, got inf in copy 1"):
+        collect_env(play, policy, lambda observations: observations.sum(-1), steps=3)
     with pytest.raises(ValueError, match="values of critic must be finite, got inf in copy 0"):
         collect_env(begin(gymnasium.make_vec("CartPole-v1", 3), seed=0), policy,
                     lambda observations: np.full(len(observations), np.inf), steps=3)

@@ -17,6 +17,8 @@ import tracemalloc
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
+from safetensors import safe_open
+from safetensors.numpy import save_file
 from scipy.sparse import csr_array, vstack
 from sklearn.feature_extraction.text import TfidfTransformer
 
@@ -205,6 +207,14 @@ def test_other_files_are_no_models(tmp_path):
     (tmp_path / "x").write_text("not safetensors at all")
     with pytest.raises(ValueError, match="is no linear reward model"):
         load(tmp_path / "x")
+    save(LinearReward(np.ones(8, np.float32), np.ones(8, np.float32)), tmp_path / "short")
+    with safe_open(tmp_path / "short", "np") as file:
+        tensors, facts = {"weights": np.ones(8), "idf": np.ones(5)}, file.metadata()
+    save_file(tensors, tmp_path / "short", metadata=facts)
+    with pytest.raises(ValueError, match=r"weights and idf must have one shape, got \(8,\) and \(5,\)"):
+        load(tmp_path / "short")
+    with pytest.raises(ValueError, match="buckets must be an integer of at least 1, got 0"):
+        count_words(["a"], buckets=0)  # ended the process: scikit-learn takes a remainder by it
 
 
 @pytest.mark.parametrize("pairs, options, message", [
@@ -213,6 +223,7 @@ def test_other_files_are_no_models(tmp_path):
     ([("p", "same", "same")] * 9, {}, "nothing to learn"), ([("p", "!!!", "???")] * 9, {}, "nothing to learn"),
     ([], {}, "nothing to learn"), ([("p", "a", "b")] * 9, {"folds": 1}, "folds must be at least 2"),
     ([("p", "a", "b")] * 9, {"epochs": 0}, "epochs must be an integer of at least 1"),
+    ([("p", "a", "b")] * 9, {"seed": -1}, "seed must be an integer of at least 0"),
 ])
 def test_what_cannot_be_trained_is_refused(pairs, options, message):
     with pytest.raises(ValueError, match=message):

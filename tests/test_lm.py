@@ -188,6 +188,18 @@ def test_too_long_and_too_cold_are_refused(lm):
         sample(lm, *pad([[2]], side="left"), max_tokens=1, end=END, generator=torch.Generator(), temperature=0)
 
 
+@pytest.mark.parametrize("call, message", [
+    (lambda: TinyLM(9, width=8, heads=3), "heads must divide width, 8, got 3"),
+    (lambda: TinyLM(9, layers=0), "layers must be an integer of at least 1"),
+    (lambda: pad([[1], []], side="right"), "rows must hold at least one row, and each of them a token"),
+    (lambda: pad([], side="left"), "rows must hold at least one row"),
+    (lambda: sample(TinyLM(9), *pad([[1]], side="left"), max_tokens=2, end=9, generator=torch.Generator()),
+     "end must be one of the 9 tokens, got 9")])
+def test_what_cannot_be_is_refused(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
+
+
 def test_the_side_of_the_padding_is_checked():
     """Padded on the right, the first token came from a position of padding: uniform, and no check saw it."""
     model = TinyLM(9, width=8, heads=2)

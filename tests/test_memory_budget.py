@@ -11,6 +11,7 @@ from coursekit.memory_budget import (
     LLAMA_7B,
     LLAMA_8B,
     LLAMA_70B,
+    Architecture,
     Role,
     activations,
     budget,
@@ -110,6 +111,17 @@ def test_the_table_shows_what_was_worked_out():
     assert table[5].split()[-1] == "37.4"  # 4 · 3.37 + 2 · 3.37 + 17.2
     assert table[6].split()[1:] == ["40.4", "40.4"]
     assert len({len(line) for line in table}) == 1
+
+
+@pytest.mark.parametrize("call, message", [
+    (lambda: Architecture(0, 32, 4096, 8), "parameters must be more than 0"),
+    (lambda: cards_needed(1e9, usable=0), "usable must be more than 0"),
+    (lambda: cards_needed(1e9, usable=85), "usable must be at least 0 and at most 1, got 85"),
+    (lambda: cards_needed(float("nan")), "size must be a number, got nan"),
+    (lambda: cards_needed(1e9, working=-1), "working must be at least 0")])
+def test_sizes_that_cannot_be_are_refused_by_name(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
 
 
 @pytest.mark.parametrize("wrong, message", [

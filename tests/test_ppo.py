@@ -218,6 +218,14 @@ def test_returns_that_vary_by_rounding_alone_are_not_explained(returns, values):
     assert explained_variance(torch.tensor(values), torch.tensor(returns)) == 0
 
 
+def test_diagnostics_in_half_precision_do_not_overflow():
+    far = torch.tensor([12.0], dtype=torch.float16)
+    assert ratio_diagnostics(far, 0 * far, clip=0.2)["k3"] == pytest.approx(np.expm1(12) - 12, rel=1e-5)
+    for wrong in (dict(clip=float("nan")), dict(clip=0.2, clip_high=0)):
+        with pytest.raises(ValueError, match="^clip.* must be"):
+            ratio_diagnostics(far, far, **wrong)
+
+
 def test_explained_variance_in_half_precision_does_not_overflow():
     returns = torch.tensor([0.0, 300, 600], dtype=torch.float16)
     assert explained_variance(returns, returns) == 1

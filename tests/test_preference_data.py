@@ -177,7 +177,10 @@ def test_dialogues_that_differ_early_are_split_before_the_reply_that_differs(tmp
     ('{"chosen": [{"role": "user", "content": [{"type": "image"}]}], "rejected": "b"}', "each a text"),
     ("chosen,rejected\n\"[{'role': 'user', 'content': 'hi'}]\",b\n",
      'line 2: "chosen" holds messages as Python prints them; write them as JSON'),
-    ("chosen,rejected\na\n", 'line 2: "rejected" must be text'), ("\ud800", "is not UTF-8 text"),
+    ("chosen,rejected\na\n", 'line 2: "rejected" must be text'),
+    ("chosen,rejected\nb, with a comma,c\n", "line 2: more fields than the header has"),
+    ('{"history": "p", "human_ref_A": "a", "human_ref_B": "b", "labels": 2}', 'line 1: "labels" must be .* got 2'),
+    ("\ud800", "is not UTF-8 text"),
 ])
 def test_a_bad_record_names_its_file_and_line_and_what_was_found(content, message, tmp_path):
     path = tmp_path / "pairs"
@@ -192,6 +195,19 @@ def test_a_damaged_archive_is_called_that(tmp_path):
         (tmp_path / "x").write_bytes(pack((json.dumps(RECORDS[0]) * 99).encode())[:-9])
         with pytest.raises(ValueError, match="x is damaged"):
             list(load_pairs(tmp_path / "x"))
+
+
+def test_an_archive_with_something_after_it_is_called_damaged(tmp_path):
+    (tmp_path / "x").write_bytes(gzip.compress(LINES.encode()) + b"rubbish")
+    with pytest.raises(ValueError, match="x is damaged: Not a gzipped file"):
+        list(load_pairs(tmp_path / "x"))
+
+
+def test_half_an_emoji_becomes_a_question_mark(tmp_path):
+    """A text that was cut within a pair of surrogates: no tokenizer takes it, and it stopped a training."""
+    path = tmp_path / "pairs.jsonl"
+    path.write_text(r'{"prompt": "p", "chosen": "fine \ud83d", "rejected": "b"}')
+    assert list(load_pairs(path)) == [("p", "fine ?", "b")]
 
 
 def test_a_big_file_is_streamed(tmp_path):

@@ -178,6 +178,11 @@ def test_the_loss_of_an_epoch_is_the_mean_over_its_parts(lm, monkeypatch):
     assert_allclose([entry["loss"] for entry in history], np.reshape(seen, (2, 3)).mean(1), rtol=1e-6)
 
 
+def test_patience_without_pairs_to_judge_is_refused(lm):
+    with pytest.raises(ValueError, match="patience needs held_out"):
+        train_reward_model(lm, Pairs(["p"], ["a"], ["b"]), patience=1)
+
+
 def test_no_pairs_are_refused(lm):
     with pytest.raises(ValueError, match="pairs must hold at least one comparison"):
         train_reward_model(lm, Pairs([], [], []))
@@ -206,6 +211,8 @@ def test_ensembles_by_hand():
     assert ensemble(scores, "lower").tolist() == [1.0, 0.0]
     with pytest.raises(ValueError, match="how must be one of mean, min, lower"):
         ensemble(scores, "max")
+    with pytest.raises(ValueError, match="scores must be finite, got nan in model 1"):
+        ensemble([[0.0, 1.0], [np.nan, 1.0]])
     for flat in ([1.0, 2.0], np.zeros((0, 3))):
         with pytest.raises(ValueError, match=r"scores must be \(models, answers\), got shape"):
             ensemble(flat)

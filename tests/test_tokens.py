@@ -230,6 +230,14 @@ def test_a_kl_that_is_no_number_is_refused():
         adapted_beta(0.1, float("nan"), target=6, horizon=100, responses=10)
 
 
+def test_k3_of_half_precision_is_no_rounding_error():
+    """The difference of two numbers of 0.01 in bfloat16 was 22 % off."""
+    d = torch.tensor([0.01, 0.25], dtype=torch.bfloat16)
+    found = kl_estimates(d, 0 * d, kind="k3")
+    assert found.dtype == torch.bfloat16
+    assert_allclose(found.double(), torch.expm1(-d.double()) + d.double(), rtol=1e-2)
+
+
 def test_a_response_with_a_hole_is_refused():
     """Compressed to its two real tokens the first has advantage 0.5; through the hole it had 0.25."""
     mask = np.array([[True, False, True]])

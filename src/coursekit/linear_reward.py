@@ -41,6 +41,12 @@ class LinearReward:
     ngrams: tuple = NGRAMS
     seed: int = 0
 
+    def __post_init__(self):
+        if self.weights.shape != self.idf.shape:
+            raise ValueError(
+                "weights and idf must have one shape, "
+                f"got {self.weights.shape} and {self.idf.shape}")
+
     def score(self, prompts, replies):
         """(N,) float64 scores, in log-odds. The prompts are ignored: they would cancel."""
         counts = count_words(replies, self.ngrams, len(self.idf))

@@ -283,7 +283,7 @@ def _dialogue(messages, *, opened):
     texts = [f"\n\n{role}: {text}" for role, text in messages]
     if opened and messages:
         texts[0] = messages[0][1]
-    return "".join(texts)
+    return "".join(texts).encode("utf-8", "replace").decode()  # half an emoji is no text
 
 
 class Groups:

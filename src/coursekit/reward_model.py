@@ -99,6 +99,8 @@ def train_reward_model(
     positive_int(epochs=epochs, batch=batch)
     positive_int(0, seed=seed)
     positive(lr=lr)
+    if patience is not None and held_out is None:
+        raise ValueError("patience needs held_out, which says when to stop")
     if len(pairs.prompts) == 0:
         raise ValueError("pairs must hold at least one comparison, got none")
     model = model.copy()
