@@ -1,6 +1,7 @@
 """The wheel alone, in an environment outside the repository. What it holds is shown in test_distribution.py."""
 
 import csv
+import re
 import shutil
 import sys
 import sysconfig
@@ -46,6 +47,12 @@ def installed(built):
 
     yield run
     shutil.rmtree(folder)
+
+
+def test_the_teacher_s_page_knows_the_size_of_the_wheel(built):
+    (wheel,) = built.glob("*.whl")
+    said = re.search(r"in a clone makes it, ([\d.]+) MB", (ROOT / "book/autograder.md").read_text())[1]
+    assert float(said) == pytest.approx(wheel.stat().st_size / 1e6, abs=0.5)
 
 
 def test_the_library_and_the_list_of_commands_need_no_extra(installed, tmp_path):

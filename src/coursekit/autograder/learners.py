@@ -28,6 +28,7 @@ ARCHIVES = (".7z", ".rar", ".tar", ".tgz", ".gz", ".bz2", ".xz")
 COPY = re.compile(r"(?i)( ?\(\d+\)| - copy( \(\d+\))?|-copy\d*| copy( \d+)?)$")  # what browsers and systems append
 HIDDEN = (".", "__MACOSX", "~$")
 TEACHERS = ("students.csv", "course.toml")  # not handed in by anybody
+SCRIPT = 300_000  # bytes of a notebook that was saved as a script
 DEPTH, ENTRIES = 20, 5000  # folders in folders, and files, that are read of one learner
 UNPACK = "it holds the submissions of several learners; unpack them into the folder of submissions"
 
@@ -71,8 +72,9 @@ class Handed:
         if not self.name.lower().endswith((".py", ".md")):
             return None
         try:
-            return scripted(self.name, self.read())
-        except UnreadableError:
+            large = self.member is None and self.path.lstat().st_size > SCRIPT
+            return None if large else scripted(self.name, self.read())
+        except (UnreadableError, OSError):
             return None
 
     def is_called_notebook(self) -> bool:

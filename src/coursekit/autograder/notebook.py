@@ -170,8 +170,9 @@ class Notebook:
         apart = {e.id for e, number in found if self.cells[number].role != "stub"}
         checks: list[tuple[Exercise, int | None]] = [(e, number) for e, number in found
                                                      if self.cells[number].role != "stub" or e.id not in apart]
-        marked = [EXERCISES[c.exercise] for c in (*self.cells, *self.texts) if c.exercise in EXERCISES]
-        names, checked = {e.notebook for e in marked + [e for e, _ in found]}, {e.id for e, _ in checks}
+        marked = [EXERCISES[i] for c in (*self.cells, *self.texts) for i in (c.exercise, *CALL.findall(c.source))
+                  if i in EXERCISES]
+        names, checked = {e.notebook for e in marked}, {e.id for e, _ in checks}
         return checks + [(e, None) for e in EXERCISES.values() if e.notebook in names and e.id not in checked]
 
     def unknown(self) -> list[str]:
