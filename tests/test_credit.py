@@ -341,9 +341,9 @@ def test_no_credit_and_little_credit_are_measured():
     (lambda: World(5, (0, 0), (1.0, 1.0)), "positions must be different"),
     (lambda: World(5, (0, 5), (1.0, 1.0)), "positions must be different and lie in 0 … 4"),
     (lambda: World(5, (0,)), "positions must have one entry for each of the 5 weights"),
-    (lambda: World(5, (0,), (1.0,), words=1), "words must be at least 2"),
+    (lambda: World(5, (0,), (1.0,), words=1), "words must be an integer of at least 2"),
     (lambda: World(5, (0,), (1.0,), noise=-1.0), "noise must be at least 0"),
-    (lambda: draw_world(4), "length must be at least 5"),
+    (lambda: draw_world(4), "length must be an integer of at least 5"),
     (lambda: play(TINY, np.ones((4, 3)), 2, np.random.default_rng(0)), "sum to 1"),
     (lambda: play(TINY, np.ones((3, 4)) / 4, 2, np.random.default_rng(0)), r"uniform_policy\(\) is one"),
     (lambda: play(TINY, TINY.uniform_policy(), 0, np.random.default_rng(0)), "episodes must be an integer"),
@@ -357,7 +357,7 @@ def test_no_credit_and_little_credit_are_measured():
     (lambda: policy_gradient(TINY.uniform_policy(), EVERY[:, :3], np.zeros((81, 3))), "one row for each of the 3"),
     (lambda: policy_gradient(TINY.uniform_policy(), EVERY, np.zeros((80, 4))), "advantages must have the shape"),
     (lambda: next(learn(TINY, "PPO", lr=1, batch=2, updates=1, rng=None)), "method must be a function or one of"),
-    (lambda: next(learn(TINY, "return", lr=1, batch=1, updates=1, rng=None)), "batch must be at least 2"),
+    (lambda: next(learn(TINY, "return", lr=1, batch=1, updates=1, rng=None)), "batch must be an integer of"),
 ])
 def test_mistakes_are_named_with_the_way_out(call, words):
     with pytest.raises(ValueError, match=words):

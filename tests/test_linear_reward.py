@@ -221,7 +221,7 @@ def test_other_files_are_no_models(tmp_path):
     ([(str(i), "a b", "c d") for i in range(3)], {}, "3 pairs to learn from, in 3 groups .* too few for 5 folds"),
     ([("p", "a b", "c d")] * 30, {}, "30 pairs to learn from, in 1 groups .* too few for 5 folds"),
     ([("p", "same", "same")] * 9, {}, "nothing to learn"), ([("p", "!!!", "???")] * 9, {}, "nothing to learn"),
-    ([], {}, "nothing to learn"), ([("p", "a", "b")] * 9, {"folds": 1}, "folds must be at least 2"),
+    ([], {}, "nothing to learn"), ([("p", "a", "b")] * 9, {"folds": 1}, "folds must be an integer of at least 2"),
     ([("p", "a", "b")] * 9, {"epochs": 0}, "epochs must be an integer of at least 1"),
     ([("p", "a", "b")] * 9, {"seed": -1}, "seed must be an integer of at least 0"),
 ])

@@ -86,7 +86,7 @@ def n_step_returns(rewards, next_values, terminated, truncated, *, gamma, n):
     n, gamma = positive_int(n=n), fraction(gamma=gamma)
     last = _last_of_episode(xp, terminated | truncated)
     bootstrap = xp.where(terminated, 0.0, next_values)
-    one_step = returns = in_single(xp, rewards + gamma * bootstrap)
+    one_step = returns = in_single(rewards + gamma * bootstrap)
     for _ in range(min(n, rewards.shape[-1]) - 1):
         # the last column of `following` is wrong, and not read
         following = xp.roll(returns, -1, axis=-1)
@@ -140,7 +140,7 @@ def gae_by_recursion(rewards, values, next_values, terminated, truncated, *, gam
     """
     xp, (rewards, values, next_values, terminated, truncated) = _gae_arrays(
         rewards, values, next_values, terminated, truncated)
-    deltas = in_single(xp, td_errors(rewards, values, next_values, terminated, gamma=gamma))
+    deltas = in_single(td_errors(rewards, values, next_values, terminated, gamma=gamma))
     decay = fraction(gamma=gamma) * fraction(lam=lam)
     ended = terminated | truncated
     advantages = []

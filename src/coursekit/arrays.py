@@ -91,6 +91,16 @@ def not_negative(**named):
     return _alone([_within(*number) for number in named.items()])
 
 
+def shares(**named):
+    """A numpy array of floats. Raises ValueError unless there are some, in [0, 1] all."""
+    (name, x), = named.items()
+    x = np.asarray(x, float)
+    outside = x[~((x >= 0) & (x <= 1))]
+    if outside.size or not x.size:
+        raise ValueError(f"{name} must lie in [0, 1], got {[*outside, 'none'][0]}")
+    return x
+
+
 def finite(name, x, each="entry"):
     """x, an array.
 
@@ -142,7 +152,7 @@ def masked_mean(x, mask=None, *, count=None):
             positive.
     """
     xp, x, mask = _with_mask(x, mask)
-    total = xp.sum(xp.where(mask, in_single(xp, x), 0.0))
+    total = xp.sum(xp.where(mask, in_single(x), 0.0))
     if count is None:
         count = _count(xp, mask)
     else:
@@ -173,7 +183,7 @@ def whiten(x, mask=None, *, eps=1e-8, total=lambda part: part):
     """
     xp, given, mask = _with_mask(x, mask)
     not_negative(eps=eps)
-    x = in_single(xp, given)
+    x = in_single(given)
     # sums that are taken in the precision of the entries round as well
     rounding = xp.finfo(given.dtype).eps * (8 if x.dtype == given.dtype else 1)
     count = float(total(xp.sum(mask)))
@@ -257,8 +267,9 @@ def _within(name, value, lowest=0, highest=math.inf, included=True):
     return number
 
 
-def in_single(xp, x):
+def in_single(x):
     """x, as float32 where it has half precision."""
+    xp = array_namespace(x)
     return xp.astype(x, xp.float32) if xp.finfo(x.dtype).bits < 32 else x
 
 

@@ -34,9 +34,7 @@ class World:
 
     def __post_init__(self):
         positive_int(length=self.length)
-        if self.words < 2:
-            raise ValueError(
-                f"words must be at least 2, so that one can be wrong, got {self.words}")
+        positive_int(2, words=self.words)  # so that one can be wrong
         if len(self.positions) != len(self.weights):
             raise ValueError(
                 f"positions must have one entry for each of the {len(self.weights)} "
@@ -85,10 +83,7 @@ def draw_world(length, *, seed=0, **options):
     options: fields of World.
     """
     weights = options.get("weights", World.weights)
-    if positive_int(length=length) < len(weights):
-        raise ValueError(
-            f"length must be at least {len(weights)}, one token for each decision, "
-            f"got {length}")
+    positive_int(len(weights), length=length)  # one token for each decision
     rng = np.random.default_rng(seed)
     positions = rng.choice(length, len(weights), replace=False)
     return World(length, tuple(positions.tolist()), **options)

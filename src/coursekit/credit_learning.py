@@ -99,10 +99,7 @@ def learn(world, method, *, lr, batch, updates, rng, memory=5, scale=whiten, ste
     if credit is None:
         raise ValueError(
             f"method must be a function or one of {', '.join(METHODS)}; got {method!r}")
-    if positive_int(batch=batch) < 2:
-        raise ValueError(
-            "batch must be at least 2, since advantages are whitened over it, "
-            f"got {batch}")
+    positive_int(2, batch=batch)  # advantages are whitened over it
     positive_int(0, updates=updates)
     logits = np.zeros((world.length, world.words))
     start = world.uniform_policy()

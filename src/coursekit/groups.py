@@ -16,6 +16,7 @@ from coursekit.arrays import (
     not_negative,
     positive,
     positive_int,
+    shares,
 )
 
 
@@ -196,7 +197,7 @@ def mixed_chance(p, group):
 
     p: chance of a 1, float or array.
     """
-    replies, p = _at_least_two(group), _chances(p)
+    replies, p = positive_int(2, group=group), shares(p=p)
     return 1 - np.power(p, replies) - np.power(1 - p, replies)
 
 
@@ -210,7 +211,7 @@ def prompt_weight(p, group):
     Args: p: float or array in (0, 1).
     Returns: like p.
     """
-    replies, p = _at_least_two(group), _chances(p)
+    replies, p = positive_int(2, group=group), shares(p=p)
     if np.any((p == 0) | (p == 1)):
         raise ValueError(f"p must lie between 0 and 1, both excluded, got {p}")
     right = np.arange(1, replies)  # groups that agree weigh 0
@@ -286,13 +287,13 @@ def _groups(rewards):
 
 
 def _centred(xp, rewards):
-    rewards = in_single(xp, rewards)
+    rewards = in_single(rewards)
     return rewards - xp.mean(rewards, axis=1, keepdims=True)
 
 
 def _differs(xp, rewards):
     """(M, 1) bools: whether a group's rewards differ by more than rounding."""
-    rewards = in_single(xp, rewards)
+    rewards = in_single(rewards)
     highest = xp.max(rewards, axis=1, keepdims=True)
     lowest = xp.min(rewards, axis=1, keepdims=True)
     size = xp.max(xp.abs(rewards), axis=1, keepdims=True)
@@ -308,18 +309,3 @@ def _one_token(ref, rewards, beta):
             f"ref must be probabilities above 0 that sum to 1, got {ref}; "
             "divide by their sum")
     return ref, finite("rewards", rewards, "token"), positive(beta=beta)
-
-
-def _chances(p):
-    p = np.asarray(p, float)
-    if not np.all((p >= 0) & (p <= 1)):
-        raise ValueError(f"p must lie between 0 and 1, got {p}")
-    return p
-
-
-def _at_least_two(group):
-    if positive_int(group=group) < 2:
-        raise ValueError(
-            "group must be at least 2, so that a reply has others to compare with, "
-            f"got {group}")
-    return group

@@ -125,10 +125,7 @@ def train(pairs, *, folds=5, epochs=5, seed=0, progress=None):
         ValueError: fewer groups than folds, or no pair whose texts differ in a word;
             whatever `pairs` raises.
     """
-    if positive_int(folds=folds) < 2:
-        raise ValueError(
-            "folds must be at least 2, got 1: "
-            "a pair is judged by models that have not seen it")
+    positive_int(2, folds=folds)  # a pair is judged by models that have not seen it
     positive_int(epochs=epochs)
     positive_int(0, seed=seed)
     rng = np.random.default_rng(seed)

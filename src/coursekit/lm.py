@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 from torch.nn import functional as F
 
-from coursekit.arrays import positive, positive_int
+from coursekit.arrays import in_single, positive, positive_int
 from coursekit.saved import atomic, check_whole, facts
 from coursekit.tokens import last_token
 
@@ -170,16 +170,16 @@ class TinyLM(nn.Module):
         The embedding is tied. Logits, values and scores are float32 where the weights
         have half precision.
         """
-        return _at_least_single(hidden @ self.embed.weight.T)
+        return in_single(hidden @ self.embed.weight.T)
 
     def values(self, hidden):
         """(B, T, width) hidden states to (B, T) values, in units of reward."""
-        return _at_least_single(self.value_head(hidden)[..., 0])
+        return in_single(self.value_head(hidden)[..., 0])
 
     def scores(self, hidden, attention_mask):
         """(B, T, width) hidden states to (B,) scores, read at the last real token of each row."""
         last = hidden[last_token(attention_mask)]  # (B, width)
-        return _at_least_single(self.score_head(last)[..., 0])
+        return in_single(self.score_head(last)[..., 0])
 
     def select(self, cache, rows):
         """The cache of these rows of the batch alone."""
@@ -190,10 +190,6 @@ class TinyLM(nn.Module):
         twin = TinyLM(**self.sizes).to(self.embed.weight)  # its dtype and device
         twin.load_state_dict(self.state_dict())
         return twin
-
-
-def _at_least_single(x):
-    return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
 def whole_grid(attention_mask, steps):

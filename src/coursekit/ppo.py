@@ -4,7 +4,7 @@ import math
 
 import torch
 
-from coursekit.arrays import as_arrays, masked_mean, positive
+from coursekit.arrays import as_arrays, in_single, masked_mean, positive
 
 
 def clipped_policy_loss(
@@ -91,7 +91,7 @@ def ratio_diagnostics(logprobs, old_logprobs, *, clip, clip_high=None, mask=None
     Source: Huang et al. 2022, detail 12; Schulman 2020 (k3).
     """
     logprobs, old_logprobs = _tensors(mask, logprobs=logprobs, old_logprobs=old_logprobs)
-    log_ratios = _at_least_single(logprobs - old_logprobs)
+    log_ratios = in_single(logprobs - old_logprobs)
     change = log_ratios.exp() - 1
     outside = (change > _upper(clip, clip_high)) | (change < -clip)
     metrics = {"k1": -log_ratios,
@@ -109,7 +109,7 @@ def explained_variance(values, returns, *, mask=None):
     values, returns = _tensors(mask, values=values, returns=returns)
     kept = torch.ones_like(values, dtype=torch.bool) if mask is None else mask
     rounding = torch.finfo(returns.dtype).eps
-    values, returns = _at_least_single(values), _at_least_single(returns)
+    values, returns = in_single(values), in_single(returns)
     variance = returns[kept].var(unbiased=False)
     if variance <= (rounding * returns[kept].abs().max()) ** 2:
         return 0.0
@@ -147,10 +147,6 @@ def _tensors(mask, **named):
         as_arrays(boolean=["mask"], **{name: tensors[0]}, mask=mask)
         tensors = [torch.where(mask, x, 0.0) for x in tensors]
     return tensors
-
-
-def _at_least_single(x):
-    return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
 def _upper(clip, clip_high):

@@ -19,6 +19,7 @@ from coursekit.arrays import (
     not_negative,
     positive,
     positive_int,
+    shares,
 )
 
 
@@ -182,7 +183,7 @@ def noise_ceiling(probabilities):
 
     None does better on fresh labels.
     """
-    probabilities = _shares(probabilities)
+    probabilities = shares(probabilities=probabilities)
     return float(np.maximum(probabilities, 1 - probabilities).mean())
 
 
@@ -197,8 +198,9 @@ def reliability(probabilities, outcomes, *, bins=10):
 
     Args: probabilities: (N,) in [0, 1]. outcomes: (N,) bools.
     """
+    probabilities = shares(probabilities=probabilities)
     _, (probabilities, outcomes) = as_arrays(
-        probabilities=_shares(probabilities), outcomes=np.asarray(outcomes, float))
+        probabilities=probabilities, outcomes=np.asarray(outcomes, float))
     bins = positive_int(bins=bins)
     which = np.minimum((probabilities * bins).astype(int), bins - 1)
     count = np.bincount(which, minlength=bins)
@@ -206,13 +208,6 @@ def reliability(probabilities, outcomes, *, bins=10):
     predicted = np.bincount(which, probabilities, bins)[kept] / count[kept]
     happened = np.bincount(which, outcomes, bins)[kept] / count[kept]
     return predicted, happened, count[kept]
-
-
-def _shares(probabilities):
-    probabilities = np.asarray(probabilities, float)
-    if not probabilities.size or not ((probabilities >= 0) & (probabilities <= 1)).all():
-        raise ValueError("probabilities must lie in [0, 1], and be at least one")
-    return probabilities
 
 
 def calibration_error(chosen_scores, rejected_scores, *, bins=10):

@@ -45,7 +45,7 @@ def kl_estimates(logprobs, ref_logprobs, *, kind="k1"):
     if kind == "k2":
         return d * d / 2
     if kind == "k3":
-        d = in_single(xp, d)  # of half precision the difference would be rounding
+        d = in_single(d)  # of half precision the difference would be rounding
         return xp.astype(xp.expm1(-d) + d, logprobs.dtype, copy=False)
     raise ValueError(f'kind must be "k1", "k2" or "k3", got {kind!r}')
 
