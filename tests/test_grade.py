@@ -22,7 +22,7 @@ import pytest
 import torch
 
 from coursekit import advantages as library
-from coursekit.autograder import isolation, package, sandbox, submission, wire
+from coursekit.autograder import isolation, package, report, sandbox, submission, wire
 from coursekit.autograder.book import answers, cells, chapter, chapters, role
 from coursekit.autograder.check import grade as checked
 from coursekit.autograder.isolation import Isolation
@@ -258,6 +258,28 @@ def test_points_by_hand_and_a_wrong_id_are_accounted_for_in_the_next_run(folder,
     said = capsys.readouterr().out
     assert "cy has handed in again and keeps the points by hand (total): total 2, and 3 as graded" in said
     assert "typo" not in book.read_text("utf-8-sig") + table.read_text("utf-8-sig")
+
+
+def test_a_new_hand_in_under_points_by_hand_is_named_though_the_run_that_graded_it_was_killed(folder, capsys,
+                                                                                             monkeypatch):
+    grade(folder)
+    edited = [row[:-5] + ["2"] + row[-4:] if row[0] == "cy" else row for row in rows(folder)]
+    (folder.parent / "grades" / "grades.csv").write_text("\n".join(",".join(row) for row in edited) + "\n")
+    grade(folder)
+    (folder / "cy.ipynb").write_text(HALF)
+    with monkeypatch.context() as patch, pytest.raises(MemoryError):
+        patch.setattr(report, "class_page", killed)
+        grade(folder)
+    assert record(folder, "cy")["points"] == 3
+    capsys.readouterr()
+    grade(folder)
+    assert "cy has handed in again and keeps the points by hand (total)" in capsys.readouterr().out
+    grade(folder, "--call-seconds", "19")  # graded anew, and the same hand-in
+    assert "handed in again" not in capsys.readouterr().out
+
+
+def killed(*_):
+    raise MemoryError
 
 
 def test_a_module_beside_the_notebook_is_imported_as_it_is_there(folder):

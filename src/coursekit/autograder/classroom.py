@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import CancelledError, ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -24,7 +24,7 @@ from coursekit.exercises import EXERCISES
 from coursekit.saved import write_text
 
 LEAST = 600  # seconds for what is graded again
-EARLIER = "from an earlier run"
+EARLIER, HAND_INS = "from an earlier run", ".hand_ins.json"
 
 
 @dataclass(frozen=True)
@@ -90,6 +90,7 @@ def grade_class(people: Sequence[Learner], settings: Settings, out: Path, backen
         code = [prints(chosen.cells[chapter.name], chapter) for chapter in settings.chapters
                 if chapter.name in chosen.cells]
         return replace(record, learner=person.id, name=person.name, hash=key, files=chosen.graded, time=chosen.time,
+                       content=submission.content(chosen.files),
                        aside=[list(aside) for aside in chosen.aside], notes=person.notes + chosen.notes,
                        prints={i: mark for found in code for i, mark in found.items()})
 
@@ -140,11 +141,18 @@ def earlier(out: Path, people: Sequence[Learner], chapters: Sequence[Chapter]) -
     return found
 
 
-def records_of(out: Path, people: Sequence[Learner], wanted: Collection[str]) -> dict[str, Record]:
-    """The records that the last run left of these learners, by id."""
-    names = file_names([person.id for person in people])
-    found = {i: _record(out / "learners" / f"{names[i]}.json") for i in names if i in wanted}
-    return {i: record for i, record in found.items() if record}
+def hand_ins(out: Path) -> dict[str, str]:
+    """{learner: content of the hand-in} of the last run that came to its end."""
+    try:
+        found = json.loads((out / HAND_INS).read_text(encoding="utf-8"))
+        return found if isinstance(found, dict) else {}
+    except (OSError, ValueError):
+        return {}
+
+
+def keep_hand_ins(out: Path, records: Iterable[Record]) -> None:
+    """Write what `hand_ins` reads, at the end of a run."""
+    _write(out / HAND_INS, json.dumps({r.learner: r.content for r in records}))
 
 
 def _kept(path: Path, key: str) -> Record | None:

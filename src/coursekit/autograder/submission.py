@@ -69,6 +69,11 @@ class Settings:
         return SandboxPool(self.isolation.kind, self.isolation.forks, self.limits)
 
 
+def content(files: Sequence[File | UnreadableFile]) -> str:
+    """A hash of what was handed in, whatever the settings and the names of its files are."""
+    return _hash(repr([(_hash(f.data), f.modules) if isinstance(f, File) else f.reason for f in files]).encode())
+
+
 @dataclass(kw_only=True)
 class Record:
     """The grade of one submission, as a file GRADES/learners/ID.json keeps it.
@@ -78,12 +83,13 @@ class Record:
     the cases that an answer passes) and prints (of its code, see likeness.py). flags: what an instructor should
     know of the grading; notes: of how the files were found. files: how many were graded; time: when the newest of
     them was changed; aside: (name, reason) of the others. starved: something was stopped while the
-    machine had too much to do. hash: the key of the submission and the settings.
+    machine had too much to do. hash: the key of the submission and the settings; content: of the files alone.
     """
 
     learner: str = ""
     name: str = ""
     hash: str = ""
+    content: str = ""
     status: str = "unreadable"
     reason: str | None = None
     points: int | None = 0

@@ -103,8 +103,7 @@ def _grade(options, found):
     before, corrections, said = _kept(options, found.learners, books)
     marker = Marker(course, books, corrections, found.learners)
     found.notes += overlooked(places) + other_maxima(course, found.maxima, marker.possible)
-    by_hand = [person.id for person in found.learners if corrections.of(person.id).points]
-    last = classroom.records_of(options.out, found.learners, by_hand)
+    last = classroom.hand_ins(options.out)
     settings = _settings(options, books)
     print(f"sandbox: {settings.isolation.description}", file=sys.stderr)
     seen = isolation.open_to_all([options.submissions, options.out, *paths.values()])
@@ -124,6 +123,7 @@ def _grade(options, found):
     page = report.class_page(records, marks, books, found.aside, found.notes, course.title)
     write_text(options.out / "index.html", page)
     _print_account(records, found, options.out)
+    classroom.keep_hand_ins(options.out, records)
     return int(found.conflicts)
 
 
