@@ -391,7 +391,7 @@ def test_who_hands_in_again_with_points_by_hand_is_named():
 
 
 def test_students_csv_gives_a_deadline_or_a_time_of_one_s_own(tmp_path):
-    people = [handed("1", NOON + HOUR, deadline="2026-11-21 12:00+00:00"),
+    people = [handed("1", NOON + 3 * HOUR, deadline="2026-11-21 12:00+00:00"),
               handed("2", NOON - HOUR, submitted="2026-11-20T13:00:00Z"), handed("3", NOON + HOUR)]
     records = [record(p.id, p.id, IDS, time=p.handed[0].time) for p in people]
     assert [m.total for m in marks_of(records, course(tmp_path, LATE), people=people)] == [12, 9, 9]
@@ -404,6 +404,79 @@ def test_times_of_copying_make_nobody_late(tmp_path):
     marker = Marker(course(tmp_path, LATE), GAE, Corrections(), people)
     assert marker.mark(record("1", "a", IDS, time=NOON + HOUR)).total == POSSIBLE
     assert "times are those of copying" in marker.notes()[0]
+
+
+@pytest.mark.parametrize("late, total", [(10, 12), (9, 12), (8, 0)])
+def test_where_nearly_all_are_late_by_their_files_nobody_is(late, total, tmp_path):
+    """The times may be those of packing or copying, which took longer than two minutes."""
+    people = [handed(f"{k}", NOON + (9 * 24 * HOUR if k < late else -HOUR) + 150 * k) for k in range(10)]
+    marker = Marker(course(tmp_path, LATE), GAE, Corrections(), people)
+    assert marker.mark(record("0", "a", IDS, time=NOON + 9 * 24 * HOUR)).total == total
+    said = [f"{late} of 10 learners are late by the times of their files" in line for line in marker.notes()]
+    assert said == ([True] if total else [])
+
+
+@pytest.mark.parametrize("form", ["Canvas", "Moodle"])
+def test_files_of_a_download_make_nobody_late_and_students_csv_does(form, tmp_path):
+    people = [handed("1", NOON + HOUR, submitted="2026-11-20T11:00Z"), handed("2", NOON + 5 * HOUR),
+              handed("3", NOON + 9 * HOUR, submitted="2026-11-20T13:00Z")]
+    for person in people:
+        person.form = form
+    people[1].notes.append("handed in late, says Canvas")
+    marker = Marker(course(tmp_path, LATE), GAE, Corrections(), people)
+    assert [marker.mark(record(p.id, "a", IDS)).total for p in people] == [12, 12, 9] and not marker.distrust
+    stamps, marked = marker.notes()
+    assert f"{form} stamps files" in stamps and "1 of its learners" in stamps
+    assert marked.startswith("marked LATE by Canvas, and no points taken") and marked.endswith(": 2")
+
+
+@pytest.mark.parametrize("text", ["Friday, 20 November 2026, 3:05 PM", "Friday, November 20, 2026, 03:05 PM",
+                                  "Friday, 20 November 2026, 15:05"])
+def test_moodle_s_worksheet_says_when_something_was_handed_in(text, tmp_path):
+    path = tmp_path / "students.csv"
+    path.write_text(f'Identifier,Last modified (submission)\nParticipant 1,"{text}"\nParticipant 2,-\n')
+    people = [handed("1", NOON - HOUR), handed("2", NOON - HOUR)]
+    for person in people:
+        person.form, person.student = "Moodle", read_roster(path).students[person.id]
+    found = course(tmp_path, LATE.replace("12:00:00Z", "13:00:00+01:00"))
+    marks = marks_of([record(p.id, "a", IDS) for p in people], found, people=people)
+    assert [m.late for m in marks] == ["2.1 h after the deadline, minus 25%", None]
+    path.write_text('Identifier,Submitted\nParticipant 1,"' + text + '"\n')
+    people[0].student = read_roster(path).students["1"]
+    assert marks_of([record("1", "a", IDS)], found, people=people)[0].total == 9
+
+
+def test_a_worksheet_in_another_language_costs_nobody_and_is_named(tmp_path):
+    people = [handed("1", NOON, modified="Freitag, 20. November 2026, 15:05"), handed("2", NOON, modified="-")]
+    marker = Marker(course(tmp_path, LATE), GAE, Corrections(), people)
+    assert any("1 times in 'Last modified (submission)' are not in Moodle's English (the first: that of 1)" in line
+               for line in marker.notes())
+
+
+@pytest.fixture(params=["UTC", "Europe/Berlin"])
+def machine(request, monkeypatch):
+    """The zone of the machine that grades."""
+    monkeypatch.setenv("TZ", request.param)
+    time.tzset()
+    yield request.param
+    monkeypatch.undo()
+    time.tzset()
+
+
+def test_a_time_without_a_zone_is_in_that_of_the_deadline_in_course_toml(machine, tmp_path):
+    people = [handed("1", NOON, deadline="2026-11-20 12:30", submitted="2026-11-20T13:00"), handed("2", 0.0)]
+    marker = Marker(course(tmp_path, LATE.replace("Z", "+02:00")), GAE, Corrections(), people)
+    assert marker.mark(record("1", "a", IDS)).late == "30 min after the deadline, minus 25%" and not marker.notes()
+    with_zone = handed("1", NOON, deadline="2026-11-20T10:40Z", submitted="2026-11-20T13:00")
+    marker = Marker(course(tmp_path, LATE.replace("Z", "+02:00")), GAE, Corrections(), [with_zone])
+    assert marker.mark(record("1", "a", IDS)).late == "20 min after the deadline, minus 25%"
+
+
+@pytest.mark.parametrize("text, columns", [(LATE.replace("Z", ""), {}), ("", dict(deadline="2026-11-20 12:30"))])
+def test_a_time_in_the_machine_s_zone_is_named(text, columns, machine, tmp_path):
+    marker = Marker(course(tmp_path, text), GAE, Corrections(), [handed("1", NOON, **columns)])
+    (said,) = marker.notes()
+    assert "without a zone were read in this machine's, " + {"UTC": "UTC"}.get(machine, "CET") in said
 
 
 # Equal answers

@@ -89,7 +89,8 @@ def grade_class(people: Sequence[Learner], settings: Settings, out: Path, backen
         record.starved &= not alone
         code = [prints(chosen.cells[chapter.name], chapter) for chapter in settings.chapters
                 if chapter.name in chosen.cells]
-        return replace(record, learner=person.id, name=person.name, hash=key, files=chosen.graded, time=chosen.time,
+        return replace(record, learner=person.id, name=person.name, hash=key, files=chosen.graded,
+                       time=None if person.form else chosen.time,  # a download has the time of packing
                        content=submission.content(chosen.files),
                        aside=[list(aside) for aside in chosen.aside], notes=person.notes + chosen.notes,
                        prints={i: mark for found in code for i, mark in found.items()})

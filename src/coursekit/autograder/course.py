@@ -5,7 +5,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime, tzinfo
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +26,11 @@ COURSE = {"title": str, "canvas": int, "partial": bool, "points": dict, "late": 
 
 @dataclass(frozen=True)
 class Late:
-    """Points lost after a deadline: so many percent for each day that has begun, all of them after `most_days`."""
+    """Points lost after a deadline: so many percent for each day that has begun, all of them after `most_days`.
+    zone: in which the deadline was written, None for this machine's."""
 
     deadline: datetime | None = None
+    zone: tzinfo | None = None
     grace_minutes: float = 0
     percent_per_day: float = 0
     most_days: float | None = None
@@ -88,7 +90,8 @@ def read_course(places: Iterable[Path], chapters: Iterable[str], set_all: bool) 
     if late and "deadline" not in late:
         raise ValueError(f"{path}: late needs a deadline, such as deadline = 2026-11-29T23:59:00+01:00")
     if "deadline" in late:
-        late["deadline"] = late["deadline"].astimezone(UTC)  # one without a zone is in this machine's
+        late["zone"] = late["deadline"].tzinfo
+        late["deadline"] = late["deadline"].astimezone(late["zone"])
     course = Course(**{"title": title} | found, late=Late(**late))
     if dropped := next((word for word in RESERVED if word in course.title), None):
         raise ValueError(f"{path}: title must not contain {dropped!r}: Canvas drops columns that are called so")

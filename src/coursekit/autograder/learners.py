@@ -84,7 +84,8 @@ class Handed:
 @dataclass
 class Learner:
     """id: names the learner's files in the grades. handed: what they handed in. aside: what of it can't be a
-    notebook. notes: what an instructor should know. student: their row of students.csv."""
+    notebook. notes: what an instructor should know. student: their row of students.csv. form: "Moodle" or "Canvas",
+    whose download the files are from."""
 
     id: str
     name: str
@@ -92,6 +93,7 @@ class Learner:
     aside: list[Aside] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     student: Student | None = None
+    form: str | None = None
 
 
 @dataclass
@@ -253,11 +255,12 @@ class _Finder:
         for by, handed, aside in places:
             person.handed += handed
             person.aside += aside
-            if by.late and LATE not in person.notes:
-                person.notes.append(LATE)
+            person.form = person.form or by.form
+            if by.late and MARKED_LATE not in person.notes:
+                person.notes.append(MARKED_LATE)
 
 
-LATE = "handed in late, says Canvas"
+MARKED_LATE = "handed in late, says Canvas"
 
 
 def prefixes(folders: Sequence[str]) -> list[str]:

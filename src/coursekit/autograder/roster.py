@@ -16,6 +16,7 @@ IDS = ("id", "student id", "identifier", "participant", "sis user id", "sis logi
 NAMES = ("name", "student", "learner", "full name", "student name")
 KEYS = {*IDS, *NAMES}  # what may be the name of a folder or file
 TIMES = ("deadline", "submitted")
+MODIFIED = "Last modified (submission)"  # of Moodle's worksheet, in its English
 HEADER = KEYS | {*TIMES}
 MAXIMUM, POINTS_POSSIBLE = "maximum grade", "Points Possible"  # Moodle's column, Canvas's row
 PREFIX = "participant "  # Moodle's identifier is "Participant 1234567"; its folders carry the number
@@ -23,12 +24,13 @@ PREFIX = "participant "  # Moodle's identifier is "Participant 1234567"; its fol
 
 @dataclass(frozen=True)
 class Student:
-    """A row of students.csv. deadline, submitted: as written there, or ""."""
+    """A row of students.csv. deadline, submitted: as written there, or ""; modified: the same, by Moodle."""
 
     id: str
     name: str
     deadline: str = ""
     submitted: str = ""
+    modified: str = ""
 
 
 @dataclass
@@ -146,5 +148,5 @@ def _student(row: dict[str, str]) -> tuple[Student, list[str]]:
     names = [row[c] for c in NAMES if row.get(c)]
     ids = [i[len(PREFIX):] if i.casefold().startswith(PREFIX) else i for i in ids]
     own = (ids or names or [""])[0]
-    student = Student(own, (names or ids or [""])[0], *(row.get(c, "") for c in TIMES))
+    student = Student(own, (names or ids or [""])[0], *(row.get(c, "") for c in (*TIMES, MODIFIED.casefold())))
     return student, ids + names
