@@ -375,7 +375,8 @@ def test_a_script_of_the_learner_s_is_found(source, where, graded):
     script = f"import numpy as np\n{GAE['gae.recursion']}"
     found = cells_of(GAE | {"gae.recursion": source})
     if where == "written by a cell":
-        found.insert(1, code(f"%%writefile answers.py\n{script}"))
+        found[1:1] = [code("%%writefile answers.py\nimport numpy as np\n"),
+                      code(f"%%writefile -a answers.py\n{GAE['gae.recursion']}")]
     record = graded(json.dumps({"cells": found, "metadata": {}, "nbformat": 4, "nbformat_minor": 5}), modules=(
         (("answers", script),) if where == "beside the notebook" else ()))
     assert record.points == record.possible, record

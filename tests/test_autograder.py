@@ -126,6 +126,8 @@ ACCIDENTS = {
     "os._exit": ("import os\ndef gae_recursion(*inputs):\n    os._exit(0)", "killed the kernel"),
     "os._exit in the cell": ("import os\nos._exit(0)", "killed the kernel"),
     "a syntax error": ("def gae_recursion(*inputs)\n    return 1", "raises SyntaxError: expected ':' (line 1)"),
+    "a question to the user": ("n = input('n? ')\ndef gae_recursion(*inputs):\n    return n",
+                               "its cell asks the user with input(), and nobody answers here"),
     "a misspelled name": ("def gae_recursion(*inputs):\n    return reward", "NameError: name 'reward'"),
     "the stub's name gone": ("def recursion(*inputs):\n    return 1", "name 'gae_recursion' is not defined"),
 }

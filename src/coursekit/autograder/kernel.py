@@ -123,7 +123,7 @@ class Shell:
             self.user_ns.clear()
             self.user_ns.update(kept)
         elif magic in ("writefile", "file"):
-            with open(line.split()[-1], "w", encoding="utf-8") as file:
+            with open(line.split()[-1], "a" if "-a" in line.split() else "w", encoding="utf-8") as file:
                 file.write(cell)
         elif magic not in ELSEWHERE:  # time, capture, and those of packages that measure or record
             self.notebook.execute(cell)

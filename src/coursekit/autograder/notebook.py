@@ -236,7 +236,7 @@ class Notebook:
         self.kernel = self.kernel or Kernel(self.path.parent)
         try:
             asked, reply = self.kernel.run(source, self.seconds)
-            self.errors[number] = f"raises {_error_line(reply)}" if reply["status"] == "error" else None
+            self.errors[number] = _error_line(reply) if reply["status"] == "error" else None
             if self.checked(number):
                 self.said[number] = self.kernel.verdicts(asked)
             if any(payload.get("source") == "ask_exit" for payload in reply.get("payload", [])):  # quit()
@@ -262,5 +262,7 @@ def _rank(verdict: dict[str, Any] | None) -> tuple[bool, bool, int]:
 
 
 def _error_line(reply: dict[str, Any]) -> str:
+    if reply["ename"] == "StdinNotImplementedError":
+        return "asks the user with input(), and nobody answers here: put the value into the code"
     text = f"{reply['ename']}: {reply['evalue']}".strip(": ").splitlines()[0]
-    return re.sub(r"\((?:\S*?, )?line (\d+)\)", r"(line \1)", text)
+    return "raises " + re.sub(r"\((?:\S*?, )?line (\d+)\)", r"(line \1)", text)
