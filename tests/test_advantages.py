@@ -75,6 +75,11 @@ def test_lam_1_is_monte_carlo(s, gamma):
     assert_allclose(gae(*s, gamma=gamma, lam=1.0), mc_advantages(*s, gamma=gamma), atol=1e-9)
 
 
+@given(steps(), unit)
+def test_the_lambda_return_at_1_is_monte_carlo(s, gamma):
+    assert_allclose(lambda_returns(s[0], *s[2:], gamma=gamma, lam=1.0), mc_returns(s[0], *s[2:], gamma=gamma))
+
+
 @given(steps(), unit, unit)
 def test_gae_plus_values_is_the_lambda_return(s, gamma, lam):
     rewards, values, *rest = s = of_one_critic(s)

@@ -43,6 +43,10 @@ def test_whitened_numbers_have_mean_0_and_sd_1(n, seed):
     assert_allclose(white.std(ddof=1), 1, rtol=1e-6)
 
 
+def test_eps_is_added_to_the_standard_deviation():
+    assert_allclose(whiten([-1.0, 0.0, 1.0], eps=1.0), [-0.5, 0, 0.5])  # the sd is 1
+
+
 @both
 def test_dtype_is_kept(array):
     x = array(np.arange(4, dtype=np.float32))
@@ -186,7 +190,7 @@ class Numbers:
     limit: float | None = None
 
 
-RANGES = {"count": (int, 2, 8, True), "rate": (float, 0.0, 1.0, False), "limit": (float, 1.0, math.inf, True)}
+RANGES = {"limit": (float, 1.0, math.inf, True), "count": (int, 2, 8, True), "rate": (float, 0.0, 1.0, False)}
 
 
 @pytest.mark.parametrize("numbers", [{}, {"count": 8}, {"rate": 1.0}, {"rate": 1e-9}, {"limit": 1.0},

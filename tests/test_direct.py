@@ -60,6 +60,13 @@ def test_dpo_is_the_logistic_loss_of_the_gap_by_hand():
     assert_allclose(ipo_loss(logprobs, ref_logprobs, mask, tau=0.25).item(), (1 - 2) ** 2, rtol=1e-6)
 
 
+def test_ipo_is_the_mean_squared_distance_of_the_gaps_from_their_target():
+    logprobs, ref_logprobs = random_batch(7)
+    ratios = np.array(by_loop(logprobs, ref_logprobs, MASK, 1.0))
+    expected = np.mean((ratios[:2] - ratios[2:] - 1 / (2 * 0.4)) ** 2)
+    assert_allclose(ipo_loss(logprobs, ref_logprobs, MASK, tau=0.4).item(), expected)
+
+
 def test_a_policy_that_is_the_reference_pays_log_2_whatever_beta():
     logprobs, _ = random_batch(1)
     for beta in (0.1, 1.0, 10.0):
@@ -228,9 +235,9 @@ def test_nothing_is_worth_more_than_the_optimum_of_its_own_reward():
 
 
 def test_the_tilted_mean_survives_rewards_that_overflow():
-    """All weight lies on one of two replies: its gold, and log 2."""
-    for rewards in ([1000.0, 0.0], [0.0, -1000.0]):
-        assert_allclose(tilted(np.array([rewards]), np.array([[3.0, 5.0]]), beta=0.1), (3.0, np.log(2)))
+    """All weight lies on one of two replies, to each of three prompts: its gold, and log 2."""
+    rewards, gold = np.array([[1000.0, 0], [0, -1000], [-5000, -4000]]), np.array([[3.0, 9], [4, 9], [9, 8]])
+    assert_allclose(tilted(rewards, gold, beta=0.1), (5.0, np.log(2)))
 
 
 COMPLAINT = helpdesk.Complaint("anna", "phone", "broken", "lamp")
@@ -243,6 +250,7 @@ COMPLAINT = helpdesk.Complaint("anna", "phone", "broken", "lamp")
     ("we are sorry your phone was broken . we will send it today . <end>", 0, 0),
     ("we are sorry your phone was broken . we will send it today . we will repair it today . <end>", 0, 1),
     ("we will repair phone it we will repair <end>", 0, 1),  # words without sentences
+    ("repair phone", 0, 1),
     ("<end>", 0, 0)])
 def test_the_parsed_check_reads_sentences_and_the_lazy_one_words(reply, exact, lazy):
     assert verified(COMPLAINT, reply) == exact

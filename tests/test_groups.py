@@ -111,6 +111,8 @@ def test_effective_samples_by_hand():
     mask = np.array([[True, True], [True, False], [True, True]])  # weights 2, 1, 1
     assert math.isclose(groups.effective_samples(old, new, mask), 16 / 6)
     assert math.isclose(groups.effective_samples(old, old, mask), 3)
+    assert math.isclose(groups.effective_samples(old - 1.5, new - 1.5, mask), 16 / 6)  # ratios alone count
+    assert math.isclose(groups.effective_samples(new, old, mask), 25 / 9)  # ½, 1, 1
 
 
 def test_effective_samples_survive_what_a_ratio_does_not():

@@ -104,6 +104,20 @@ def test_bad_input_is_refused_by_name():
 
 
 @pytest.mark.parametrize("value, expected", [
+    (1.0, (0.5 * 9, 3.0)),                  # unmoved: ½(1 + 2)², pulled down
+    (0.9, (0.5 * 2.9**2, 2.9)),             # within 0.2: plain squared error
+    (0.0, (0.5 * (0.8 + 2) ** 2, 0.0)),     # beyond: counted as if it stood at 0.8, no more pull
+    (2.0, (0.5 * 16, 4.0)),                 # moved the wrong way: the larger error, full pull
+])
+def test_the_value_loss_below_the_old_value(value, expected):
+    values = torch.tensor([value], dtype=torch.float64, requires_grad=True)
+    old, returns = torch.tensor([1.0], dtype=torch.float64), torch.tensor([-2.0], dtype=torch.float64)
+    found = clipped_value_loss(values, old, returns, clip=0.2)
+    found.backward()
+    assert_allclose((found.item(), values.grad.item()), expected, atol=1e-12)
+
+
+@pytest.mark.parametrize("value, expected", [
     (1.0, (0.5 * 9, -3.0)),                 # unmoved: ½(1 − 4)², pulled up
     (1.1, (0.5 * 2.9**2, -2.9)),            # within 0.2: plain squared error
     (2.0, (0.5 * (1.2 - 4) ** 2, 0.0)),     # beyond: counted as if it stood at 1.2, no more pull

@@ -19,6 +19,7 @@ from coursekit.preferences import (
     bradley_terry_probability,
     calibration_error,
     effective_count,
+    film_ratings,
     label_pairs,
     noise_ceiling,
     preference_of_raters,
@@ -173,6 +174,8 @@ def test_pairs_that_hang_together_count_as_fewer():
     assert_allclose(effective_count(wins, alone), 4000, rtol=1e-3)
     assert_allclose(effective_count(np.tile(wins, 3), np.tile(alone, 3)), 4000, rtol=1e-3)
     assert_allclose(effective_count(wins, alone // 4), 4000, rtol=0.1)
+    assert effective_count([1, 0, 1, 1], [0, 1, 2, 3]) == pytest.approx(3)  # p(1 − p) = 3/16, Var = 3/4/16·4/3
+    assert effective_count([1, 0], [0, 1]) == pytest.approx(1)
     assert effective_count(np.ones(30), np.arange(30) // 3) == 10  # all right: as many as there are groups
     assert effective_count([0.5, 0.5, 0.5, 1.0], [0, 1, 2, 3]) == 4  # ties vary less, and count no more than once
 
@@ -195,8 +198,15 @@ def test_a_tie_is_likelier_the_larger_the_threshold():
     assert_allclose([wins, ties, loses], [[first], [1 - first - second], [second]])
 
 
+def test_every_film_sentence_has_its_ratings():
+    texts, ratings = film_ratings()
+    assert len(texts) == len(ratings) == 10_605 and all(text.strip() for text in texts)
+    assert {len(each) for each in ratings} <= set(range(15, 30))
+    assert {int(x) for each in ratings for x in each} == set(range(-4, 5))
+
+
 def test_random_raters_prefer_by_all_their_pairs():
-    assert_allclose(preference_of_raters([3, 0], [0, 1, 2, 4]), (3 / 8, 1 / 8, 4 / 8))
+    assert_allclose(preference_of_raters([3, 0], [0, 1, 3, 4]), (2 / 8, 2 / 8, 4 / 8))
     first = preference_of_raters([1, 2, 3], [2])
     assert_allclose(first, preference_of_raters([2], [1, 2, 3])[::-1])
 

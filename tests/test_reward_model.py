@@ -205,10 +205,10 @@ def test_normalised_scores_have_mean_0_and_sd_1_and_keep_their_order(lm):
 
 
 def test_ensembles_by_hand():
-    scores = np.array([[1.0, 4.0], [3.0, 0.0]])
-    assert ensemble(scores).tolist() == [2.0, 2.0]
-    assert ensemble(scores, "min").tolist() == [1.0, 0.0]
-    assert ensemble(scores, "lower").tolist() == [1.0, 0.0]
+    scores = np.array([[1.0, 4.0, 5.0], [3.0, 0.0, 9.0]])
+    assert ensemble(scores).tolist() == [2.0, 2.0, 7.0]
+    assert ensemble(scores, "min").tolist() == [1.0, 0.0, 5.0]
+    assert ensemble(scores, "lower").tolist() == [1.0, 0.0, 5.0]
     with pytest.raises(ValueError, match="how must be one of mean, min, lower"):
         ensemble(scores, "max")
     with pytest.raises(ValueError, match="scores must be finite, got nan in model 1"):
@@ -227,7 +227,7 @@ def test_a_margin_that_would_be_broadcast_is_refused(margin):
 def test_one_reply_has_no_unit(monkeypatch):
     alike = "replies must differ in their scores"
     for scores, message in (([2.0], alike), ([0.0, 0.0], alike), ([1000.0, 1000 + 1e-4], alike),
-                            ([2.0, np.nan], "got nan in reply 1")):
+                            ([2.0, np.nan], "^scores must be finite, got nan in reply 1")):
         monkeypatch.setattr(reward_model, "score", lambda *_, scores=scores: np.array(scores))
         model = TinyLM(9, width=8, heads=2)
         with pytest.raises(ValueError, match=message):
