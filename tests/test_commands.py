@@ -88,6 +88,13 @@ def test_an_empty_argument_is_no_folder_that_happens_to_be_here(place, capsys):
     assert contents(place) == before
 
 
+def test_a_folder_without_a_model_is_named_at_once(place, capsys):
+    """transformers took half a minute to say that it found no backend, and did not name the folder."""
+    for command in ("dpo", "train-rm"):
+        line = refused(capsys, command, "pairs.jsonl", "--model", "folder")
+        assert line == "no model in the folder folder: it holds no config.json"
+
+
 TARGETS = [("rlhf --out {}", False), ("rlhf --plot {}", True), ("train cartpole --out {}", False),
            ("train cartpole --plot {}", True), ("train-rm pairs.jsonl --out {}", False)]
 

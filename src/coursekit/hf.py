@@ -177,7 +177,7 @@ def pretrained(auto, name, **options):
         options["output_loading_info"] = True
     try:
         found = auto.from_pretrained(name, **options)
-    except (OSError, SafetensorError) as error:
+    except (OSError, ValueError, SafetensorError) as error:
         reason = str(error).splitlines()[0]
         raise ValueError(
             f"no model {name}, in a folder or from the hub: {reason}") from None

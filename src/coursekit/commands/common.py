@@ -130,6 +130,8 @@ def size_of_model(name):
 def known_model(name):
     """Raise ValueError within seconds unless there is a transformers model: a folder, or one that the hub has."""
     if Path(name).is_dir():
+        if not (Path(name) / "config.json").is_file():
+            raise ValueError(f"no model in the folder {name}: it holds no config.json")
         return
     from huggingface_hub import HfApi, try_to_load_from_cache
 
