@@ -67,8 +67,10 @@ coverage: .venv/.dev
 	$(BIN)/coverage combine -q
 	$(BIN)/coverage report
 
+# MUTANTS: options and names, as MUTANTS="--max-children 1 'coursekit.groups.*'". Without a name: all without a result.
 mutants: .venv/.dev
-	OMP_NUM_THREADS=1 $(BIN)/mutmut run
+	OMP_NUM_THREADS=1 $(BIN)/mutmut run $(MUTANTS)
+	@echo "== what no test noticed; $(BIN)/mutmut show NAME prints the change"
 	$(BIN)/mutmut results
 
 links: .venv/.book
