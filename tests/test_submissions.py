@@ -260,6 +260,40 @@ def test_canvas_s_mark_of_a_late_hand_in_is_kept(tmp_path):
     assert found.learners[0].id == "12" and found.learners[0].notes == ["handed in late, says Canvas"]
 
 
+CANVAS = ["leekim_12_4100_x.ipynb", "poeann_LATE_13_4210_x.ipynb", "royeve_14_4333_x.ipynb"]
+
+
+@pytest.mark.parametrize("name, learner", [
+    ("under_scorepat_17_4150_02_gae.ipynb", "17"), ("under_scorepat_LATE_17_4150_02_gae.ipynb", "17"),
+    ("under_scorepat_12_17_4150_gae.ipynb", "17"), ("pat_12_17_4150_gae.ipynb", "17"),
+    ("oddnumber_17_4150_13_4200_x.ipynb", "17")])
+@pytest.mark.parametrize("roster", ["", "Student,ID\n\"Lee, Kim\",12\n\"Poe, Ann\",13\nEve Roy,14\nPat,17\n"])
+def test_a_name_with_underscores_is_found_in_a_download_of_canvas(name, learner, roster, tmp_path):
+    """Canvas keeps them. A file that a learner calls "13_4200_x" belongs to nobody else."""
+    files = dict.fromkeys([*CANVAS, name], ANSWERED) | ({"students.csv": roster} if roster else {})
+    used, _, found = read(tmp_path, files)
+    assert used == {"12": CANVAS[:1], "13": CANVAS[1:2], "14": CANVAS[2:], learner: [name]} and not found.conflicts
+
+
+def test_a_name_with_underscores_alone_in_a_folder_is_found_by_the_roster(tmp_path):
+    roster = 'Student,ID\n"Under_score, Pat_12",4011\nBob,12\n'
+    name = "under_scorepat_12_4011_67011_02_gae.ipynb"
+    used, _, found = read(tmp_path, {"students.csv": roster, name: ANSWERED})
+    assert used == {"4011": [name], "12": []} and "1 names are Canvas's" in found.notes[0]
+
+
+def test_underscores_and_numbers_make_no_canvas_of_other_folders(tmp_path):
+    names = ["ada_hw_2_300_gae.ipynb", "bob_hw_2_300_gae.ipynb"]
+    used, _, found = read(tmp_path, dict.fromkeys(names, ANSWERED))
+    assert list(used.values()) == [[name] for name in names] and not found.conflicts and not found.notes
+
+
+def test_of_two_attempts_canvas_s_larger_number_counts_whenever_they_were_packed(tmp_path):
+    new, old = "leekim_12_4200_x-1.ipynb", "leekim_12_4100_x.ipynb"  # the last is packed last
+    used, aside, _ = read(tmp_path, {new: ANSWERED, old: ANSWERED})
+    assert used == {"12": [new]} and list(aside) == [old]
+
+
 def test_modules_beside_a_notebook_come_with_it_and_no_others(tmp_path):
     text = notebook("import os, helpers\ndef mixture_weights(lam, n):\n    return helpers.f(n)")
     files = {"ada/x.ipynb": text, "ada/helpers.py": "import deeper\n", "ada/deeper.py": "y = 1\n",
@@ -273,7 +307,7 @@ def test_modules_beside_a_notebook_come_with_it_and_no_others(tmp_path):
 def test_a_module_that_canvas_renamed_comes_with_its_learner_s_notebook(tmp_path):
     """Canvas puts learner, number and, after the first hand-in, a count into the name of every loose file."""
     text = notebook("from helpers import f\ndef mixture_weights(lam, n):\n    return f(n)")
-    files = {"leekim_12_901_helpers.py": "old = 1\n", "leekim_12_902_helpers-1.py": "f = float\n",
+    files = {"leekim_12_902_helpers-1.py": "f = float\n", "leekim_12_901_helpers.py": "old = 1\n",
              "leekim_12_900_x.ipynb": text, "poeann_13_903_x.ipynb": text, "poeann_13_904_other.py": "o = 1\n"}
     used, aside, found = read(tmp_path, files)
     kim, ann = (choose(person, GAE) for person in found.learners)

@@ -61,13 +61,13 @@ class _Candidate:
     handed: Handed
     data: bytes
     cells: list[Cell]
-    ranks: dict[str, tuple[bool, bool, float, str]]
+    ranks: dict[str, tuple[bool, bool, tuple[int, float], str]]
 
     @classmethod
     def of(cls, handed: Handed, data: bytes, content: Content, wanted: dict[str, Chapter]) -> _Candidate:
         names = content.chapters
         return cls(handed, data, content.cells, {
-            name: (_answered(content, wanted[name]), names[0] == name, handed.time, handed.name)
+            name: (_answered(content, wanted[name]), names[0] == name, handed.age, handed.name)
             for name in names if name in wanted})
 
 
@@ -81,7 +81,7 @@ def choose(person: Learner, chapters: Sequence[Chapter]) -> Chosen:
     other: list[Aside] = []
     modules = {file.name: file for file in person.handed if file.name.endswith(".py")}
     budget = _Budget()
-    for file in sorted(person.handed, key=lambda f: (-f.time, f.name)):
+    for file in sorted(sorted(person.handed, key=lambda f: f.name), key=lambda f: f.age, reverse=True):
         if modules.get(file.name) is file:
             continue
         try:
@@ -171,7 +171,7 @@ def _beside(candidate: _Candidate, modules: dict[str, Handed]) -> Iterator[tuple
     """(name of the file, of the module, text) of the modules in the folder of a notebook that it names, or that
     these name. Loose files of Canvas lie in one folder for all; of two under one name the newest counts."""
     folder = str(PurePosixPath(candidate.handed.name).parent)
-    oldest_first = sorted(modules.items(), key=lambda found: (found[1].time, found[0]))
+    oldest_first = sorted(modules.items(), key=lambda found: (found[1].age, found[0]))
     near = {file.module or PurePosixPath(n).stem: n for n, file in oldest_first
             if str(PurePosixPath(n).parent) == folder and (folder != "." or file.module)}
     todo = ["\n".join(cell.source for cell in candidate.cells)]

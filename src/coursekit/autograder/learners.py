@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import statistics
 import unicodedata
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -22,6 +23,7 @@ from coursekit.autograder.roster import Roster, Student, normal, read_roster
 
 MOODLE = re.compile(r"^(?P<name>[^_]+|.+?)_(?P<id>\d+)_assignsubmission_(file|onlinetext)(_(?P<rest>.*))?$")
 CANVAS = re.compile(r"^(?P<name>[^_]+)_((?P<late>LATE)_)?(?P<id>\d+)_(?P<file>\d+)_(?P<rest>.+)$")
+LOOSE = re.compile(r"_((?P<late>LATE)_)?(?P<id>[1-9]\d*)(?=_(?P<file>[1-9]\d{2,})_(?P<rest>.+)$)")  # wherever it is
 MARK = "_assignsubmission_"
 ENDING = re.compile(r"(?i)(\.ipynb|\.zip|(?<=\.ipynb)\.(json|txt|zip))$")
 ARCHIVES = (".7z", ".rar", ".tar", ".tgz", ".gz", ".bz2", ".xz")
@@ -46,7 +48,7 @@ class Handed:
 
     name: where it lies below the submissions, with / everywhere. member: its place in the zip at `path`. time: when
     it was changed. reason: why it can't be read, if that is known. module: what a module was called before Canvas
-    renamed it.
+    renamed it. number: Canvas's of the file, the larger the newer.
     """
 
     name: str
@@ -55,6 +57,12 @@ class Handed:
     member: int | None = None
     reason: str | None = None
     module: str | None = None
+    number: int = 0
+
+    @property
+    def age(self) -> tuple[int, float]:
+        """The larger, the newer, among a learner's files: Canvas stamps them when it packs them."""
+        return self.number, self.time
 
     def read(self) -> bytes:
         """Its bytes. Raises UnreadableError."""
@@ -113,12 +121,15 @@ class Submissions:
 
 
 class Owner(NamedTuple):
-    """Whose a folder or file is, by its name. form: "Moodle", "Canvas" or None. late: as Canvas marks it."""
+    """Whose a folder or file is, by its name. form: "Moodle", "Canvas" or None. late, number, rest: Canvas's mark,
+    its number of the file, and the file's own name."""
 
     id: str
     name: str
     form: str | None = None
     late: bool = False
+    number: int = 0
+    rest: str = ""
 
 
 def owner(stem: str) -> Owner:
@@ -127,8 +138,17 @@ def owner(stem: str) -> Owner:
     if match := MOODLE.match(stem):
         return Owner(match["id"], match["name"], "Moodle")
     if match := CANVAS.match(stem):
-        return Owner(match["id"], match["name"], "Canvas", match["late"] is not None)
+        return _canvas(match, match["name"])
     return Owner(stem, stem)
+
+
+def canvas_owners(stem: str) -> list[Owner]:
+    """Every Owner that a name of Canvas's may mean: the names of learners may hold "_" and digits too."""
+    return [_canvas(match, stem[:match.start()]) for match in LOOSE.finditer(stem) if match.start()]
+
+
+def _canvas(match: re.Match[str], name: str) -> Owner:
+    return Owner(match["id"], name, "Canvas", match["late"] is not None, int(match["file"]), match["rest"])
 
 
 def submissions(folder: str | Path) -> Submissions:
@@ -138,8 +158,7 @@ def submissions(folder: str | Path) -> Submissions:
     if not folder.is_dir():
         raise ValueError(f"no folder of submissions at {folder}")
     places = sorted(folder.iterdir())
-    begins = prefixes([place.name for place in places if place.is_dir()])
-    finder = _Finder(read_roster(folder / "students.csv"), begins)
+    finder = _Finder(read_roster(folder / "students.csv"), places)
     for place in places:
         if place.name not in TEACHERS:
             finder.add(place)
@@ -153,8 +172,11 @@ def submissions(folder: str | Path) -> Submissions:
 class _Finder:
     """Collects what lies at the top of a folder of submissions."""
 
-    def __init__(self, roster: Roster, prefixes: Sequence[str]) -> None:
-        self.roster, self.prefixes = roster, prefixes
+    def __init__(self, roster: Roster, places: Sequence[Path]) -> None:
+        self.roster = roster
+        self.prefixes = prefixes([place.name for place in places if place.is_dir()])
+        numbers = [by.number for place in places if (by := owner(_stem(place.name))).number]
+        self.usual = statistics.median_high(numbers) if len(numbers) > 1 else 0  # Canvas's number of a file here
         self.cut: set[str] = set()  # prefixes that were left out to find a learner
         self.people: dict[str, Learner] = {}
         self.aside: list[Aside] = []
@@ -170,7 +192,7 @@ class _Finder:
         handed, aside = _contents(place)
         spelled = unicodedata.normalize("NFC", _stem(place.name))
         stem = readable(normal(spelled)) or "_"
-        by = owner(stem)
+        by = self.owner(stem)
         student = self.roster.find(stem, place.name, by.id, by.name) or self.repository(place, stem)
         if stem.count(MARK) > 1:
             return self.refuse(handed, aside, "its name can be read as two of Moodle's; rename it")
@@ -179,8 +201,9 @@ class _Finder:
         if not student and (shared := self.roster.ambiguous(stem, by.name)):
             return self.refuse(handed, aside, f"students.csv has several called {shared!r}; name it by the id")
         is_file = not place.is_dir() or place.is_symlink()
-        if is_file and (module := _canvas_module(stem)):
-            handed = [replace(file, module=module) for file in handed]
+        if is_file and by.form == "Canvas":
+            module = re.fullmatch(r"(\w+?)(-\d+)?\.py", by.rest)
+            handed = [replace(file, number=by.number, module=module and module[1]) for file in handed]
         if is_file and not student and not by.form and not any(file.may_be_a_notebook() for file in handed):
             self.aside += [*aside, *(Aside(file.name, file.reason or "no notebook") for file in handed)]
             return
@@ -188,6 +211,15 @@ class _Finder:
         self.places[key].append((by, handed, aside))
         if not student and not by.form:
             self.spelled[key].add(spelled)
+
+    def owner(self, stem: str) -> Owner:
+        """The Owner by a name. Of several that Canvas may mean: whom the roster calls so; else the first with a
+        number of the file that is near the others'; else the first in the roster."""
+        found = canvas_owners(stem)
+        known = [(by, student) for by in found if (student := self.roster.find(by.id))]
+        own = [by for by, student in known if re.sub(r"\W", "", student.name).casefold() == by.name.casefold()]
+        near = [by for by in found if self.usual / 2 <= by.number <= self.usual * 2]
+        return next(iter([*own, *near, *(by for by, _ in known)]), owner(stem))
 
     def repository(self, place: Path, stem: str) -> Student | None:
         """The student whom a repository belongs to: GitHub Classroom calls it by the assignment and the login."""
@@ -268,13 +300,6 @@ def prefixes(folders: Sequence[str]) -> list[str]:
     names = [normal(name) for name in folders if not name.startswith(HIDDEN)]
     common = os.path.commonprefix(names) if len(names) > 1 else ""
     return [common[:at + 1] for at, letter in enumerate(common) if letter == "-"]
-
-
-def _canvas_module(name: str) -> str | None:
-    """What a module was called that Canvas renamed: helpers of leekim_12111_67901_helpers-1.py."""
-    match = CANVAS.match(name)
-    found = re.fullmatch(r"(\w+?)(-\d+)?\.py", match["rest"]) if match else None
-    return found[1] if found else None
 
 
 def file_names(ids: list[str]) -> dict[str, str]:
