@@ -228,6 +228,12 @@ def test_a_roster_is_read_as_spreadsheets_write_it(text, tmp_path):
     assert [person.name for person in found.learners] == ["ada", "Müller"]
 
 
+def test_canvas_s_own_test_student_is_no_learner(tmp_path):
+    roster = 'Student,ID,Section\n"Lee, Kim",12,A\n"Student, Test",99,A\n'
+    used, _, found = read(tmp_path, {"students.csv": roster, "leekim_12_4100_x.ipynb": ANSWERED})
+    assert [*used] == ["12"] and "students.csv: 'Student, Test' is Canvas's own and gets no row" in found.notes
+
+
 def test_one_column_is_the_names_and_the_ids(tmp_path):
     used, _, _ = read(tmp_path, {"students.csv": "ada\nbob\n", "ada.ipynb": ANSWERED})
     assert used == {"ada": ["ada.ipynb"], "bob": []}

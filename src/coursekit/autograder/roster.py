@@ -19,6 +19,7 @@ TIMES = ("deadline", "submitted")
 MODIFIED = "Last modified (submission)"  # of Moodle's worksheet, in its English
 HEADER = KEYS | {*TIMES}
 MAXIMUM, POINTS_POSSIBLE = "maximum grade", "Points Possible"  # Moodle's column, Canvas's row
+TEST_STUDENT = "Student, Test"  # Canvas's own, in the exports of courses in which somebody used "Student View"
 PREFIX = "participant "  # Moodle's identifier is "Participant 1234567"; its folders carry the number
 
 
@@ -78,6 +79,9 @@ def read_roster(path: Path) -> Roster:
         if (most := _number(row.get(MAXIMUM, ""))) is not None:
             roster.maxima[MAXIMUM] = most
         student, keys = _student(row)
+        if student.name == TEST_STUDENT and "section" in row:
+            roster.notes.append(f"{path.name}: {TEST_STUDENT!r} is Canvas's own and gets no row")
+            continue
         if not student.id:
             continue
         if student.id in roster.students:
