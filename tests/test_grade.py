@@ -254,10 +254,13 @@ def test_points_by_hand_and_a_wrong_id_are_accounted_for_in_the_next_run(folder,
     (folder / "typo.ipynb").unlink()
     (folder.parent / "grades" / "learners" / "typo.json").unlink()
     (folder / "cy.ipynb").write_text(HALF)
+    (folder.parent / "grades" / "feedback" / "mine.html").write_text("the instructor's")
     assert grade(folder, "--gradebook", str(book)) == 0
     said = capsys.readouterr().out
     assert "cy has handed in again and keeps the points by hand (total): total 2, and 3 as graded" in said
     assert "typo" not in book.read_text("utf-8-sig") + table.read_text("utf-8-sig")
+    pages = folder.parent / "grades" / "feedback"
+    assert sorted(path.name for path in pages.iterdir()) == ["ada.html", "bob.html", "cy.html", "mine.html"]
 
 
 def test_a_download_that_was_packed_after_the_deadline_costs_nobody_a_point(folder, capsys):
@@ -309,7 +312,7 @@ def test_the_last_lines_account_for_every_file(folder, capsys):
     assert grade(folder) == 0
     *_, aside, counts, files = capsys.readouterr().out.splitlines()
     assert aside == "set aside: notes.pdf: no notebook" and counts.startswith("3 graded; see")
-    assert files == "4 files found: 3 graded, 1 set aside"
+    assert files == "4 files found: 3 used, 1 set aside"
 
 
 def test_two_runs_do_not_write_to_one_folder(folder, capsys):

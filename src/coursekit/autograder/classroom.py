@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError, ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -151,8 +151,11 @@ def hand_ins(out: Path) -> dict[str, str]:
         return {}
 
 
-def keep_hand_ins(out: Path, records: Iterable[Record]) -> None:
-    """Write what `hand_ins` reads, at the end of a run."""
+def finish(out: Path, records: Sequence[Record]) -> None:
+    """Write what `hand_ins` reads. The feedback of those who were in the last run and are not in this one goes."""
+    now = file_names([record.learner for record in records]).values()
+    for name in set(file_names(list(hand_ins(out))).values()) - {*now}:
+        (out / "feedback" / f"{name}.html").unlink(missing_ok=True)
     _write(out / HAND_INS, json.dumps({r.learner: r.content for r in records}))
 
 

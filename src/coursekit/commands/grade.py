@@ -123,7 +123,7 @@ def _grade(options, found):
     page = report.class_page(records, marks, books, found.aside, found.notes, course.title)
     write_text(options.out / "index.html", page)
     _print_account(records, found, options.out)
-    classroom.keep_hand_ins(options.out, records)
+    classroom.finish(options.out, records)
     return int(found.conflicts)
 
 
@@ -177,9 +177,9 @@ def _print_account(records, found, out):
     if len(reasons) > REASONS:
         print(f"set aside: more, for {len(reasons) - REASONS} other reasons, which {out}/index.html names")
     counts = {s: sum(r.status == s for r in records) for s in submission.STATUSES}
-    graded = sum(record.files for record in records)
+    used = sum(record.files for record in records)
     print(", ".join(f"{n} {status}" for status, n in counts.items() if n) + f"; see {out}/index.html")
-    print(f"{graded + len(aside)} files found: {graded} graded, {len(aside)} set aside")
+    print(f"{used + len(aside)} files found: {used} used, {len(aside)} set aside")
 
 
 def one_line(text):
