@@ -241,7 +241,8 @@ def test_an_emptied_cell_is_graded_again(tmp_path):
 
 @pytest.mark.parametrize("change, message", [
     (lambda row, head: row.append("talk" if row is head else "1"), "its column 'talk'"),
-    (put("77", "learner", "78"), "its learner '78' is none of this class"),
+    (put("77", "learner", "78"), "row 2 is for '78', who is none of this class: write the learner's id"),
+    (put("9", IDS[1], "09. Jun"), f"row 4, 9, {IDS[1]}: points must be a number from 0, got '09. Jun'; write one"),
     (put("77", "total", "many"), "points must be a number from 0, got 'many'"),
     (put("9", "learner", "77"), "a learner stands in it twice")])
 def test_an_edit_that_would_be_lost_stops_the_run(change, message, tmp_path):
@@ -255,6 +256,12 @@ def test_a_table_that_something_else_wrote_is_not_replaced(tmp_path):
     (tmp_path / "grades.csv").write_text("my,own\n")
     with pytest.raises(ValueError, match="was written by something else"):
         carry_over(tmp_path, Corrections(), IDS)
+
+
+def test_points_by_hand_above_the_maximum_count_and_are_named():
+    marker = Marker(Course("x"), GAE, Corrections({"77": Own({IDS[0]: 5, "total": 12.0, IDS[1]: 0})}), [])
+    assert marker.notes() == [f"by hand: 77, {IDS[0]}: 5 is more than the maximum, 1"]
+    assert marker.mark(record("77", "Ada", IDS)).points[IDS[0]] == 5
 
 
 def test_several_homeworks_share_a_gradebook(tmp_path):
@@ -521,6 +528,13 @@ def test_equal_answers_are_shown_to_the_instructor_alone():
     assert "Equal answers" in page and "77 and 9: 2 of 2" in page
     assert "qual" not in learner_page(records[0], marks[0], Course("x"))
     assert "Equal answers" not in class_page(records[2:], marks[2:], GAE)
+
+
+def test_pairs_with_equal_answers_that_are_not_listed_are_counted():
+    code = dict.fromkeys(IDS, "same")
+    records = [record(f"{k}", "x", IDS, prints=code) for k in range(11)]  # 55 pairs
+    assert "and 5 more pairs" in class_page(records, marks_of(records), GAE)
+    assert "more pairs" not in class_page(records[1:], marks_of(records[1:]), GAE)
 
 
 def test_the_book_s_own_answer_is_called_so():

@@ -85,9 +85,11 @@ def carry_over(folder: Path, corrections: Corrections, exercises: Sequence[str])
     if len(after) != len(rows_of(path)) - 1:
         raise ValueError(f"{path} was edited, and a learner stands in it twice{way_out}")
     changes, ours = [], {*exercises, "total", "comment"}
-    for learner, row in after.items():
+    for at, (learner, row) in enumerate(after.items(), 2):
         if learner not in before:
-            raise ValueError(f"{path} was edited, and its learner {learner!r} is none of this class{way_out}")
+            raise ValueError(f"{path} was edited, and row {at} is for {learner!r}, who is none of this class: "
+                             "write the learner's id there as before, with the zeros that a spreadsheet drops, and "
+                             f"run this again{way_out}")
         if extra := next((column for column in row if column not in before[learner]), None):
             raise ValueError(f"{path} was edited, and its column {extra!r} is none of this command's{way_out}")
         own = corrections.by_learner.setdefault(learner, Own())
@@ -98,7 +100,7 @@ def carry_over(folder: Path, corrections: Corrections, exercises: Sequence[str])
             if column == "comment":
                 own.comment = unsafe(value)
             elif value:
-                own.points[column] = _points(value, f"{path}, {learner}, {column}")
+                own.points[column] = _points(value, f"{path}, row {at}, {learner}, {column}")
             else:
                 own.points.pop(column, None)
             changes.append(f"by hand: {learner}, {column}: {was or 'nothing'} -> {value or 'as graded'}")
@@ -224,5 +226,6 @@ def _points(text: str, where: str) -> float:
     except ValueError:
         points = -1
     if not 0 <= points < 1e6:
-        raise ValueError(f"{where}: points must be a number from 0, got {text!r}")
+        raise ValueError(f"{where}: points must be a number from 0, got {text!r}; write one there, "
+                         "in a spreadsheet in a column of text")
     return points

@@ -74,7 +74,16 @@ class Marker:
                 f"total {number(mark.total or 0)}, and {points} as graded; empty the cell to take these"]
 
     def notes(self) -> list[str]:
-        """What an instructor should know about deadlines."""
+        """What an instructor should know about points by hand and deadlines."""
+        return self._above() + self._deadlines()
+
+    def _above(self) -> list[str]:
+        worth = {i: self.course.worth(i) for i in self.ids} | {"total": self.possible}
+        return [f"by hand: {learner}, {name}: {number(points)} is more than the maximum, {number(worth[name])}"
+                for learner, own in self.corrections.by_learner.items()
+                for name, points in own.points.items() if points > worth[name]]
+
+    def _deadlines(self) -> list[str]:
         if self.course.late.deadline is None and not any(deadline for deadline, _ in self.dates.values()):
             return []
         said = [f"{self.distrust}: no points are taken for being late by them; give students.csv a column "

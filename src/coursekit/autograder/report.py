@@ -35,6 +35,8 @@ pre{background:#f5f5f5;padding:.6rem;overflow-x:auto;white-space:pre-wrap}
 .wide{overflow-x:auto}img{width:100%;min-width:36rem}td:last-child{min-width:14rem}td+td{white-space:nowrap}
 td:last-child{white-space:normal}"""
 
+PAIRS = 50  # of learners with several equal answers that are listed
+
 
 def learner_page(record: Record, mark: Mark, course: Course) -> str:
     """Points, the first failing case that `check` shows, and the misconception by name; no hidden case."""
@@ -99,7 +101,9 @@ def _equal(records: Sequence[Record], chapters: Sequence[Chapter]) -> list[str]:
         return []
     rows = [f"<tr><td>{group.exercise}</td><td>{escape(', '.join(group.learners))}"
             f"{' (as in the book)' * group.book}</td></tr>" for group in equal]
-    pairs = [f"<li>{escape(a)} and {escape(b)}: {n} of {of}</li>" for a, b, n, of in alike(equal, records)[:50]]
+    found = alike(equal, records)
+    pairs = [f"<li>{escape(a)} and {escape(b)}: {n} of {of}</li>" for a, b, n, of in found[:PAIRS]]
+    pairs += [f"<li>and {len(found) - PAIRS} more pairs with as many or fewer</li>"] if len(found) > PAIRS else []
     return ["<h2>Equal answers</h2><p>Right answers that are not short and are the same code but for names, "
             "comments and layout. That may be chance, a common source, or a talk. Learners do not see this.</p>",
             "<table><tr><th>exercise<th>learners</tr>", *rows, "</table>",
