@@ -330,6 +330,11 @@ def test_an_environment_in_float64_trains():
     assert np.mean(history[0]["returns"]) < 13 and np.mean(history[-1]["returns"]) > 17  # of 20; seeds 0 to 2
 
 
+def test_no_updates_are_refused():
+    with pytest.raises(ValueError, match="updates must be an integer of at least 1, got 0"):
+        next(train(start(CARTPOLE, seed=0), updates=0))
+
+
 def test_a_single_environment_is_refused_by_name():
     with pytest.raises(ValueError, match="env must be a vector environment, got .*; make it with"):
         start(CARTPOLE, seed=0, env=gymnasium.make("CartPole-v1"))

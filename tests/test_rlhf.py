@@ -485,6 +485,13 @@ def test_a_verifier_may_give_a_list_an_array_or_bools(scores):
     assert found.dtype == torch.float32 and found.tolist() == [1, 0, 1]
 
 
+@pytest.mark.parametrize("updates", [0, -1, 1.5])
+def test_updates_that_cannot_be_are_refused(updates):
+    run = rlhf.start(tiny(), CONFIG)
+    with pytest.raises(ValueError, match="updates must be an integer of at least 1, got"):
+        next(rlhf.train(run, sample_prompts, updates=updates, end=helpdesk.END))
+
+
 def test_the_learning_rate_warms_up():
     run, rates = rlhf.start(tiny(), replace(CONFIG, warm_up=3)), []
     for _ in rlhf.train(run, sample_prompts, updates=4, end=helpdesk.END):
