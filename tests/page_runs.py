@@ -1,12 +1,13 @@
 """Runs answers on the page, and the same answers in CPython as a notebook would.
 
-`Site` is a page with the scripts and the exercises alone, opened as a file. Its `many` keeps one worker for many
-answers, which is faster than the page, and as the page otherwise.
+`build` writes a page with the scripts and the exercises alone, opened as a file. To start a worker takes longer
+than most answers do: `RECYCLE` lets the page use its workers again, `KEPT` runs many sources in one.
 """
 
 import contextlib
 import importlib
 import io
+import json
 import re
 import shutil
 import warnings
@@ -32,14 +33,42 @@ RUNS = """async runs => {  // two at a time
     };
     await Promise.all([one(), one()]);
     return results}"""
+AGAIN = """;const before = run; run = (data) => {
+    python.runPython("small_runner.small_lacks.state['lack'] = None; small_runner.state['printed'] = 0");
+    before(data); };"""
+# A worker whose answer has come to its end is not ended, but rests until the page wants another. For answers that
+# change nothing outside themselves.
+RECYCLE = f"""() => {{
+    const Real = Worker, rested = [], again = {json.dumps(AGAIN)};
+    let parts;
+    Object.defineProperty(coursekitTry, "parts", {{get: () => parts, set(given) {{
+        parts = {{...given, worker: given.worker + again}}; }}}});
+    window.Worker = class {{
+        constructor(address) {{ this.address = address; }}
+        postMessage(message, ports) {{
+            const used = message.wasm && rested.pop();
+            this.inner ??= used || new Real(this.address);
+            this.inner.onerror = (event) => this.onerror(event);
+            this.inner.onmessage = ({{data}}) => {{
+                this.spoilt ||= data.outcome?.fatal || data.defined?.fatal;
+                this.over ||= data.done;
+                this.onmessage({{data}});
+            }};
+            if (used) setTimeout(() => this.onmessage({{data: {{ready: true}}}}));
+            else this.inner.postMessage(message, ports);
+        }}
+        terminate() {{
+            if (this.over && !this.spoilt) rested.push(this.inner);
+            else this.inner.terminate();
+        }}
+    }};
+}}"""
 # One worker, in which the page's own script runs one source after the other, on cases that are given or on those of
 # an exercise, which gives a verdict as well. A source that does not end within 20 s ends it.
-KEPT = """async jobs => {
+KEPT = f"async jobs => {{ const again = {json.dumps(AGAIN)};" + """
     const {loader, wasm} = coursekitTry.micropython, {worker, files} = coursekitTry.parts;
     const fresh = async () => {
         const start = `async function loader() { let process; ${loader}\\nreturn loadMicroPython; }\\n`;
-        const again = `;const before = run; run = (data) => { python.runPython(
-            "small_runner.small_lacks.state['lack'] = None; small_runner.state['printed'] = 0"); before(data); };`;
         const made = new Worker(URL.createObjectURL(new Blob([start + worker + again])));
         const ready = new Promise(done => { made.onmessage = () => done(); });
         made.postMessage({wasm: Uint8Array.from(atob(wasm), c => c.charCodeAt(0)), files});

@@ -3,6 +3,7 @@
 A page with the scripts and the exercises alone, opened as a file; part of `make test-browser`.
 """
 
+import contextlib
 import json
 import math
 import random
@@ -51,18 +52,34 @@ def site(tmp_path_factory):
     return page_runs.build(tmp_path_factory.mktemp("site"))
 
 
-@pytest.fixture(scope="module")
-def tried(site, context):
+@contextlib.contextmanager
+def opened(site, context, *, recycle):
     page = context.new_page()
     page.faults, page.requests = [], []
     page.on("pageerror", lambda error: page.faults.append(str(error)))
     page.on("console", lambda m: page.faults.append(m.text) if m.type in ("error", "warning") else None)
     page.goto(site)
-    page.evaluate("coursekitTry.warm()")
+    if recycle:
+        page.evaluate(page_runs.RECYCLE)
+    page.evaluate("coursekitTry.warm().then(() => null)")
     page.on("request", lambda r: page.requests.append(r.url) if not r.url.startswith("blob:") else None)
     yield page
     page.close()
     assert page.faults == [] and page.requests == []
+
+
+@pytest.fixture(scope="module")
+def tried(site, context):
+    """The page as it is: each answer in a worker of its own."""
+    with opened(site, context, recycle=False) as page:
+        yield page
+
+
+@pytest.fixture(scope="module")
+def quick(site, context):
+    """The page with workers that are used again: for answers that do no harm."""
+    with opened(site, context, recycle=True) as page:
+        yield page
 
 
 def run(page, *runs):
@@ -74,16 +91,16 @@ def report(different):
     return f"{len(different)} differ: " + json.dumps(different[:4], indent=1, ensure_ascii=False)
 
 
-def test_every_solution_is_right_on_the_page(tried):
-    results = run(tried, *SOLUTIONS.items())
+def test_every_solution_is_right_on_the_page(quick):
+    results = run(quick, *SOLUTIONS.items())
     assert len(results) == len(EXERCISES)
     for (i, code), result in zip(SOLUTIONS.items(), results):
         assert same(result, by_python(i, code)[0]) is True and result["status"] == "correct"
 
 
-def test_answers_as_people_write_them_get_the_same_verdict(tried):
+def test_answers_as_people_write_them_get_the_same_verdict(quick):
     written = [(i, code) for i, codes in ANSWERS.items() for code in codes]
-    results = run(tried, *written)
+    results = run(quick, *written)
     different = []
     for (i, code), result in zip(written, results):
         verdict, printed = by_python(i, code)
@@ -93,7 +110,7 @@ def test_answers_as_people_write_them_get_the_same_verdict(tried):
     assert len(written) > 60 and sum(r["status"] == "wrong" for r in results) > 10
 
 
-def test_every_mistake_and_a_sample_of_pairs_have_the_same_verdict(tried):
+def test_every_mistake_and_a_sample_of_pairs_have_the_same_verdict(quick):
     runs, verdicts = [], []
     for exercise in EXERCISES.values():
         cases = exercise.cases(0)
@@ -102,7 +119,7 @@ def test_every_mistake_and_a_sample_of_pairs_have_the_same_verdict(tried):
             runs.append([exercise.id, [dict(type=v[2], text="no") if v[0] == "e" else dict(value=tryit.as_data(v))
                                        for v in values]])
             verdicts.append(judged(exercise, cases, values))
-    compared = [same(result, verdict) for result, verdict in zip(tried.evaluate(JUDGE, runs), verdicts)]
+    compared = [same(result, verdict) for result, verdict in zip(quick.evaluate(JUDGE, runs), verdicts)]
     assert not (different := [c for c in compared if c is not True]), report(different)
     assert len(verdicts) > 350
 
@@ -118,9 +135,9 @@ def made(kind, shape, numbers):
     return np.array(numbers, {"b": bool, "i": int, "f": float}[kind]).reshape(shape)
 
 
-def test_every_kind_of_value_has_the_same_verdict(tried):
+def test_every_kind_of_value_has_the_same_verdict(quick):
     """Each value as the answer to exercises that want an array, a tuple, a number, a text, flags."""
-    told = tried.evaluate(TOLD, [GIVEN, [f"[{v}]" for v in VALUES]])
+    told = quick.evaluate(TOLD, [GIVEN, [f"[{v}]" for v in VALUES]])
     runs, verdicts = [], []
     for i in ("gae.targets", "td.error", "td.error_parts", "ppo.diagnosis", "gae_at_work.valid", "rm.loss",
               "ppo.kl", "credit.responsible", "ppo.update"):
@@ -129,7 +146,7 @@ def test_every_kind_of_value_has_the_same_verdict(tried):
             value = eval(text, {"array": made, "nan": math.nan, "inf": math.inf})
             runs.append([i, [came] * len(cases)])
             verdicts.append((text, judge(EXERCISES[i], cases, [Outcome(value=value)] * len(cases))))
-    different = [(text, told) for result, (text, verdict) in zip(tried.evaluate(JUDGE, runs), verdicts)
+    different = [(text, told) for result, (text, verdict) in zip(quick.evaluate(JUDGE, runs), verdicts)
                  if (told := same(result, verdict)) is not True]
     assert not different, report(different)
 
@@ -142,56 +159,56 @@ def floats():
     return computed + short + [0.0, -0.0, 1e16, 9e15, 1e-4, 1e-5, 1e22, 1e23, math.inf, math.nan]
 
 
-def test_a_thousand_floats_are_printed_as_python_prints_them(tried):
+def test_a_thousand_floats_are_printed_as_python_prints_them(quick):
     values = floats()
     parts = [values[k:k + 150] for k in range(0, len(values), 150)]
     code = "inf, nan = np.inf, np.nan\nx = {}\nfor y in x[::2]:\n    print(y)\n" \
         "print([y for y in x[1::4]])\nfor y in x[3::4]:\n    print(f'{{y}}')\ndef advantage(q_values, policy): pass"
-    printed = "".join(r["printed"] for r in run(tried, *(("start.advantage", code.format(part)) for part in parts)))
+    printed = "".join(r["printed"] for r in run(quick, *(("start.advantage", code.format(part)) for part in parts)))
     wanted = [str(x) for part in parts for x in part[::2] + part[1::4] + part[3::4]]
     assert printed.replace("[", "").replace("]", "").replace(",", "").split() == wanted and len(wanted) == 1000
 
 
-def test_formatted_floats_are_pythons(tried):
+def test_formatted_floats_are_pythons(quick):
     values = [x for x in floats() if abs(x) < 1e6]
     code = "def probe(value): return [f'{x:.3f} {x:.4g} {x:8.2e} {x:.0%}' for x in value]"
-    told = tried.evaluate(TOLD, [code, [f"[{values[k:k + 50]}]" for k in range(0, len(values), 50)]])
+    told = quick.evaluate(TOLD, [code, [f"[{values[k:k + 50]}]" for k in range(0, len(values), 50)]])
     texts = [text for outcome in told for _, _, text in outcome["value"][2]]
     assert texts == [f"{x:.3f} {x:.4g} {x:8.2e} {x:.0%}" for x in values] and len(texts) > 700
 
 
-def test_a_stub_is_not_attempted(tried):
-    stubs = tried.evaluate("Object.entries(coursekitTry.exercises).map(([id, e]) => [id, e.stub])")
+def test_a_stub_is_not_attempted(quick):
+    stubs = quick.evaluate("Object.entries(coursekitTry.exercises).map(([id, e]) => [id, e.stub])")
     some = [(i, stub) for i, stub in stubs if i in SOLUTIONS][::6]
     assert len(some) > 5  # a sample of every chapter
-    for (i, _), result in zip(some, run(tried, *some)):
+    for (i, _), result in zip(some, run(quick, *some)):
         assert result["status"] == "not attempted" and result["lines"] == [f"○ {i}: not attempted"]
 
 
-def test_errors_read_like_pythons(tried):
+def test_errors_read_like_pythons(quick):
     """One line, with the line of the reader's source where the error rose in it."""
     wanted = [f"{error} (your line 3)" for error in ERRORS.values()] + list(CALLS.values())
     codes = [body("pass", line) for line in ERRORS] + list(CALLS)
-    results = run(tried, *(("start.advantage", code) for code in codes))
+    results = run(quick, *(("start.advantage", code) for code in codes))
     assert [r["lines"][2].removeprefix("  got      ") for r in results] == wanted
 
 
-def test_a_slip_is_told_with_its_line(tried):
-    results = run(tried, *(("start.advantage", code) for code in SLIPS))
+def test_a_slip_is_told_with_its_line(quick):
+    results = run(quick, *(("start.advantage", code) for code in SLIPS))
     assert [r["lines"] for r in results] == [[wanted] for wanted in SLIPS.values()]
     assert {r["status"] for r in results} == {"error"}
 
 
-def test_what_the_page_lacks_is_no_mistake(tried):
+def test_what_the_page_lacks_is_no_mistake(quick):
     """Nothing is counted as wrong, nothing is expected, and the line says what is lacking and where."""
-    for (code, wanted), result in zip(UNJUDGED.items(), run(tried, *(("start.advantage", c) for c in UNJUDGED))):
+    for (code, wanted), result in zip(UNJUDGED.items(), run(quick, *(("start.advantage", c) for c in UNJUDGED))):
         assert result["lines"] == [rules.UNJUDGED.format(wanted)], code
         assert (result["status"], result["passed"], result["misconception"]) == ("unjudged", 0, None), code
 
 
-def test_answers_from_a_grammar_come_to_the_same(tried):
+def test_answers_from_a_grammar_come_to_the_same(quick):
     """A sample; `python tests/page_fuzz.py 5000` takes more."""
-    found = list(page_fuzz.compared(tried, list(page_fuzz.written(100, seed="tests"))))
+    found = list(page_fuzz.compared(quick, list(page_fuzz.written(100, seed="tests"))))
     assert not (different := [d for _, d in found if d]), report(different)
     assert sum(how == "same" for (_, how), _ in found) > 90
 
