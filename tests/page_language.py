@@ -215,6 +215,8 @@ LANGUAGE = [
     "class A:\n    def __init__(self, x):\n        self.x = x\n    def __lt__(self, other):\n        return "
     "self.x < other.x\nb, c = A(1), A(2)\nreturn max(b, c).x, c > b, sorted([c, b])[0].x, (c, 1) > (b, 2)",
     "class A:\n    pass\nreturn A() > A()",
+    "x = 1.if a[0, 0] else 2.\nreturn x, 1.or 2, [3.for _ in 'ab'], (lambda q, /, r=1: q + r)(2), "
+    "(1  # one\n    + x)",
     "x = 1.  # 1.\nreturn f'1. {x if x else 2.} {[1., 2][0]!r}|{3.:>4}', '2. \\' 3.', \"4.\", r'5.', x+1.",
     "s = 0\nfor i, (x, y) in enumerate(zip([1, 2], [3, 4]), start=1):\n    s += i * x * y\nelse:\n    s += 100\n"
     "return s",

@@ -120,6 +120,31 @@ UNJUDGED = {  # what the page lacks: how it says so, after "cannot be judged her
         "`np.piecewise` is not in the page's numpy (your line 2)",
 }
 
+# Python, however odd: it runs on the page, or the page says that it cannot judge it. NEWER: since Python 3.12.
+PYTHON = [
+    "x = 1.if y else 2", "x = [1.for y in z]", "x = 1.or 2", "x = 1..real", "x = 1if y else 2", "x = 0xfor y",
+    "x = 0_0 + 1_0.0_1 + 0XFF + 5. + .5 + 1.J", "print(*a, sep='')", "f = lambda: (yield)", "f = lambda a, /, b: 0",
+    "f = lambda *, k: 0", "with (a as b, c as d): pass", "with a as (b, c): pass", "with a as b[0], c as d.e: pass",
+    "x[*a]", "x[1, *a] = 3", "x[a:=1]", "for x in *a, *b: pass", "x += *a, b", "*a, = b", "*a, b", "x: int",
+    "x[0]: int = 1", "@a.b[1]\ndef f(): pass", "@(lambda f: f)\ndef f(): pass", "@a or b\ndef f(): pass",
+    "try: pass\nexcept* E as e: pass", "def f(*args: *Ts): pass", "def f(a, /, b=2, *c: int, d: str, **g): pass",
+    "match x, y:\n    case 1, *_: pass", "match x:\n    case 'a' 'b': pass", "match *a, b:\n    case _: pass",
+    "match = case = type = 1", "match(x)", "print = 1", "print -1", "print[1]", "print or x", "x = print",
+    "f'{f\"{1}\"}'", "f'{x!r:^{w}}'", "f'{x:=5}'", "f'{x = !r:>10}'", "f'{*a, 1}'", "f\"{x:'>5}\"",
+    "'\\N{EN DASH}'", "f'\\N{EN DASH}{x}'", "b'a' Rb'b'", "u'a'", "y = [z := x for x in a]", "x = {a:=1}",
+    "y = [x for x in a if (z := x)]", "f(k=1, *a)", "f(*a, k=1, *b)", "del [a, b]", "del ()", "del (a, b), c",
+    "x = (a  # one\n     + b)  # two", "x = a \\\n    + b", "if x: pass; y = 1", "x = not a in b", "\u00e9 = 1",
+    "async def f():\n    return [x async for x in y]", "async def f():\n    async with (a as b, c as d): pass",
+    "async def f():\n    x = [await y for y in z]", "async def f():\n    yield await x", "def f():\n    yield",
+    "def f(): yield; yield 1", "def f():\n    x = y = yield z", "def f():\n    x += yield",
+    "def f():\n    yield *a, b", "def f():\n    global x; global x", "x = 1; global y",
+    "def f():\n    def g():\n        nonlocal x\n        x = 1\n    x = 0",
+]
+NEWER = [
+    "type X = int", "def f[T](x: T) -> T: return x", "class A[T = int](B): pass", "f'{x['a']}'", "f\"{'\"'}\"",
+    "f'{'('}'", "f\"{\"\u2212\"}\"", "f'''{\n    x # one\n}'''", "t'{x}'", "try: pass\nexcept A, B: pass",
+]
+
 LATE = "no answer within 1 s: does the loop end?"
 HOSTILE = [  # (source, what the verdict must say)
     (body("P = print.__globals__['_print']", "while True: P('x' * 1000)"), "too much was printed"),

@@ -7,6 +7,7 @@ import contextlib
 import json
 import math
 import random
+import warnings
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -24,7 +25,7 @@ from coursekit.autograder.verdict import Known, judge, outcome
 from coursekit.exercises import EXERCISES
 from page_answers import ANSWERS
 from page_runs import RUNS, by_python, same, same_text
-from page_slips import CALLS, ERRORS, FORGED, HOSTILE, LATE, SLIPS, UNJUDGED, VALUES, body
+from page_slips import CALLS, ERRORS, FORGED, HOSTILE, LATE, NEWER, PYTHON, SLIPS, UNJUDGED, VALUES, body
 
 ROOT = Path(__file__).parent.parent
 
@@ -197,6 +198,18 @@ def test_a_slip_is_told_with_its_line(quick):
     results = run(quick, *(("start.advantage", code) for code in SLIPS))
     assert [r["lines"] for r in results] == [[wanted] for wanted in SLIPS.values()]
     assert {r["status"] for r in results} == {"error"}
+
+
+def test_python_is_never_called_a_slip(quick):
+    with warnings.catch_warnings(action="ignore"):  # 1if
+        for piece in PYTHON:
+            compile(piece, "piece", "exec")
+    first, different = "raise ValueError('here')\n", []
+    pieces = [*PYTHON, *NEWER]
+    for piece, result in zip(pieces, run(quick, *(("start.advantage", first + piece) for piece in pieces))):
+        if result["status"] != "unjudged" and result["lines"] != ["ValueError: here (your line 1)"]:
+            different.append((piece, result["lines"]))
+    assert not different, report(different)
 
 
 def test_what_the_page_lacks_is_no_mistake(quick):

@@ -20,7 +20,7 @@ window.coursekitTry = (() => {
   // What every worker is made of, put together once.
   async function assembled() {
     const large = coursekitTry.micropython || script("micropython.js");
-    await Promise.all([script("words.js"), script("translate.js"), script("parts.js"), large]);
+    await Promise.all([...["words.js", "unread.js", "translate.js", "parts.js"].map(script), large]);
     const {loader, wasm} = coursekitTry.micropython, {worker, files} = coursekitTry.parts;
     const source = `async function loader() { let process; ${loader}\nreturn loadMicroPython; }\n${worker}`;
     const bytes = Uint8Array.from(atob(wasm), (c) => c.charCodeAt(0));
@@ -134,10 +134,11 @@ window.coursekitTry = (() => {
   async function run(id, code, {seconds} = {}) {
     const exercise = exercises[id];
     try {
-      const worker = await taken();
+      await warm();
       await (window.coursekitParse || script("editor.js")); // where there is a panel, it is there
       const {text, lacks, broken} = coursekitTry.translated(code);
       if (lacks.length) return {...unjudged(exercise, lacks[0]), printed: ""};
+      const worker = await taken();
       const given = {code: text, broken, function: exercise.function, imports: exercise.imports,
         earlier: exercise.earlier, refuses: exercise.refuses};
       const cases = exercise.cases.map((c) => c.arguments);

@@ -160,6 +160,8 @@ def of_error(error, text, raised, names):
         return None
     if "recursion" in text or "pystack" in text:
         return "a recursion this deep is not possible on the page"
+    if text == "unicode name escapes":
+        return "a character by its name, as in `\\N{DASH}`, is not in the page's Python"
     if isinstance(error, NotImplementedError):
         return "this step of a slice is not in the page's Python" if "slice" in text or not text else None
     if kind == "NameError" and text[:6] == "name '":
@@ -186,6 +188,6 @@ def of_error(error, text, raised, names):
 
 def of_syntax(text):
     """The same for a source that the editor's parser reads and MicroPython does not."""
-    if any([word in text for word in SYNTAX]):
+    if any([word in text for word in SYNTAX]) and "await" not in text:
         return None
     return "a piece of its syntax is not in the page's Python"

@@ -70,7 +70,7 @@ def _end(source, at, line):
     while at < len(source) and _name(source[at]):
         at += 1
     if at < len(source) and source[at] in "'\"" and at - start < 3:
-        return _string(source, at, line)
+        return _string(source, at, line, "f" in source[start:at].lower())
     if at > start:
         return at
     for text in LONG:
@@ -79,15 +79,35 @@ def _end(source, at, line):
     return at + 1
 
 
-def _string(source, at, line):
+def _string(source, at, line, formatted=False):
     quote = source[at] * 3 if source[at:at + 3] == source[at] * 3 else source[at]
     at += len(quote)
     while source[at:at + len(quote)] != quote:
         if at >= len(source) or source[at] == "\n" and len(quote) == 1:
             kind = "triple-quoted string" if len(quote) == 3 else "string"
             raise SlipError("unterminated " + kind + " literal", line)
-        at += 2 if source[at] == "\\" else 1
+        if formatted and source[at] == "{" != source[at + 1:at + 2]:
+            at = _field(source, at, line)
+        else:
+            at += 2 if source[at] == "\\" or formatted and source[at:at + 2] == "{{" else 1
     return at + len(quote)
+
+
+def _field(source, start, line):
+    """Where a field of an f-string ends; its strings may have the same quotes. Where it has no end: `start + 1`."""
+    at, depth = start, 0
+    while at < len(source):
+        if source[at] in "'\"":
+            try:
+                at = _string(source, at, line, source[at - 1] in "fF")
+            except SlipError:
+                break
+            continue
+        depth += (source[at] in "([{") - (source[at] in ")]}")
+        at += 1
+        if not depth:
+            return at
+    return start + 1
 
 
 def slip(source):

@@ -6,12 +6,7 @@
     "<": "lt", "<=": "le", ">": "gt", ">=": "ge", "==": "eq", "!=": "ne"};
   const ORDER = ["<", "<=", ">", ">=", "==", "!=", "in", "not in", "is", "is not"];
   const METHODS = ["sort", "format", "split", "center", "fromkeys"]; // MicroPython's differ
-  // 1. is a number of Python's, not of the editor's grammar. Texts and comments stay, but for {1.} of an f-string.
-  const BARE = /(?<![\w.])(\d[\d_]*)\.(?![\w.])/g, FIELD = /\{[^{}]*\}/g;
-  const SHORT = new RegExp(String.raw`(?<!\w)[a-zA-Z]{0,2}(?:"""[^]*?"""|'''[^]*?'''|"(?:\\[^]|[^"\\\n])*"`
-    + String.raw`|'(?:\\[^]|[^'\\\n])*')|#.*|${BARE.source}`, "g");
-  const whole = (all, digits) => digits ? `${digits}.0`
-    : /^\w*f/i.test(all) ? all.replace(FIELD, (part) => part.replace(BARE, "$1.0")) : all;
+  const UNREADABLE = "a piece of its syntax is not in the page's Python";
   const GROUPS = {ArrayExpression: "list", TupleExpression: "tuple", SetExpression: "set"};
 
   class Translator {
@@ -19,7 +14,7 @@
       Object.assign(this, {source, lacks: [], broken: false});
       this.tree = coursekitParse(source).topNode;
       this.tree.cursor().iterate((node) => {
-        this.broken ||= node.type.isError && !empty(node) || node.name === "PrintStatement";
+        if (node.type.isError && !empty(node) || node.name === "PrintStatement") this.broken ||= {from: node.from};
       });
     }
 
@@ -63,6 +58,7 @@
       }
       if (!CALLS[op]) return this.inside(node);
       return this.pieces(node, (child) => {
+        if (child.name === "Comment") return this.raw(child);
         if (child.from === left.from) return `_${CALLS[op]}_(${this.emit(child)}`;
         return child.from === right.from ? `${this.emit(child)})` : ",";
       });
@@ -202,7 +198,10 @@
       });
     }
 
-    DeleteStatement(node) { return this.pieces(node, (child) => this.target(child)); }
+    DeleteStatement(node) {
+      const list = children(node).some((child) => child.name === "ArrayExpression" || this.raw(child) === "()");
+      return list ? this.lack(node, UNREADABLE) : this.pieces(node, (child) => this.target(child));
+    }
 
     TypeDef(node) { return this.raw(node); }
 
@@ -307,13 +306,14 @@
   }
 
   // A bare `yield` has an empty node of an error after it.
-  const empty = ({from, to, node}) => from === to && node.parent?.name === "YieldExpression";
+  const empty = ({from, to, node}) => from === to && /^Yield/.test(node.parent?.name);
 
   // {text, lacks, broken}: broken where the source is no Python; then it is left as it is.
   function translated(source) {
-    const translator = new Translator(source.replace(SHORT, whole));
-    if (translator.broken) return {text: source, lacks: [], broken: true};
-    return {text: translator.emit(translator.tree), lacks: translator.lacks, broken: false};
+    const translator = new Translator(coursekitTry.readable(source)), {broken} = translator;
+    const reads = (text) => !new Translator(text).broken;
+    const lacks = broken ? coursekitTry.unread(translator.source, broken.from, reads) : translator.lacks;
+    return {text: broken ? source : translator.emit(translator.tree), lacks, broken: Boolean(broken)};
   }
 
   Object.assign(coursekitTry, {translated});
