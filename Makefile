@@ -85,7 +85,7 @@ newest:
 
 test-browser: .venv/.dev book
 	@$(BIN)/python tools/browser.py axe-core
-	@echo "== every page in a browser; screenshots go to _build/screenshots"
+	@echo "== every page in a browser; with COURSEKIT_SHOTS=1, screenshots go to _build/screenshots"
 	$(BIN)/python -m pytest -q -n 2 -W error $(BROWSER_TESTS)
 
 pdf: .venv/.dev book

@@ -7,7 +7,7 @@ import pytest
 from pypdf import PdfReader
 
 from coursekit.exercises import EXERCISES
-from test_browser import NARROW, WIDE, by, lack, npm_file, shoot, sound, violations, visit
+from test_browser import NARROW, lack, problems, visit
 from test_tryit_page import ID, PAGE, RIGHT, WRONG, check, focused, opened, panel, told, verdict, write, written
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(bool(lack), reason=lack), pytest.mark.usefixtures("forgetful")]
@@ -297,7 +297,6 @@ def test_the_table_of_exercises_has_the_marks_of_the_chapters(page, second, base
 
 def test_the_states_of_a_kept_answer_are_accessible_wide_narrow_light_and_dark(page, second, served):
     here, there = opened(page, served), opened(second, served)
-    page.add_script_tag(path=npm_file("axe-core"))
     check(page, here, MINE)
     here.button("Reset").click()
     states = {"reset": lambda: None, "tab": lambda: write(second, there, WRONG)}
@@ -306,10 +305,5 @@ def test_the_states_of_a_kept_answer_are_accessible_wide_narrow_light_and_dark(p
         change()
         here.section.get_by_text({"reset": "The stub is back", "tab": TAB}[what]).wait_for()
         page.mouse.move(0, 0)
-        for size, width in ((WIDE, "wide"), (NARROW, "narrow")):
-            for scheme in ("light", "dark"):
-                by(page, scheme, size)
-                sound(page)
-                found[f"{what} {width} {scheme}"] = violations(page)
-                shoot(page, PAGE, f"{what}-{width}-{scheme}")
-    assert not (found := {k: v for k, v in found.items() if v}), json.dumps(found, indent=1)
+        found[what] = problems(page, served, f"{what}.html", {})
+    assert not any(found.values()), json.dumps(found, indent=1)
