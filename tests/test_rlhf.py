@@ -471,7 +471,7 @@ def test_two_models_and_a_verifier_learn_and_resume(tmp_path):
 
 @pytest.mark.parametrize("scores", [lambda n: torch.ones(1), lambda n: torch.ones(n, 1), lambda n: 1.0])
 def test_a_verifier_that_does_not_score_each_response_stops_the_run(scores):
-    """One score would be that of all, in silence."""
+    """One score was that of all rewards, and an IndexError ended the run much later."""
     models = rlhf.FourModels(tiny().actor, None, None, lambda tokens, _: scores(len(tokens)))
     run = rlhf.start(models, replace(GROUPS, beta=0.0))
     with pytest.raises(ValueError, match="reward must give one score for each of the .* responses, got the shape"):
