@@ -55,14 +55,16 @@ def test_it_equals_a_float64_numpy_reference():
     assert_allclose(clipped_policy_loss(logprobs, old, advantages, clip=0.2), expected)
 
 
-@pytest.mark.parametrize("garbage", [float("nan"), float("inf"), 1e9])
-def test_padding_is_inert(garbage):
+@pytest.mark.parametrize("garbage", [float("nan"), float("inf"), float("-inf"), 1e9])
+@pytest.mark.parametrize("where", [(0,), (1,), (2,), (0, 1, 2)], ids=["logprobs", "old", "advantages", "all"])
+def test_padding_is_inert(garbage, where):
+    """Each argument alone, too: of garbage in all three the gradient happens to stay finite by itself."""
     logprobs, old, advantages = random_batch(2)
     mask = torch.ones(3, 4, dtype=torch.bool)
     mask[:, 2:] = False
     clean = clipped_policy_loss(logprobs[:, :2], old[:, :2], advantages[:, :2], clip=0.2)
-    for x in (logprobs, old, advantages):
-        x[:, 2:] = garbage
+    for i in where:
+        (logprobs, old, advantages)[i][:, 2:] = garbage
     logprobs.requires_grad_()
     padded = clipped_policy_loss(logprobs, old, advantages, clip=0.2, mask=mask)
     padded.backward()
