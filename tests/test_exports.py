@@ -413,6 +413,13 @@ def test_times_of_copying_make_nobody_late(tmp_path):
     assert "times are those of copying" in marker.notes()[0]
 
 
+@pytest.mark.parametrize("at", [NOON + 99 * HOUR, 1e19])
+def test_one_hand_in_alone_loses_nothing_by_the_time_of_its_file(at, tmp_path):
+    marker = Marker(course(tmp_path, LATE), GAE, Corrections(), [handed("1", at)])
+    assert marker.mark(record("1", "a", IDS, time=at)).total == POSSIBLE
+    assert "1 of 1 learners are late by the times of their files" in marker.notes()[0]
+
+
 @pytest.mark.parametrize("late, total", [(10, 12), (9, 12), (8, 0)])
 def test_where_nearly_all_are_late_by_their_files_nobody_is(late, total, tmp_path):
     """The times may be those of packing or copying, which took longer than two minutes."""
@@ -433,7 +440,7 @@ def test_files_of_a_download_make_nobody_late_and_students_csv_does(form, tmp_pa
     marker = Marker(course(tmp_path, LATE), GAE, Corrections(), people)
     assert [marker.mark(record(p.id, "a", IDS)).total for p in people] == [12, 12, 9] and not marker.distrust
     stamps, marked = marker.notes()
-    assert f"{form} stamps files" in stamps and "1 of its learners" in stamps
+    assert f"{form} stamps files" in stamps and "does not say when 1 handed in (column" in stamps
     assert marked.startswith("marked LATE by Canvas, and no points taken") and marked.endswith(": 2")
 
 
@@ -481,7 +488,7 @@ def test_a_time_without_a_zone_is_in_that_of_the_deadline_in_course_toml(machine
 
 @pytest.mark.parametrize("text, columns", [(LATE.replace("Z", ""), {}), ("", dict(deadline="2026-11-20 12:30"))])
 def test_a_time_in_the_machine_s_zone_is_named(text, columns, machine, tmp_path):
-    marker = Marker(course(tmp_path, text), GAE, Corrections(), [handed("1", NOON, **columns)])
+    marker = Marker(course(tmp_path, text), GAE, Corrections(), [handed("1", NOON - 9 * HOUR, **columns)])
     (said,) = marker.notes()
     assert "without a zone were read in this machine's, " + {"UTC": "UTC"}.get(machine, "CET") in said
 

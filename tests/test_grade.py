@@ -269,7 +269,7 @@ def test_a_download_that_was_packed_after_the_deadline_costs_nobody_a_point(fold
         os.utime(folder / f"{name}_1{k}_9{k}_gae.ipynb", (1.9e9 + 3600 * 24 * 9 * (k > 0), ) * 2)
     (folder / "course.toml").write_text("[late]\ndeadline = 2026-11-20T12:00:00Z\npercent_per_day = 100\n")
     assert grade(folder) == 0 and [r[-5] for r in rows(folder)[1:]] == [f"{POINTS}", "3", "0"]
-    assert "Canvas stamps files when it packs a download: 3 of its learners" in capsys.readouterr().out
+    assert "students.csv does not say when 3 handed in (column submitted)" in capsys.readouterr().out
     (folder / "ada_10_90_gae.ipynb").unlink()
     assert grade(folder) == 0 and rows(folder)[1][-5] == f"{POINTS}"  # kept from the run before
 

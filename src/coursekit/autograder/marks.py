@@ -17,6 +17,7 @@ from coursekit.autograder.submission import FAULT, Record
 SPREAD = 120  # seconds: where all files of a class are as old as that, they are the times of copying
 NEARLY_ALL = 0.9  # of those who are timed by their files: where so many are late, the files' times are not believed
 MOODLE = ("%A, %d %B %Y, %I:%M %p", "%A, %B %d, %Y, %I:%M %p", "%A, %d %B %Y, %H:%M")  # how it writes a time
+MOST_SECONDS = 250_000_000_000  # since 1970: in the year 9892, and no date is after 9999
 
 
 @dataclass
@@ -88,10 +89,10 @@ class Marker:
             return []
         said = [f"{self.distrust}: no points are taken for being late by them; give students.csv a column "
                 "submitted"] if self.distrust else []
-        for form, column in (("Canvas", "submitted"), ("Moodle", f"{MODIFIED!r}, as in the worksheet")):
+        for form, column in (("Canvas", "submitted"), ("Moodle", f"{MODIFIED!r} or submitted")):
             if n := sum(person.form == form for person in self.untimed):
-                said.append(f"{form} stamps files when it packs a download: {n} of its learners do not count as "
-                            f"late, until students.csv has a column {column}")
+                said.append(f"{form} stamps files when it packs a download: nobody is late by them, and "
+                            f"students.csv does not say when {n} handed in (column {column})")
         if marked := [person.id for person in self.untimed if MARKED_LATE in person.notes]:
             said.append(f"marked LATE by Canvas, and no points taken since it does not say how late: "
                         f"{', '.join(marked)}")
@@ -106,9 +107,9 @@ class Marker:
     def _distrust(self) -> str:
         """Why the times of the files do not make anybody late, or "". Those of downloads never do."""
         times = {person.id: max(file.time for file in person.handed) for person in self.untimed if not person.form}
-        if len(times) < 2:
+        if not times:
             return ""
-        if max(times.values()) - min(times.values()) < SPREAD:
+        if len(times) > 1 and max(times.values()) - min(times.values()) < SPREAD:
             return "all files are equally old, so their times are those of copying"
         late = sum(self.course.late.lost(self._late(learner, _utc(at)) or 0) > 0 for learner, at in times.items())
         return (f"{late} of {len(times)} learners are late by the times of their files, which may be those of "
@@ -184,7 +185,7 @@ def _parsed(text: str) -> datetime:
 
 
 def _utc(seconds: float) -> datetime:
-    return datetime.fromtimestamp(seconds, UTC)
+    return datetime.fromtimestamp(min(max(seconds, 0), MOST_SECONDS), UTC)  # files may have any time
 
 
 def _zone() -> str:
