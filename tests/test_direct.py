@@ -265,6 +265,12 @@ def test_paid_as_a_difference_only_the_end_counts_and_as_a_sum_repetition_pays()
     assert_allclose(process_rewards(worth).sum(-1), worth[:, -1], rtol=1e-5)
 
 
+@pytest.mark.parametrize("option, least", [("epochs", 1), ("batch", 1), ("warmup", 0), ("seed", 0)])
+def test_a_training_that_cannot_be_is_refused_before_it_begins(option, least):
+    with pytest.raises(ValueError, match=f"^{option} must be an integer of at least {least}, got {least - 1}"):
+        train_policy(None, Pairs(["p"], ["a"], ["b"]), None, **{option: least - 1})
+
+
 class Recorded(Pairs):
     """Pairs that note which rows are taken."""
 

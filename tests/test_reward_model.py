@@ -109,6 +109,12 @@ def test_patience_keeps_the_best_epoch(lm):
     assert_allclose(bradley_terry_loss(*map(torch.as_tensor, (chosen, rejected))).item(), losses[0], rtol=1e-5)
 
 
+@pytest.mark.parametrize("option, least", [("epochs", 1), ("batch", 1), ("seed", 0)])
+def test_a_training_that_cannot_be_is_refused_before_it_begins(option, least):
+    with pytest.raises(ValueError, match=f"^{option} must be an integer of at least {least}, got {least - 1}"):
+        train_reward_model(None, Pairs(["p"], ["a"], ["b"]), **{option: least - 1})
+
+
 class Recorded(Pairs):
     """Pairs that note which rows are taken."""
 
