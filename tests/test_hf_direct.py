@@ -112,8 +112,10 @@ def test_a_long_prompt_loses_its_beginning_and_a_long_reply_its_end(model):
     long = " ".join(f"x{i}" for i in range(30))
     tokens, attention_mask, mask = hf_direct.encode(tokenizer, [(long, "good", long)], 12)
     rows = [tokenizer.decode(row[real]) for row, real in zip(tokens, attention_mask)]
-    assert rows[0] == " ".join(f"x{i}" for i in range(20, 30)) + " good <end>"
+    assert rows[0] == "x29 good <end>"  # both replies follow the same prompt
     assert rows[1] == "x29 " + " ".join(f"x{i}" for i in range(11)) and mask.sum(-1).tolist() == [2, 11]
+    tokens, attention_mask, mask = hf_direct.encode(tokenizer, [(long, "good", "bad")], 12)
+    assert tokenizer.decode(tokens[0]) == " ".join(f"x{i}" for i in range(20, 30)) + " good <end>"
     tokens, attention_mask, mask = hf_direct.encode(tokenizer, [("", "good", "bad")], 12)
     assert tokenizer.decode(tokens[0]) == "<end> good <end>" and mask.shape == (2, 2)
 

@@ -107,24 +107,24 @@ def start(config):
 def encode(tokenizer, pairs, longest):
     """Comparisons as rows of tokens: all chosen replies first, then all rejected ones.
 
-    Each reply ends in the end token; too long a reply is cut, too long a prompt loses
-    its beginning.
+    Each reply ends in the end token; too long a reply is cut. A prompt that leaves too
+    little room for the longer of its two replies loses its beginning, the same for both.
 
     Args: pairs: N (prompt, chosen, rejected) texts. longest: tokens of a row.
     Returns: tokens and mask, (2N, P + R), and the mask of the replies, (2N, R).
     """
-    texts = [(pair[0], pair[side]) for side in (1, 2) for pair in pairs]
     end = tokenizer.eos_token_id
-    prompts, replies = [], []
-    for prompt, reply in texts:
-        reply = f" {reply}" if prompt else reply
-        reply = tokenizer(reply, add_special_tokens=False)["input_ids"]
-        reply = [*reply, end][:longest - 1]
+    prompts, chosen, rejected = [], [], []
+    for prompt, *sides in pairs:
+        for reply, replies in zip(sides, (chosen, rejected)):
+            reply = f" {reply}" if prompt else reply
+            reply = tokenizer(reply, add_special_tokens=False)["input_ids"]
+            replies.append([*reply, end][:longest - 1])
+        room = longest - max(len(chosen[-1]), len(rejected[-1]))
         prompt = tokenizer(prompt)["input_ids"] or [tokenizer.bos_token_id or end]
-        prompts.append(prompt[-(longest - len(reply)):])
-        replies.append(reply)
-    prompts, prompt_mask = pad(prompts, side="left")
-    replies, mask = pad(replies, side="right")
+        prompts.append(prompt[-room:])
+    prompts, prompt_mask = pad(prompts * 2, side="left")
+    replies, mask = pad(chosen + rejected, side="right")
     return torch.cat([prompts, replies], 1), torch.cat([prompt_mask, mask], 1), mask
 
 
