@@ -9,6 +9,8 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell
 
+from coursekit.autograder.book import chapters
+from coursekit.autograder.notebook import Notebook
 from coursekit.exercises import EXERCISES
 from notebooks import exercises_only, grade, mark, run, solution
 
@@ -77,6 +79,12 @@ def test_honest_changes_keep_full_marks(change, tmp_path):
     change(notebook)
     for code, output in (command(notebook, tmp_path), grade(notebook, tmp_path)):
         assert code == 0 and FULL in output, output
+
+
+@pytest.mark.parametrize("name", chapters())
+def test_every_cell_of_a_chapter_keeps_its_role(name):
+    notebook = Notebook(chapters()[name], 60)
+    assert notebook.roles == [cell.role for cell in notebook.cells]
 
 
 def test_a_wrong_answer_is_not_hidden_by_a_copied_check(tmp_path):

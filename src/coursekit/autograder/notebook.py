@@ -129,6 +129,9 @@ class Notebook:
         self.culprits: set[int] = set()
         self.errors: dict[int, str | None] = {}
         self.said: dict[int, list[dict[str, Any]]] = {}  # verdicts, by the number of their cell
+        marked = {i for c in (*self.cells, *self.texts) for i in (c.exercise, *CALL.findall(c.source))}
+        chapters = {EXERCISES[i].notebook for i in marked if i in EXERCISES}
+        self.exercises = [e for e in EXERCISES.values() if e.notebook in chapters]
         self.roles = [self.role(number) for number in range(len(self.cells))]
         own = (c.source for c, role in zip(self.cells, self.roles) if role not in ("chapter", "check"))
         self.words = set(re.findall(r"\w+", "\n".join(own)))
@@ -153,7 +156,7 @@ class Notebook:
         if self.checked(number) and _only_calls(cell.source):
             return "check"
         own = cell.role == "check" or cell.role == "chapter" and (self.checked(number) or any(
-            definitions(exercise.function, cell.source) for exercise in EXERCISES.values()))
+            definitions(exercise.function, cell.source) for exercise in self.exercises))
         return None if own else cell.role
 
     def checked(self, number: int) -> list[str]:
@@ -170,10 +173,8 @@ class Notebook:
         apart = {e.id for e, number in found if self.cells[number].role != "stub"}
         checks: list[tuple[Exercise, int | None]] = [(e, number) for e, number in found
                                                      if self.cells[number].role != "stub" or e.id not in apart]
-        marked = [EXERCISES[i] for c in (*self.cells, *self.texts) for i in (c.exercise, *CALL.findall(c.source))
-                  if i in EXERCISES]
-        names, checked = {e.notebook for e in marked}, {e.id for e, _ in checks}
-        return checks + [(e, None) for e in EXERCISES.values() if e.notebook in names and e.id not in checked]
+        checked = {e.id for e, _ in checks}
+        return checks + [(e, None) for e in self.exercises if e.id not in checked]
 
     def unknown(self) -> list[str]:
         """The exercises that the cells name and that nobody knows."""
