@@ -128,11 +128,14 @@ def test_a_console_without_check_marks_gets_a_verdict(tmp_path):
 
 
 def test_an_interrupted_check_gives_no_marks(tmp_path):
-    slow = SOLVED | {"gae.lambda_return": "import time\ndef lambda_return(*inputs):\n    time.sleep(15)"}
+    answer = "import time\ndef lambda_return(*inputs):\n    open('begun', 'w').close()\n    time.sleep(60)"
+    slow = SOLVED | {"gae.lambda_return": answer}
     nbformat.write(exercises_only(NAME, slow), tmp_path / "nb.ipynb")
     process = subprocess.Popen([sys.executable, "-m", "coursekit.cli", "check", "nb.ipynb"],
                                cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    time.sleep(6)
+    while not (tmp_path / "begun").exists():
+        assert process.poll() is None
+        time.sleep(0.1)
     process.send_signal(signal.SIGINT)
     output, errors = process.communicate(timeout=60)
     assert process.returncode == 130 and "points" not in output and "interrupted" in errors
