@@ -39,8 +39,8 @@ def power(x, y):
         return x ** y
     if not x and y < 0:
         return -inf if math.copysign(1.0, x) < 0 and y % 2 == 1 else inf
-    if -inf < x < 0 and y == y and abs(y) < inf and y % 1:
-        return nan
+    if x < 0 and y == y and abs(y) < inf and y % 1:  # ** would give a complex number
+        return nan if x > -inf else inf if y > 0 else 0.0
     try:
         return float(x) ** y
     except OverflowError:
